@@ -1,0 +1,93 @@
+"""The command line: flags -> Experiment -> mode. One line and exit code 2 for a user's mistake."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from cnn_jax import config
+from cnn_jax.config import Command, Plain
+from cnn_jax.errors import RunFailed, UserError
+from cnn_jax.runs import NAMES
+from cnn_jax.train import train
+
+USAGE = """Trains ConvNets on CIFAR-10 with JAX.
+
+  python run.py                                          the quickstart recipe
+  python run.py --config=cifar10_convnet --config.epochs=5 --workdir=runs/mine
+  python run.py --config=my_recipe.py --config.model=ResNet20 --config.model.width=32
+  python run.py --mode=evaluate --workdir=runs/mine
+  python run.py --mode=volumes --config=cifar10_resnet20
+  python run.py --list
+"""
+
+Mode = Literal["train", "evaluate", "volumes", "sweep"]
+
+PLAIN = {
+    "What to do": [
+        Plain("mode", Mode, "train", "train, evaluate a run, show a net's volumes, or sweep"),
+        Plain("config", str, "quickstart", "Recipe: a name in experiments/, or a path to a .py"),
+        Plain("list", bool, False, "List the recipes and the models"),
+        Plain("print_config", bool, False, "Print the resolved experiment as a recipe"),
+        Plain("dry_run", bool, False, "Print shapes, FLOPs, memory and steps; train nothing"),
+    ],
+    "Where": [
+        Plain("workdir", str | None, None, "The run's folder; default: runs/RECIPE/TIME"),
+        Plain(
+            "data_dir",
+            str | None,
+            None,
+            "Where TFDS data is; default: $TFDS_DATA_DIR, then ~/tensorflow_datasets",
+        ),
+        Plain("record", bool, False, "Also write the result to results/"),
+    ],
+    "How": [
+        Plain("log_every_steps", int | None, None, "Also log every so many steps", minimum=1),
+        Plain("save_every_steps", int | None, None, "Also save every so many steps", minimum=1),
+        Plain("image_size", int | None, None, "volumes: height and width of the image", minimum=1),
+        Plain("eval_batch", int, 500, "evaluate: examples in a step", minimum=1),
+        Plain(
+            "sweep",
+            str | None,
+            None,
+            "sweep: fields and values, as 'optimizer.peak_lr=0.01,0.03; seed=0,1'",
+        ),
+    ],
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the program. Returns its exit code: 0, 1 (it failed), 2 (a user's mistake), 130."""
+    try:
+        return _run(config.parse(argv, plain=PLAIN, names=NAMES, usage=USAGE))
+    except KeyboardInterrupt:
+        print("interrupted: the same command with the same --workdir resumes", file=sys.stderr)
+        return 130
+    except (UserError, RunFailed) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UserError) else 1
+
+
+def _run(command: Command) -> int:
+    flags = command.flags
+    for note in command.notes:
+        print(note)
+    if flags.print_config:
+        print(config.to_recipe(command.experiment, command.recipe.doc), end="")
+    elif flags.mode == "train":
+        train(
+            command.experiment,
+            flags.workdir or _new_workdir(command),
+            recipe=command.recipe,
+            data_dir=flags.data_dir,
+            log_every_steps=flags.log_every_steps,
+            save_every_steps=flags.save_every_steps,
+        )
+    return 0
+
+
+def _new_workdir(command: Command) -> Path:
+    return Path("runs") / command.recipe.name / time.strftime("%Y%m%d-%H%M%S")

@@ -1,0 +1,31 @@
+"""Configs are frozen dataclasses of real objects; this reads, writes, checks and overrides them."""
+
+from cnn_jax.config.check import check
+from cnn_jax.config.command import Command, Plain, override, parse
+from cnn_jax.config.errors import ConfigError
+from cnn_jax.config.expression import from_text, public_names, to_text
+from cnn_jax.config.help import Row, describe
+from cnn_jax.config.load import Recipe, load, recipes
+from cnn_jax.config.override import Overridden, diff
+from cnn_jax.config.pretty import to_pretty, to_recipe
+
+__all__ = [
+    "Command",
+    "ConfigError",
+    "Overridden",
+    "Plain",
+    "Recipe",
+    "Row",
+    "check",
+    "describe",
+    "diff",
+    "from_text",
+    "load",
+    "override",
+    "parse",
+    "public_names",
+    "recipes",
+    "to_pretty",
+    "to_recipe",
+    "to_text",
+]

@@ -1,0 +1,145 @@
+"""The command line: plain flags, and a flag for every field of the chosen recipe."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from cnn_jax.config.check import type_text
+from cnn_jax.config.construct import Names
+from cnn_jax.config.errors import ConfigError
+from cnn_jax.config.expression import read
+from cnn_jax.config.flags import Line
+from cnn_jax.config.help import Row, describe, render
+from cnn_jax.config.load import Recipe, load
+from cnn_jax.config.override import Overridden, Tree
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A flag that is no field of the experiment.
+
+    Attributes:
+      name: Without dashes.
+      type: An annotation, such as `bool`, `int | None` or `Literal["train", "evaluate"]`.
+      default: Its value where it isn't given.
+      help: What it is for.
+      minimum: Least number allowed.
+    """
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+    minimum: float | None = None
+
+    def read(self, text: str) -> Any:
+        """Reads the flag's text. Raises ConfigError where it doesn't fit."""
+        value = read(text, self.type, {})
+        if self.minimum is not None and value is not None and value < self.minimum:
+            raise ConfigError(f"must be at least {self.minimum}, got {value}")
+        return value
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line that has been read.
+
+    Attributes:
+      flags: The plain flags' values, as attributes.
+      given: Names of the plain flags that were given.
+      recipe: The recipe chosen by --config.
+      experiment: The recipe's, with the overrides.
+      overridden: Dotted names of the fields that were given, such as "optimizer.peak_lr".
+      notes: Lines that say what a flag has dropped.
+      args: What is no flag.
+    """
+
+    flags: SimpleNamespace
+    given: frozenset[str]
+    recipe: Recipe
+    experiment: Any
+    overridden: tuple[str, ...]
+    notes: list[str]
+    args: list[str] = field(default_factory=list)
+
+
+def parse(
+    argv: Sequence[str],
+    *,
+    plain: Mapping[str, Sequence[Plain]],
+    names: Names,
+    usage: str = "",
+    experiments_dir: Path | str | None = None,
+) -> Command:
+    """Reads a command line. Prints help and exits with 0 where it asks for help.
+
+    Args:
+      argv: The program's name, then its arguments, as `sys.argv`.
+      plain: Groups of plain flags under their titles; one flag must be `config`, the recipe.
+      names: What expressions may call.
+      usage: What help starts with.
+      experiments_dir: Where named recipes are.
+
+    Raises:
+      ConfigError: Any mistake of the user, in one line.
+    """
+    line = Line(argv[1:])
+    table = {flag.name: flag for group in plain.values() for flag in group}
+    wanted = line.wants_help()
+    needed = ["config"] if wanted else list(table)
+    found = {name: line.look_up(name, table[name].type, table[name].read) for name in needed}
+    config = found["config"].value if found["config"] else table["config"].default
+    recipe = load(config, names, experiments_dir)
+    if wanted:
+        experiment = recipe.experiment
+        with contextlib.suppress(ConfigError):
+            experiment = Tree(line.look_up, recipe.names).override(experiment).config
+        groups = {title: [_row(flag) for flag in group] for title, group in plain.items()}
+        title = f"Fields of the recipe {recipe.name}, set by --config.FIELD=VALUE"
+        sys.stdout.write(render(usage, {**groups, title: describe(experiment)}))
+        raise SystemExit(0)
+    result, args = _override(recipe.experiment, line, recipe.names)
+    values = {n: source.value if source else table[n].default for n, source in found.items()}
+    return Command(
+        flags=SimpleNamespace(**values),
+        given=frozenset(name for name, source in found.items() if source),
+        recipe=recipe,
+        experiment=result.config,
+        overridden=result.overridden,
+        notes=result.notes,
+        args=args,
+    )
+
+
+def override(config: Any, argv: Sequence[str], names: Names) -> Overridden:
+    """Applies `--config.a.b=value` arguments to a config, in any order.
+
+    Args:
+      config: What they change.
+      argv: The arguments, with no program name.
+      names: What expressions may call.
+
+    Raises:
+      ConfigError: A flag is unknown, or its value doesn't fit; in one line.
+    """
+    result, args = _override(config, Line(argv), names)
+    if args:
+        raise ConfigError(f"Unexpected argument {args[0]!r}")
+    return result
+
+
+def _override(config: Any, line: Line, names: Names) -> tuple[Overridden, list[str]]:
+    tree = Tree(line.look_up, names)
+    result = tree.override(config)
+    return result, line.rest(tree.values)
+
+
+def _row(flag: Plain) -> Row:
+    usual = "" if flag.default is None else str(flag.default)
+    return Row(flag.name, type_text(flag.type).replace("'", ""), usual, flag.help)

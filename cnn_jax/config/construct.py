@@ -1,0 +1,105 @@
+"""Calls what a user named, and says in one line why that could not be done."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cnn_jax.config import fields
+from cnn_jax.config.check import arms, check, shown
+from cnn_jax.config.errors import ConfigError, near
+
+Names = Mapping[str, Callable[..., Any]]
+
+
+def parameters(make: Callable[..., Any]) -> list[str]:
+    """Names that a constructor (class or function) takes as keywords."""
+    if dataclasses.is_dataclass(make):
+        return [field.name for field in fields.config_fields(make)]
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p.name for p in inspect.signature(make).parameters.values() if p.kind in kinds]
+
+
+def explain(error: BaseException, names: Mapping[str, Any]) -> str:
+    """Says in one line why code that a user wrote or named has failed.
+
+    Args:
+      error: What was raised.
+      names: Where the names in the message can be looked up, for the nearest one.
+    """
+    text = str(error) or "no message"
+    wrong = re.match(r"(\S+)\(\) got (an unexpected|multiple values for) .*argument '(\w+)'", text)
+    if isinstance(error, TypeError) and wrong:
+        owner = [part for part in wrong[1].split(".") if part != "__init__"][-1]
+        if wrong[2] != "an unexpected":
+            return f"{owner} is given {wrong[3]!r} twice"
+        known = names.get(owner)
+        hint = near(wrong[3], parameters(known)) if callable(known) else ""
+        return f"{owner} has no argument {wrong[3]!r}.{hint}"
+    if isinstance(error, AttributeError) and error.name:
+        public = [name for name in dir(error.obj) if not name.startswith("_")]
+        return f"{text}.{near(error.name, public)}" if public else text
+    if isinstance(error, NameError) and error.name:
+        return f"{text}.{near(error.name, [n for n in names if not n.startswith('_')])}"
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
+
+
+def fitting(annotation: Any, names: Names) -> list[str]:
+    """Names that make what an annotation asks for; empty where it doesn't say which class."""
+    kinds = tuple(
+        arm
+        for arm in arms(annotation)
+        if isinstance(arm, type) and not getattr(arm, "_is_protocol", False)
+    )
+    found = []
+    for name, make in names.items():
+        made = make
+        if not isinstance(make, type):
+            try:
+                made = typing.get_type_hints(make).get("return")
+            except (NameError, TypeError):  # An annotation that only a type checker can read.
+                continue
+        if isinstance(made, type) and issubclass(made, kinds):
+            found.append(name)
+    return sorted(found)
+
+
+def construct(
+    name: str, make: Callable[..., Any], args: list[Any], keywords: dict[str, Any], names: Names
+) -> Any:
+    """Calls a constructor with checked arguments.
+
+    Raises:
+      ConfigError: An argument is unknown, missing, of a wrong type, or refused by it.
+    """
+    known = parameters(make)
+    kinds = [parameter.kind for parameter in inspect.signature(make).parameters.values()]
+    unknown = [key for key in keywords if key not in known]
+    if unknown and (inspect.Parameter.VAR_KEYWORD not in kinds or "**" in unknown):
+        raise ConfigError(f"{name} has no argument {unknown[0]!r}.{near(unknown[0], known)}")
+    try:
+        bound = inspect.signature(make).bind_partial(*args, **keywords)
+    except TypeError as error:
+        raise ConfigError(f"{name}: {error}") from error
+    missing = [
+        parameter.name
+        for parameter in inspect.signature(make).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.name in known
+        and parameter.name not in bound.arguments
+    ]
+    if missing:
+        usage = ", ".join(f"{key}=..." for key in missing)
+        raise ConfigError(f"{name} needs {', '.join(missing)}: write {name}({usage})")
+    try:
+        value = make(*args, **keywords)
+    except Exception as error:  # It is the user's value that it could not take.
+        raise ConfigError(f"{name}: {explain(error, names)}") from error
+    if not fields.is_config(value):
+        raise ConfigError(f"{name} makes {shown(value)}, not a config object")
+    check(value, name)
+    return value

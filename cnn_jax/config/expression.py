@@ -1,0 +1,187 @@
+"""One grammar for flags, config.json and --print_config: constructor expressions.
+
+`ResNet(width=16)`, `(Flip(), RandomCrop(4))`, `0.1`, `None`: Python's literals and calls, read by a
+walk that knows these forms and no others. Nothing is ever evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import sys
+import types
+import typing
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from cnn_jax.config import fields
+from cnn_jax.config.check import arms, element, fit, holds_objects, shown, takes_word, type_text
+from cnn_jax.config.construct import Names, construct, fitting, parameters
+from cnn_jax.config.errors import ConfigError, near
+
+_LONGEST = 50_000
+
+
+def public_names(*sources: types.ModuleType | Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
+    """Classes and functions that an expression may call.
+
+    Args:
+      *sources: Modules, of which `__all__` counts (or, without one, what is public in it and does
+        not come from the standard library), or mappings, taken whole. Later ones win.
+    """
+    names: dict[str, Callable[..., Any]] = {}
+    for source in sources:
+        if isinstance(source, Mapping):
+            names.update(source)
+            continue
+        for name in getattr(source, "__all__", vars(source)):
+            value = getattr(source, name)
+            if not name.startswith("_") and _is_constructor(value):
+                names[name] = value
+                # An object names its class, whatever the module that uses it calls it.
+                names.setdefault(value.__name__, value)
+    return names
+
+
+def _is_constructor(value: Any) -> bool:
+    is_class = inspect.isclass(value) and dataclasses.is_dataclass(value)
+    if not (is_class or inspect.isfunction(value)):
+        return False
+    return value.__module__.partition(".")[0] not in sys.stdlib_module_names
+
+
+def to_text(value: Any) -> str:
+    """Writes a value as an expression that `from_text` reads back to an equal one.
+
+    Raises:
+      ConfigError: It holds something that is neither a literal, a tuple nor a dataclass.
+    """
+    if fields.is_config(value):
+        inner = ", ".join(f"{name}={to_text(part)}" for name, part in fields.settings(value))
+        return f"{type(value).__name__}({inner})"
+    if type(value) is tuple:
+        return f"({', '.join(map(to_text, value))}{',' * (len(value) == 1)})"
+    if type(value) is list:
+        return f"[{', '.join(map(to_text, value))}]"
+    if value is None or type(value) in (bool, int, float, str):
+        return repr(value)
+    raise ConfigError(f"{shown(value)} can't be written as a config value")
+
+
+def from_text(text: str, names: Names, annotation: Any = Any) -> Any:
+    """Reads an expression.
+
+    Args:
+      text: Such as "ResNet(width=16)"; a bare name calls it with no arguments.
+      names: What may be called.
+      annotation: What the value must fit.
+
+    Raises:
+      ConfigError: It is no such expression, it names something unknown, or a constructor refused.
+    """
+    if len(text) > _LONGEST:
+        raise ConfigError(f"{len(text)} characters are more than {_LONGEST}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            body = ast.parse(text.strip(), mode="eval").body
+    except (RecursionError, MemoryError) as error:
+        raise ConfigError("nested too deeply") from error
+    except (SyntaxError, ValueError) as error:
+        raise ConfigError(f"not an expression: {shown(text)}") from error
+    try:
+        return _build(body, names, annotation)
+    except RecursionError as error:
+        raise ConfigError("nested too deeply") from error
+
+
+def _build(node: ast.expr, names: Names, annotation: Any) -> Any:
+    match node:
+        case ast.Constant(value=bool() | int() | float() | str() | None as value):
+            return fit(value, annotation)
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+            if type(value) is not bool:
+                return fit(-value, annotation)
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            built = [
+                _build(part, names, element(annotation, index)) for index, part in enumerate(parts)
+            ]
+            return fit(built if isinstance(node, ast.List) else tuple(built), annotation)
+        case ast.Name(id=word):
+            known = word in names and holds_objects(annotation)
+            if takes_word(annotation) and not known:
+                return fit(word, annotation)
+            if not known and not holds_objects(annotation):
+                raise ConfigError(f"must be {type_text(annotation)}, got {word}")
+            return _call(word, [], {}, names, annotation)
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
+            return _call(name, args, {k.arg: k.value for k in keywords}, names, annotation)
+    raise ConfigError(
+        f"{ast.unparse(node)[:80]} can't stand here: only literals, tuples and calls of known"
+        " names can"
+    )
+
+
+def _call(
+    name: str,
+    args: list[ast.expr],
+    keywords: Mapping[str | None, ast.expr],
+    names: Names,
+    annotation: Any,
+) -> Any:
+    choices = fitting(annotation, names)
+    if name not in names:
+        raise ConfigError(f"unknown name {name!r}.{near(name, choices or names)}")
+    make = names[name]
+    hints = fields.hints(make) if isinstance(make, type) else {}
+    order = [*parameters(make)] if isinstance(make, type) else []
+
+    def part(node: ast.expr, parameter: str) -> Any:
+        try:
+            return _build(node, names, hints.get(parameter, Any))
+        except ConfigError as error:
+            raise ConfigError(f"{name}.{parameter}: {error}") from error
+
+    positional = [
+        part(node, order[index] if index < len(order) else str(index))
+        for index, node in enumerate(args)
+    ]
+    named = {key or "**": part(node, key or "**") for key, node in keywords.items()}
+    value = construct(name, make, positional, named, names)
+    try:
+        return fit(value, annotation)
+    except ConfigError as error:
+        more = f"; choose from {', '.join(choices)}" if choices else ""
+        raise ConfigError(f"{error}{more}") from error
+
+
+def read(text: str, annotation: Any, names: Names) -> Any:
+    """Reads a flag's text for a field: `from_text`, and words where the field takes them.
+
+    Raises:
+      ConfigError: It does not fit the field.
+    """
+    truth = {"true": True, "false": False}.get(text.lower())
+    if truth is not None and bool in arms(annotation):
+        return truth
+    try:
+        return from_text(text, names, annotation)
+    except ConfigError as error:
+        if takes_word(annotation):
+            try:
+                return fit(text, annotation)
+            except ConfigError as refusal:
+                words = [
+                    a
+                    for arm in arms(annotation)
+                    if typing.get_origin(arm) is Literal
+                    for a in typing.get_args(arm)
+                    if isinstance(a, str)
+                ]
+                raise ConfigError(f"{refusal}.{near(text, words)}") from error
+        if holds_objects(annotation):
+            raise
+        raise ConfigError(f"must be {type_text(annotation)}, got {shown(text)}") from error

@@ -1,0 +1,82 @@
+"""What a config object is made of: its fields, their annotations, defaults and meanings."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import re
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cnn_jax.config.errors import ConfigError
+
+_MISSING = dataclasses.MISSING
+
+
+def is_config(value: object) -> bool:
+    """Whether a value is a config object: an instance of a dataclass (a linen module is one)."""
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def config_fields(config: Any) -> list[dataclasses.Field[Any]]:
+    """Fields of a config object or class that a user may set, in order.
+
+    A linen module's own `parent` and `name` are not among them.
+    """
+    fields = [field for field in dataclasses.fields(config) if field.init]
+    cls = config if isinstance(config, type) else type(config)
+    linen = {"parent", "name"}
+    # By its shape, so that reading a config never imports flax.
+    if any(base.__module__.partition(".")[0] == "flax" for base in cls.__mro__) and linen <= {
+        field.name for field in fields
+    }:
+        return [field for field in fields if field.name not in linen]
+    return fields
+
+
+@functools.cache
+def hints(cls: type) -> Mapping[str, Any]:
+    """Resolved annotations of a class by field name.
+
+    Raises:
+      ConfigError: An annotation names what its module does not have.
+    """
+    try:
+        return typing.get_type_hints(cls)
+    except NameError as error:
+        raise ConfigError(
+            f"the annotations of {cls.__name__} can't be read: {error}; import it at run time"
+        ) from error
+
+
+def default(field: dataclasses.Field[Any]) -> Any:
+    """A field's default, or `dataclasses.MISSING`."""
+    if field.default_factory is not _MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def settings(config: Any) -> Iterator[tuple[str, Any]]:
+    """Fields that differ from their default, with their values."""
+    for field in config_fields(config):
+        value, usual = getattr(config, field.name), default(field)
+        # 1, 1.0 and True are equal, yet not the same to write.
+        if value is usual or (type(value) is type(usual) and value == usual):
+            continue
+        yield field.name, value
+
+
+@functools.cache
+def meanings(cls: type) -> Mapping[str, str]:
+    """What each field means: the docstrings' `Attributes:` sections, a base class's first."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        doc = inspect.cleandoc(vars(base).get("__doc__") or "")
+        section = re.search(r"^Attributes:\n((?:[ \t]+.*(?:\n|$)|\n)+)", doc, re.MULTILINE)
+        entries = inspect.cleandoc("\n" + section[1]) if section else ""
+        for entry in re.split(r"\n(?=\S)", entries):
+            name, _, text = entry.partition(":")
+            found[name.partition("(")[0].strip()] = " ".join(text.split())
+    return found

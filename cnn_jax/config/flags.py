@@ -1,0 +1,113 @@
+"""Finds typed flags in a command line, by absl. The only importer of absl.flags.
+
+Which flags there are comes from the objects of the recipe, so flags are looked up one at a time,
+and a flag that replaces an object before the flags of the new object's fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from absl import flags
+
+from cnn_jax.config.check import arms, shown
+from cnn_jax.config.errors import ConfigError, nearest
+from cnn_jax.config.override import Source
+
+_HELP = {"-h", "--h", "-help", "--help", "-helpfull", "--helpfull", "-helpshort", "--helpshort"}
+
+
+class _Reader(flags.ArgumentParser):
+    """Lets absl read a flag by a function."""
+
+    def __init__(self, *, read: Callable[[str], Any]):
+        self._read = read
+
+    def parse(self, argument: str) -> Any:
+        return self._read(argument)
+
+
+class Line:
+    """Arguments of a command line, in which absl finds flags one at a time."""
+
+    def __init__(self, argv: Sequence[str]):
+        try:
+            self._argv = flags.FlagValues().read_flags_from_files(list(argv))
+        except (flags.Error, OSError, UnicodeError) as error:
+            reason = str(error).rpartition("flagfile: ")[2]
+            raise ConfigError(f"--flagfile can't be read: {reason}") from error
+        self._flags = flags.FlagValues()
+        self._texts: dict[str, str] = {}
+
+    def wants_help(self) -> bool:
+        """Whether help is asked for, before a `--`."""
+        end = self._argv.index("--") if "--" in self._argv else None
+        return not _HELP.isdisjoint(self._argv[:end])
+
+    def look_up(self, name: str, annotation: Any, read: Callable[[str], Any]) -> Source | None:
+        """Finds and reads one flag; the last one where it is repeated."""
+        if name not in self._flags:
+
+            def reading(text: str) -> Any:
+                if text.startswith("--"):
+                    raise ConfigError("needs a value; the next flag can't be it")
+                self._texts[name] = text
+                return read(text)
+
+            boolean = arms(annotation) == [bool]
+            reader = _Reader(read=reading)
+            self._flags[name] = flags.Flag(reader, None, name, None, None, boolean=boolean)
+        alone = flags.FlagValues()
+        alone[name] = flag = self._flags[name]
+        _absl_parse(alone, self._argv, known_only=True)
+        return Source(self._texts[name], flag.value) if flag.present else None
+
+    def rest(self, values: Mapping[str, Any]) -> list[str]:
+        """What is left when every flag that was looked up is taken.
+
+        Args:
+          values: The config's values by dotted name, to explain a flag that nobody looked up.
+        """
+        try:
+            args = _absl_parse(self._flags, self._argv)
+        except flags.UnrecognizedFlagError as error:
+            raise ConfigError(_unknown(error.flagname, list(self._flags), values)) from error
+        for arg in args:
+            if arg.lower() in ("true", "false"):
+                raise ConfigError(f"{arg!r} stands alone: a bool flag is written --flag={arg}")
+        return args
+
+
+def _absl_parse(
+    values: flags.FlagValues, argv: Sequence[str], known_only: bool = False
+) -> list[str]:
+    try:
+        return values(["", *argv], known_only=known_only)[1:]
+    except flags.UnrecognizedFlagError:
+        raise
+    except flags.IllegalFlagValueError as error:
+        raise ConfigError(str(error).removeprefix("flag ")) from error
+    except flags.Error as error:
+        raise ConfigError(f"{str(error).rpartition(' ')[2]} needs a value") from error
+    except ValueError as error:
+        raise ConfigError(f"{str(error).partition(' ')[0]} takes no value") from error
+
+
+def _unknown(name: str, known: Sequence[str], values: Mapping[str, Any]) -> str:
+    head = f"Unknown flag --{name}."
+    parent, _, leaf = name.rpartition(".")
+    siblings = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == parent}
+    meant = siblings.get(nearest(leaf, siblings) or "")
+    if meant is None and parent in values and not siblings:
+        return f"{head} {parent} is {shown(values[parent])} and has no fields"
+    if meant is None:
+        moved = [k for k in known if k.rpartition(".")[2] == leaf]
+        meant = nearest(name, moved) or (moved[0] if moved else None)
+    if meant is None and not siblings:
+        meant = nearest(name, known)
+    if meant:
+        return f"{head} Did you mean --{meant}?"
+    if parent and siblings:
+        return f"{head} Fields of {parent}: {', '.join(sorted(siblings))}"
+    return f"{head} See --help"

@@ -1,0 +1,141 @@
+"""Applies flags to a config: a tree walk in which an object's flag comes before its fields'."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from cnn_jax.config import expression, fields
+from cnn_jax.config.check import element, fit, holds_objects
+from cnn_jax.config.construct import Names, construct, explain
+from cnn_jax.config.errors import ConfigError
+from cnn_jax.config.expression import to_text
+
+
+class Source(NamedTuple):
+    """What was given for a flag: its text, and the value read from it."""
+
+    text: str
+    value: Any
+
+
+# (flag's name, annotation, how to read its text) -> what was given, or None.
+LookUp = Callable[[str, Any, Callable[[str], Any]], Source | None]
+
+
+@dataclass(frozen=True)
+class Overridden:
+    """A config after its flags.
+
+    Attributes:
+      config: The new config.
+      overridden: Dotted names of the fields that were given, such as "optimizer.peak_lr".
+      notes: Lines that say what a flag has dropped.
+    """
+
+    config: Any
+    overridden: tuple[str, ...]
+    notes: list[str]
+
+
+class Tree:
+    """One walk over a config, along which each flag is looked up."""
+
+    def __init__(self, look_up: LookUp, names: Names):
+        self._look_up = look_up
+        self._names = names
+        self._given: dict[str, str] = {}
+        self._notes: list[str] = []
+        self.values: dict[str, Any] = {}  # By dotted name: what stands there after its own flag.
+
+    def override(self, config: Any, path: str = "config") -> Overridden:
+        """Returns the config with every flag applied. Raises ConfigError."""
+        new = self._descend(config, Any, path)
+        given = tuple(name.removeprefix(f"{path}.") for name in self._given)
+        return Overridden(new, given, self._notes)
+
+    def _visit(self, value: Any, annotation: Any, path: str) -> Any:
+        source = self._look_up(
+            path, annotation, partial(self._read, annotation=annotation, path=path)
+        )
+        if source:
+            self._given[path] = source.text
+            self._note(value, source, path)
+            value = source.value
+        self.values[path] = value
+        return self._descend(value, annotation, path)
+
+    def _read(self, text: str, annotation: Any, path: str) -> Any:
+        make = self._names.get(text)
+        if isinstance(make, type) and holds_objects(annotation):
+            needed = self._required(make, path)
+            if needed:
+                return fit(construct(text, make, [], needed, self._names), annotation)
+        return expression.read(text, annotation, self._names)
+
+    def _required(self, make: type, path: str) -> dict[str, Any]:
+        """What `--config.optimizer=SGD --config.optimizer.peak_lr=0.1` gives for no default."""
+        found = {}
+        for field in fields.config_fields(make):
+            if fields.default(field) is dataclasses.MISSING:
+                name, hint = f"{path}.{field.name}", fields.hints(make).get(field.name, Any)
+                source = self._look_up(name, hint, partial(self._read, annotation=hint, path=name))
+                if source:
+                    found[field.name] = source.value
+        return found
+
+    def _note(self, old: Any, source: Source, path: str) -> None:
+        if not (fields.is_config(old) and fields.is_config(source.value)):
+            return
+        kept = dict(fields.settings(source.value))
+        dropped = [f"{n}={to_text(v)}" for n, v in fields.settings(old) if kept.get(n) != v]
+        if dropped:
+            lost = f"{type(old).__name__}({', '.join(dropped)})"
+            self._notes.append(f"--{path}={source.text} drops what was set before: {lost}")
+
+    def _descend(self, value: Any, annotation: Any, path: str) -> Any:
+        if isinstance(value, tuple):
+            parts = [
+                self._visit(part, element(annotation, index), f"{path}.{index}")
+                for index, part in enumerate(value)
+            ]
+            return tuple(parts)
+        if not fields.is_config(value):
+            return value
+        hints = fields.hints(type(value))
+        changed = {}
+        for field in fields.config_fields(value):
+            old = getattr(value, field.name)
+            new = self._visit(old, hints.get(field.name, Any), f"{path}.{field.name}")
+            if new is not old:
+                changed[field.name] = new
+        try:
+            return dataclasses.replace(value, **changed) if changed else value
+        except Exception as error:  # It is the user's value that the class could not take.
+            raise ConfigError(self._blame(explain(error, self._names), path)) from error
+
+    def _blame(self, message: str, path: str) -> str:
+        """Puts the flags below a path in front of a message: those that it mentions, or all."""
+        below = [name for name in self._given if name.startswith(f"{path}.")]
+        words = set(re.findall(r"\w+", message))
+        mentioned = [name for name in below if name[len(path) + 1 :].partition(".")[0] in words]
+        flags = " ".join(f"--{name}={self._given[name]}" for name in mentioned or below)
+        return f"{flags}: {message}"
+
+
+def diff(old: Any, new: Any, path: str = "") -> list[str]:
+    """Lists where two configs differ, leaf by leaf: "optimizer.peak_lr: 0.1 -> 0.2"."""
+    if fields.is_config(old) and type(old) is type(new):
+        names = [field.name for field in fields.config_fields(old)]
+        pairs = [(name, getattr(old, name), getattr(new, name)) for name in names]
+    elif isinstance(old, tuple) and isinstance(new, tuple) and len(old) == len(new):
+        pairs = [(str(index), *pair) for index, pair in enumerate(zip(old, new, strict=True))]
+    elif old == new:
+        return []
+    else:
+        return [f"{path}: {to_text(old)} -> {to_text(new)}"]
+    return [line for name, a, b in pairs for line in diff(a, b, f"{path}.{name}" if path else name)]

@@ -1,0 +1,99 @@
+"""Decoded arrays kept as .npy files: a folder of them is written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+Specification = tuple[tuple[int, ...], str]
+
+
+class ArraysDamaged(Exception):
+    """A kept array is missing, cut short or of another kind; the message names the file."""
+
+
+def read(folder: Path, specifications: Mapping[str, Specification]) -> dict[str, np.ndarray]:
+    """Reads the arrays of a folder into memory; pickled ones are refused.
+
+    Args:
+      folder: Holds `<name>.npy` for every name.
+      specifications: The shape and dtype that each must have.
+
+    Raises:
+      ArraysDamaged: one of the files is not a whole array of that shape and dtype.
+    """
+    arrays = {}
+    for name, (shape, dtype) in specifications.items():
+        path = folder / f"{name}.npy"
+        try:
+            array = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ArraysDamaged(f"{path} cannot be read ({reason})") from error
+        if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
+            kind = f"{getattr(array, 'dtype', '?')}{list(getattr(array, 'shape', []))}"
+            raise ArraysDamaged(f"{path} holds {kind} and not {dtype}{list(shape)}")
+        arrays[name] = array
+    return arrays
+
+
+def write(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes `<name>.npy` for every array, in the place of what the folder held.
+
+    They are written into a folder beside it, which is then renamed: whoever is interrupted leaves
+    nothing that could be taken for the whole. Call it with the folder `locked`.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder.parent, f".{folder.name}.")
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        for name, array in arrays.items():
+            with open(temporary / f"{name}.npy", "wb") as file:
+                np.save(file, array, allow_pickle=False)
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(parent: Path, prefix: str) -> None:
+    """Removes the temporary folders that interrupted writers left behind."""
+    for leftover in parent.glob(f"{prefix}*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds a lock between processes; it ends with the process that holds it.
+
+    Args:
+      path: The lock file, made if absent, and left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def writable(folder: Path) -> bool:
+    """Whether a folder, or the nearest above it that exists, may be written into.
+
+    Root may write anywhere, but a folder without write permission is meant to stay as it is.
+    """
+    for place in (folder, *folder.parents):
+        if place.exists():
+            mode = place.stat().st_mode
+            return place.is_dir() and bool(mode & 0o222) and os.access(place, os.W_OK)
+    return False

@@ -1,0 +1,99 @@
+"""Whether a server can be reached, found out within seconds."""
+
+from __future__ import annotations
+
+import base64
+import queue
+import socket
+import threading
+import time
+import urllib.parse
+import urllib.request
+
+
+def why_unreachable(url: str, limit: float = 3.0) -> str:
+    """Tries a connection to the server of a URL, through the proxy that the environment names.
+
+    Nothing is asked of the server, and the connection is closed before this returns.
+
+    Args:
+      url: Any URL of the server.
+      limit: Seconds that all of it may take.
+
+    Returns:
+      The reason why no connection could be opened; empty if one could.
+    """
+    deadline = time.monotonic() + limit
+    parts = urllib.parse.urlsplit(url)
+    host, port = parts.hostname or "", parts.port or {"http": 80}.get(parts.scheme, 443)
+    proxy = None
+    if not urllib.request.proxy_bypass(host):
+        proxy = urllib.request.getproxies().get(parts.scheme)
+    try:
+        if proxy is None:
+            _connect(host, port, deadline).close()
+        else:
+            via = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+            with _connect(via.hostname or "", via.port or 80, deadline) as connection:
+                _ask_proxy(connection, via, f"{host}:{port}", deadline)
+    except OSError as error:
+        return f"no connection to {host}: {error}"
+    return ""
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
+
+
+def _connect(host: str, port: int, deadline: float) -> socket.socket:
+    """An open connection to the first address that answers."""
+    addresses = _look_up(host, port, deadline)
+    error: OSError = OSError("no address")
+    for number, (family, kind, protocol, _, address) in enumerate(addresses):
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(_left(deadline) / (len(addresses) - number))
+            connection.connect(address)
+            return connection
+        except OSError as failure:
+            connection.close()
+            error = failure
+    raise error
+
+
+def _look_up(host: str, port: int, deadline: float) -> list:
+    """`getaddrinfo` with a limit: it has none itself, so it may hang in a thread left behind."""
+    answer: queue.Queue = queue.Queue()
+
+    def ask() -> None:
+        try:
+            answer.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except OSError as error:
+            answer.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        found = answer.get(timeout=_left(deadline))
+    except queue.Empty:
+        raise TimeoutError("the name could not be looked up in time") from None
+    if isinstance(found, OSError):
+        raise found
+    return found
+
+
+def _ask_proxy(
+    connection: socket.socket, via: urllib.parse.SplitResult, target: str, deadline: float
+) -> None:
+    """Has the proxy connect to the target; raises OSError where it will not."""
+    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+    if via.username is not None:
+        name = f"{urllib.parse.unquote(via.username)}:{urllib.parse.unquote(via.password or '')}"
+        lines.append(f"Proxy-Authorization: Basic {base64.b64encode(name.encode()).decode()}")
+    connection.settimeout(_left(deadline))
+    connection.sendall("\r\n".join([*lines, "", ""]).encode())
+    answer = connection.recv(256).split(b"\r\n")[0].decode("latin-1")
+    if " 200" not in answer:
+        raise ConnectionError(f"the proxy answers {answer!r}")

@@ -1,0 +1,167 @@
+"""The experiment, as a recipe states it, and the plan that it becomes once the data is known."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import optax
+
+from cnn_jax import ranges
+from cnn_jax.augment import Augmentation
+from cnn_jax.data import DataConfig, Dataset
+from cnn_jax.errors import UserError
+from cnn_jax.losses import Loss, Softmax
+from cnn_jax.normalization import Normalize
+from cnn_jax.optim import SGD, Cosine, Optimizer, Schedule
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One experiment: everything that decides its result, in intent units.
+
+    Attributes:
+      data: The data set.
+      model: The net, a Flax module from f32[B,H,W,C] to f32[B,K].
+      loss: From the scores to a number per example.
+      augment: What each training batch passes through, in this order.
+      normalize: How pixels become the net's input, in training and ever after.
+      optimizer: From gradients to updates.
+      schedule: The learning rate's course, as a share of the optimiser's peak.
+      batch_size: Examples in a step, over all devices.
+      epochs: Passes over the training set; a fraction ends within one.
+      seed: Of the initialisation, the order, the augmentation and the dropout.
+      keep_best: Whether the test set sees the weights that were best on validation, not the last.
+      parallel: How a step is spread over the devices: "jit" shards the batch, "pmap" sums by hand.
+      convolutions: "fast": with this package's gradients; "stock": the library's own.
+    """
+
+    data: DataConfig
+    model: nn.Module
+    loss: Loss = Softmax()
+    augment: tuple[Augmentation, ...] = ()
+    normalize: Normalize = Normalize()
+    optimizer: Optimizer = SGD()
+    schedule: Schedule = Cosine()
+    batch_size: int = 128
+    epochs: float = 10
+    seed: int = 0
+    keep_best: bool = False
+    parallel: Literal["jit", "pmap"] = "jit"
+    convolutions: Literal["fast", "stock"] = "fast"
+
+    def __post_init__(self):
+        ranges.positive(batch_size=self.batch_size, epochs=self.epochs)
+        ranges.non_negative(seed=self.seed)
+        ranges.one_of(("jit", "pmap"), parallel=self.parallel)
+        ranges.one_of(("fast", "stock"), convolutions=self.convolutions)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataFacts:
+    """What a plan needs to know of the data; a run keeps it, so that it can be restored without.
+
+    Attributes:
+      name: What numbers made on the data are filed under.
+      classes: The classes' names.
+      image_shape: Height, width and channels of an image.
+      mean: Mean of each channel, of pixels scaled to 0..1.
+      std: Standard deviation of each channel, likewise.
+      train: Number of training images.
+      validation: Number of validation images; 0: none.
+      test: Number of test images.
+      fingerprint: Digest of the content.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    train: int
+    validation: int
+    test: int
+    fingerprint: str
+
+    @classmethod
+    def of(cls, data: Dataset) -> DataFacts:
+        """The facts of a data set in memory."""
+        return cls(
+            name=data.name,
+            classes=data.classes,
+            image_shape=data.image_shape,
+            mean=data.mean,
+            std=data.std,
+            train=len(data.train),
+            validation=len(data.validation) if data.validation else 0,
+            test=len(data.test),
+            fingerprint=data.fingerprint,
+        )
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """An experiment in steps, with what its data decides filled in.
+
+    Attributes:
+      experiment: As the recipe states it.
+      data: The facts of its data.
+      model: The net, with the data's number of classes.
+      normalize: With the data's statistics.
+      steps_per_epoch: Full batches in the training set; the examples left over differ by epoch.
+      total_steps: Steps of the whole run.
+      tx: The optimiser, as an optax transformation.
+    """
+
+    experiment: Experiment
+    data: DataFacts
+    model: nn.Module
+    normalize: Normalize
+    steps_per_epoch: int
+    total_steps: int
+    tx: optax.GradientTransformation
+
+    @classmethod
+    def of(cls, experiment: Experiment, data: DataFacts) -> Plan:
+        """Raises UserError, naming the field, where experiment and data don't fit."""
+        batch_size = experiment.batch_size
+        if batch_size > data.train:
+            raise UserError(
+                f"batch_size must be at most the {data.train} training examples of {data.name}, "
+                f"got {batch_size}"
+            )
+        if experiment.keep_best and not data.validation:
+            raise UserError("keep_best needs validation images: set data.validation above 0")
+        model = experiment.model
+        if getattr(model, "num_classes", 0) is None:
+            model = model.clone(num_classes=data.num_classes)
+        elif getattr(model, "num_classes", data.num_classes) != data.num_classes:
+            raise UserError(
+                f"model.num_classes must be the {data.num_classes} of {data.name} or None, "
+                f"got {model.num_classes}"
+            )
+        steps_per_epoch = data.train // batch_size
+        total_steps = max(1, round(experiment.epochs * steps_per_epoch))
+        factor = experiment.schedule.factor(total_steps, steps_per_epoch)
+        return cls(
+            experiment=experiment,
+            data=data,
+            model=model,
+            normalize=experiment.normalize.resolve(data.mean, data.std),
+            steps_per_epoch=steps_per_epoch,
+            total_steps=total_steps,
+            tx=experiment.optimizer.build(factor, batch_size=batch_size, total_steps=total_steps),
+        )
+
+    def learning_rate(self, step: int) -> float:
+        """The rate that step `step` (from 0) takes."""
+        experiment = self.experiment
+        factor = experiment.schedule.factor(self.total_steps, self.steps_per_epoch)
+        with jax.ensure_compile_time_eval():
+            return float(experiment.optimizer.peak(experiment.batch_size) * factor(step))

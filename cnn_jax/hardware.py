@@ -1,0 +1,80 @@
+"""What a number was measured on: devices, versions, the state of the code."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
+
+
+def device_name() -> str:
+    """The devices in words: "AMD EPYC, 2 cores" or "4 x NVIDIA H100"."""
+    devices = jax.local_devices()
+    kind = devices[0].device_kind
+    if devices[0].platform == "cpu":
+        return f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
+    return kind if len(devices) == 1 else f"{len(devices)} x {kind}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def software() -> dict[str, str]:
+    """The versions of Python and of the packages that decide a run's numbers."""
+    return {"python": platform.python_version()} | {
+        name: _version(name) for name in PACKAGES if _version(name)
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def git() -> dict[str, Any]:
+    """The commit of the code, and whether files differ from it; empty outside a checkout."""
+    commit = _git("rev-parse", "HEAD")
+    return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))} if commit else {}
+
+
+def _git(*arguments: str) -> str:
+    try:
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def manifest() -> dict[str, Any]:
+    """Everything of the process that a run's numbers depend on besides its experiment."""
+    return {
+        "git": git(),
+        "software": software(),
+        "device": device_name(),
+        "devices": [str(device) for device in jax.local_devices()],
+        "platform": platform.platform(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "command": sys.argv,
+    }

@@ -1,0 +1,42 @@
+"""The lesson's ConvNet: INPUT - [CONV - RELU - CONV - RELU - POOL]xN - FC - RELU - FC."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+
+from cnn_jax import ops, ranges
+from cnn_jax.models import layers
+
+
+class ConvNet(nn.Module):
+    """Pairs of 3x3 convolutions, each pair halved by a 2x2 pool, then two fully connected layers.
+
+    f32[B,H,W,C] -> f32[B,K]. Both sides of the image must survive one halving per pair. The default
+    has 591,274 parameters on 32x32x3 at 10 classes.
+
+    Attributes:
+      widths: Depth of the volume in each pair of convolutions.
+      hidden: Neurons in the fully connected layer before the scores.
+      num_classes: Number of class scores; None: as many as the data has.
+    """
+
+    widths: tuple[int, ...] = (32, 64)
+    hidden: int = 128
+    num_classes: int | None = None
+
+    def __post_init__(self):
+        ranges.positives(widths=self.widths)
+        ranges.positive(hidden=self.hidden, num_classes=self.num_classes)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
+        x = image
+        for width in self.widths:
+            x = nn.relu(layers.Conv(width)(x))
+            x = nn.relu(layers.Conv(width)(x))
+            x = ops.max_pool(x, 2)
+        x = layers.flatten(x)
+        x = nn.relu(nn.Dense(self.hidden, kernel_init=layers.he_normal)(x))
+        return nn.Dense(self.num_classes)(x)

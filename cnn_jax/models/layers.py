@@ -1,0 +1,50 @@
+"""The layers that the models share: Flax's own, on this package's operations."""
+
+from __future__ import annotations
+
+import functools
+
+import flax.linen as nn
+import jax
+
+from cnn_jax import ops
+
+# The axis over which a batch is split in `pmap` or `shard_map`.
+BATCH_AXIS = "batch"
+
+# He et al. 2015, arXiv:1502.01852: variance 2 / fan-in, right for layers before a ReLU.
+he_normal = nn.initializers.he_normal()
+
+Conv = functools.partial(
+    nn.Conv,
+    kernel_size=(3, 3),
+    kernel_init=he_normal,
+    conv_general_dilated=ops.conv_general_dilated,
+)
+
+
+def batch_norm(*, train: bool, **options) -> nn.BatchNorm:
+    """`nn.BatchNorm` with PyTorch's customary constants, and statistics over the global batch.
+
+    Under `jit` the batch is global already; where the batch is split over a named axis, the
+    statistics are averaged over it.
+    """
+    return nn.BatchNorm(
+        use_running_average=not train,
+        momentum=options.pop("momentum", 0.9),
+        axis_name=BATCH_AXIS if _inside_batch_axis() else None,
+        **options,
+    )
+
+
+def _inside_batch_axis() -> bool:
+    try:
+        jax.lax.axis_index(BATCH_AXIS)
+    except NameError:
+        return False
+    return True
+
+
+def flatten(volume: jax.Array) -> jax.Array:
+    """f32[B,H,W,C] -> f32[B,H*W*C]."""
+    return volume.reshape(volume.shape[0], -1)

@@ -1,0 +1,36 @@
+"""The regular neural network: every neuron sees every pixel."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+
+from cnn_jax import ranges
+from cnn_jax.models import layers
+
+
+class MLP(nn.Module):
+    """Fully connected layers with ReLU, f32[B,H,W,C] -> f32[B,K].
+
+    On 32x32x3 a neuron of the first layer has 3072 weights. The default has 1,841,162 parameters at
+    10 classes.
+
+    Attributes:
+      hidden: Neurons in each hidden layer.
+      num_classes: Number of class scores; None: as many as the data has.
+    """
+
+    hidden: tuple[int, ...] = (512, 512)
+    num_classes: int | None = None
+
+    def __post_init__(self):
+        ranges.positives(hidden=self.hidden)
+        ranges.positive(num_classes=self.num_classes)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
+        x = layers.flatten(image)
+        for neurons in self.hidden:
+            x = nn.relu(nn.Dense(neurons, kernel_init=layers.he_normal)(x))
+        return nn.Dense(self.num_classes)(x)

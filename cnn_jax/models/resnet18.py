@@ -1,0 +1,71 @@
+"""The ImageNet family of residual networks with a CIFAR stem: ResNet-18 and ResNet-34."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+
+from cnn_jax import ranges
+from cnn_jax.models import layers
+
+
+class StagedResNet(nn.Module):
+    """He et al. 2015 (arXiv:1512.03385), table 1, f32[B,H,W,C] -> f32[B,K].
+
+    The stem is a 3x3 convolution at full size, as is customary on 32x32 images. Stages of basic
+    blocks follow, each after the first halving height and width and doubling the depth; shortcuts
+    across those are 1x1 convolutions. ResNet-18 has 11,173,962 parameters at 10 classes.
+
+    Attributes:
+      blocks: Number of blocks in each stage.
+      width: Filters of the first stage.
+      num_classes: Number of class scores; None: as many as the data has.
+    """
+
+    blocks: tuple[int, ...] = (2, 2, 2, 2)
+    width: int = 64
+    num_classes: int | None = None
+
+    def __post_init__(self):
+        ranges.positives(blocks=self.blocks)
+        ranges.positive(width=self.width, num_classes=self.num_classes)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
+        x = layers.Conv(self.width, use_bias=False)(image)
+        x = nn.relu(layers.batch_norm(train=train)(x))
+        for stage, blocks in enumerate(self.blocks):
+            for block in range(blocks):
+                stride = 2 if stage > 0 and block == 0 else 1
+                x = BasicBlock(self.width * 2**stage, stride)(x, train=train)
+        x = x.mean(axis=(1, 2))
+        return nn.Dense(self.num_classes)(x)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut, projected by 1x1 where the volume changes."""
+
+    width: int
+    stride: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        y = layers.Conv(self.width, strides=self.stride, padding=1, use_bias=False)(x)
+        y = nn.relu(layers.batch_norm(train=train)(y))
+        y = layers.Conv(self.width, use_bias=False)(y)
+        y = layers.batch_norm(train=train)(y)
+        if x.shape != y.shape:
+            x = layers.Conv(self.width, kernel_size=(1, 1), strides=self.stride, use_bias=False)(x)
+            x = layers.batch_norm(train=train)(x)
+        return nn.relu(y + x)
+
+
+def ResNet18(**fields) -> StagedResNet:
+    """`StagedResNet(blocks=(2, 2, 2, 2))`: 11,173,962 parameters."""
+    return StagedResNet(blocks=(2, 2, 2, 2), **fields)
+
+
+def ResNet34(**fields) -> StagedResNet:
+    """`StagedResNet(blocks=(3, 4, 6, 3))`: 21,282,122 parameters."""
+    return StagedResNet(blocks=(3, 4, 6, 3), **fields)

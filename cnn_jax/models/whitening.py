@@ -1,0 +1,61 @@
+"""A first layer that needs no training: the patches of the data, whitened."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from cnn_jax import ops
+
+# Added to the eigenvalues, so that directions that hold only noise are not blown up.
+EPSILON = 5e-4
+
+
+class Whitening(nn.Module):
+    """Convolution with the eigenvectors of the image patches, and their negatives.
+
+    f32[B,H,W,C] -> f32[B,(H-window)//stride+1,...,filters]. The kernel is computed from the images
+    that the module is initialised with, divided by the square root of the eigenvalues, and then
+    frozen: a statistic of the data, kept with those of BatchNorm. Only the bias is trained.
+    (Page 2018, "How to train your ResNet 8"; Jordan 2024, arXiv:2404.00498.)
+
+    Attributes:
+      filters: Number of filters, even: the leading half of the eigenvectors, both signs.
+      window: Side of the square patch in pixels.
+      stride: Step between patches in pixels.
+    """
+
+    filters: int
+    window: int
+    stride: int
+
+    @nn.compact
+    def __call__(self, image: jax.Array) -> jax.Array:
+        kernel = self.variable("batch_stats", "kernel", self._kernel, image).value
+        bias = self.param("bias", nn.initializers.zeros, (self.filters,))
+        strides = (self.stride, self.stride)
+        numbers = ("NHWC", "HWIO", "NHWC")
+        out = ops.conv_general_dilated(image, kernel, strides, "VALID", dimension_numbers=numbers)
+        return out + bias
+
+    def _kernel(self, image: jax.Array) -> jax.Array:
+        channels = image.shape[-1]
+        size = channels * self.window**2
+        if self.filters % 2 or self.filters > 2 * size:
+            raise ValueError(
+                f"filters must be even and at most {2 * size} for {self.window}x{self.window} "
+                f"patches of {channels} channels, got {self.filters}"
+            )
+        patches = jax.lax.conv_general_dilated_patches(
+            image,
+            (self.window, self.window),
+            (self.stride, self.stride),
+            "VALID",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        ).reshape(-1, size)
+        values, vectors = jnp.linalg.eigh(patches.T @ patches / len(patches))
+        leading = (vectors / jnp.sqrt(values + EPSILON))[:, ::-1][:, : self.filters // 2]
+        # Patches come channel first: C,window,window.
+        kernel = leading.reshape(channels, self.window, self.window, -1).transpose(1, 2, 0, 3)
+        return jnp.concatenate([kernel, -kernel], axis=-1)

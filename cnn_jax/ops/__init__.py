@@ -1,0 +1,14 @@
+"""Convolution and pooling, with gradients that are fast on the platform at hand.
+
+`stock()` is the one switch back to the library's own operations, which also have forward-mode
+and higher derivatives:
+
+    with ops.stock():
+        jax.jvp(loss, (params,), (tangent,))
+"""
+
+from cnn_jax.ops.convolution import conv_general_dilated
+from cnn_jax.ops.pooling import max_pool
+from cnn_jax.ops.switch import fast, stock
+
+__all__ = ["conv_general_dilated", "fast", "max_pool", "stock"]

@@ -1,0 +1,20 @@
+"""Optimisers and learning-rate schedules, on optax."""
+
+from cnn_jax.optim.adam import Adam, AdamW
+from cnn_jax.optim.muon import Muon
+from cnn_jax.optim.optimizer import Optimizer
+from cnn_jax.optim.schedules import Constant, Cosine, Linear, MultiStep, Schedule
+from cnn_jax.optim.sgd import SGD
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Constant",
+    "Cosine",
+    "Linear",
+    "MultiStep",
+    "Muon",
+    "Optimizer",
+    "Schedule",
+]

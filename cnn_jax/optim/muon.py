@@ -1,0 +1,147 @@
+"""Muon: momentum, orthogonalised, for the filters of convolutions."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cnn_jax import ranges
+from cnn_jax.optim.optimizer import Optimizer
+
+# Jordan et al. 2024: a quintic whose iterates push every singular value towards 1, quickly and
+# roughly.
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalize(matrix: jax.Array, steps: int) -> jax.Array:
+    """The nearest semi-orthogonal matrix, roughly, by Newton-Schulz: f32[M,N] -> f32[M,N]."""
+    a, b, c = COEFFICIENTS
+    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x = wide / (jnp.linalg.norm(wide) + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if matrix.shape[0] > matrix.shape[1] else x
+
+
+class MuonState(NamedTuple):
+    """The running momentum, shaped like the parameters."""
+
+    momentum: optax.Updates
+
+
+def scale_by_muon(momentum: float, steps: int) -> optax.GradientTransformation:
+    """Nesterov momentum, then each kernel [...,C_out] orthogonalised as a matrix (C_out, rest)."""
+
+    def init(params):
+        return MuonState(jax.tree.map(jnp.zeros_like, params))
+
+    def update(gradients, state, params=None):
+        del params
+        buffer = jax.tree.map(lambda m, g: momentum * m + g, state.momentum, gradients)
+        ahead = jax.tree.map(lambda m, g: g + momentum * m, buffer, gradients)
+
+        def direction(kernel):
+            matrix = kernel.reshape(-1, kernel.shape[-1]).T
+            return orthogonalize(matrix, steps).T.reshape(kernel.shape)
+
+        return jax.tree.map(direction, ahead), MuonState(buffer)
+
+    return optax.GradientTransformation(init, update)
+
+
+def rescale_filters() -> optax.GradientTransformation:
+    """Adds to each update what brings its kernel [...,C_out] to the norm sqrt(C_out) first."""
+
+    def update(updates, state, params=None):
+        if params is None:
+            raise ValueError(optax.NO_PARAMS_MSG)
+
+        def add(u, p):
+            return u + p * (jnp.sqrt(p.shape[-1]) / jnp.linalg.norm(p) - 1)
+
+        return jax.tree.map(add, updates, params), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Muon(Optimizer):
+    """Muon on the filters of convolutions, SGD with Nesterov momentum on the rest.
+
+    As in airbench94 (Jordan 2024, github.com/KellerJordan/cifar10-airbench): filters are brought to
+    the norm sqrt(C_out) before each step; biases and the head follow SGD at rates of their own, all
+    falling with the schedule; the whitening layer's bias stops being trained early.
+
+    Attributes:
+      peak_lr: Highest rate of the filters' orthogonalised steps.
+      momentum: Share of the filters' last momentum that is kept.
+      iterations: Newton-Schulz iterations a step.
+      bias_lr: Highest SGD rate of biases, for the mean loss, per `sgd_per_batch` examples.
+      head_lr: Highest SGD rate of the fully connected layers, likewise.
+      sgd_per_batch: Batch size that `bias_lr` and `head_lr` are meant for.
+      sgd_momentum: Nesterov momentum of SGD.
+      weight_decay: Coupled decay of what SGD trains, times the learning rate.
+      whitening_until: Fraction of the run after which the whitening layer's bias rests.
+    """
+
+    peak_lr: float = 0.24
+    momentum: float = 0.6
+    iterations: int = 3
+    bias_lr: float = 106.0
+    head_lr: float = 1340.0
+    sgd_per_batch: int = 2000
+    sgd_momentum: float = 0.85
+    weight_decay: float = 2e-6
+    whitening_until: float = 0.375
+
+    def __post_init__(self):
+        super().__post_init__()
+        ranges.fraction(momentum=self.momentum, sgd_momentum=self.sgd_momentum)
+        ranges.positive(
+            iterations=self.iterations,
+            bias_lr=self.bias_lr,
+            head_lr=self.head_lr,
+            sgd_per_batch=self.sgd_per_batch,
+            whitening_until=self.whitening_until,
+        )
+        ranges.non_negative(weight_decay=self.weight_decay)
+
+    def _rule(self, factor, batch_size, total_steps):
+        scale = batch_size / self.sgd_per_batch
+        rest = round(self.whitening_until * total_steps)
+
+        def sgd(peak, share):
+            return optax.chain(
+                optax.add_decayed_weights(self.weight_decay * self.sgd_per_batch / peak),
+                optax.sgd(
+                    lambda step: peak * scale * share(step), self.sgd_momentum, nesterov=True
+                ),
+            )
+
+        return optax.partition(
+            {
+                "filters": optax.chain(
+                    scale_by_muon(self.momentum, self.iterations),
+                    optax.scale_by_learning_rate(self.learning_rate(factor, batch_size)),
+                    rescale_filters(),
+                ),
+                "bias": sgd(self.bias_lr, factor),
+                "whitening": sgd(self.bias_lr, optax.linear_schedule(1.0, 0.0, rest)),
+                "head": sgd(self.head_lr, factor),
+            },
+            _group,
+        )
+
+
+def _group(params):
+    def label(path, p):
+        if any(getattr(entry, "key", "") == "whitening" for entry in path):
+            return "whitening"
+        return {1: "bias", 4: "filters"}.get(p.ndim, "head")
+
+    return jax.tree_util.tree_map_with_path(label, params)

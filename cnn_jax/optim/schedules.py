@@ -1,0 +1,122 @@
+"""Learning-rate schedules: a share of the peak rate as a function of the step.
+
+They speak of epochs and of fractions of the run; `Plan` knows how many steps those are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax.numpy as jnp
+import optax
+
+from cnn_jax import ranges
+from cnn_jax.errors import UserError
+from cnn_jax.optim.optimizer import Factor
+
+__all__ = ["Constant", "Cosine", "Linear", "MultiStep", "Schedule"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Linear warm-up from `warmup_start` to the peak, then the class's own curve to the end.
+
+    Attributes:
+      warmup: Epochs of warm-up; 0: start at the peak.
+      warmup_start: Share of the peak rate at which the warm-up begins.
+    """
+
+    warmup: float = 0.0
+    warmup_start: float = 0.0
+
+    def __post_init__(self):
+        ranges.non_negative(warmup=self.warmup)
+        ranges.fraction(warmup_start=self.warmup_start)
+
+    def factor(self, total_steps: int, steps_per_epoch: int) -> Factor:
+        """The share of the peak rate at step i32[], 0 <= step < total_steps."""
+        warmup = round(self.warmup * steps_per_epoch)
+        if warmup >= total_steps:
+            raise UserError(
+                f"schedule.warmup must be shorter than the run of {total_steps / steps_per_epoch:g}"
+                f" epochs, got {self.warmup!r}"
+            )
+        curve = self._curve(total_steps - warmup)
+        if warmup == 0:
+            return curve
+        rise = optax.linear_schedule(self.warmup_start, 1.0, warmup)
+        return optax.join_schedules([rise, curve], [warmup])
+
+    def _curve(self, steps: int) -> Factor:
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Constant(Schedule):
+    """The peak rate, to the end."""
+
+    def _curve(self, steps):
+        return lambda step: jnp.ones_like(step, jnp.float32)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Linear(Schedule):
+    """A straight line from the peak to `end`.
+
+    Attributes:
+      end: Share of the peak rate at the end of the run.
+    """
+
+    end: float = 0.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        ranges.non_negative(end=self.end)
+
+    def _curve(self, steps):
+        return optax.linear_schedule(1.0, self.end, steps)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cosine(Schedule):
+    """Half a cosine from the peak to `end` (Loshchilov and Hutter 2017, arXiv:1608.03983).
+
+    Attributes:
+      end: Share of the peak rate at the end of the run.
+    """
+
+    end: float = 0.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        ranges.non_negative(end=self.end)
+
+    def _curve(self, steps):
+        return optax.cosine_decay_schedule(1.0, steps, alpha=self.end)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MultiStep(Schedule):
+    """The peak rate, multiplied by `gamma` at each milestone.
+
+    Attributes:
+      milestones: Fractions of the run (after the warm-up) at which the rate drops.
+      gamma: What the rate is multiplied by at each.
+    """
+
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    gamma: float = 0.1
+
+    def __post_init__(self):
+        super().__post_init__()
+        ranges.positives(milestones=self.milestones)
+        ranges.positive(gamma=self.gamma)
+        if (
+            list(self.milestones) != sorted(set(self.milestones))
+            or max(self.milestones, default=0) >= 1
+        ):
+            raise ValueError(f"milestones must rise and be below 1, got {self.milestones!r}")
+
+    def _curve(self, steps):
+        drops = {round(fraction * steps): self.gamma for fraction in self.milestones}
+        return optax.piecewise_constant_schedule(1.0, drops)

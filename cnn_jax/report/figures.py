@@ -1,0 +1,250 @@
+"""A run's pictures as PNG files: learning curves, confusion matrix, first-layer filters.
+
+Each public function draws one file and returns whether there was anything to draw. They use
+matplotlib's object interface only: no pyplot, no display, and no setting that outlives the call.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_WIDTH = 7.0  # inches: the text width of a page
+_STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "figure.titlesize": 10,
+    "lines.linewidth": 1.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "savefig.facecolor": "white",
+}
+# Okabe and Ito's palette, told apart in every kind of colour blindness, and by marker too.
+_SPLITS = {"train": ("#0072B2", "o"), "validation": ("#D55E00", "s"), "test": ("#000000", "D")}
+
+
+def learning_curves(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> bool:
+    """Draws loss and accuracy against the epoch: train, validation and the final test.
+
+    Args:
+      rows: The dicts of `metrics.jsonl`: "epoch", "split", "loss", "accuracy" (a fraction).
+      path: The PNG file.
+
+    Returns:
+      False, with nothing written, if no row holds a loss or an accuracy.
+    """
+    return _save(path, build_learning_curves, rows)
+
+
+def confusion_matrix(
+    counts: np.ndarray, classes: Sequence[str], path: str | os.PathLike[str], title: str = ""
+) -> bool:
+    """Draws which classes are taken for which, in per cent of each true class.
+
+    Up to 20 classes have their numbers in the cells; above 30 the classes stand by number.
+
+    Args:
+      counts: i[K,K], images by true class (row) and predicted class (column).
+      classes: K names.
+      path: The PNG file.
+      title: Stands before the accuracy, such as "Test".
+
+    Returns:
+      False, with nothing written, if no image was counted.
+
+    Raises:
+      ValueError: If `counts` is not K x K.
+    """
+    return _save(path, build_confusion_matrix, counts, classes, title)
+
+
+def first_layer_filters(kernel: np.ndarray, path: str | os.PathLike[str]) -> bool:
+    """Draws the filters of a convolution on pixels, each scaled on its own with zero mid-grey.
+
+    Args:
+      kernel: f[h,w,c,F] with c = 3 (drawn as colours) or 1 (as greys); the first 256 are drawn.
+      path: The PNG file.
+
+    Returns:
+      False, with nothing written, if it is no such kernel or holds NaN or infinity.
+    """
+    return _save(path, build_first_layer_filters, kernel)
+
+
+def _save(path: str | os.PathLike[str], build: Callable[..., Figure | None], *args: Any) -> bool:
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        figure = build(*args)
+        if figure is None:
+            return False
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, format="png", dpi=150)
+    return True
+
+
+def _figure(height: float) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def build_learning_curves(rows: Sequence[Mapping[str, Any]]) -> Figure | None:
+    """The figure of `learning_curves`, in matplotlib's current style."""
+    from matplotlib.ticker import MaxNLocator
+
+    drawn = [_points(rows, split, key) for split in _SPLITS for key in ("loss", "accuracy")]
+    if not any(drawn):
+        return None
+    last = max(points[-1][0] for points in drawn if points)
+    figure = _figure(4.6)
+    panels = figure.subplots(2, 1, sharex=True)
+    for axes, key in zip(panels, ("loss", "accuracy"), strict=True):
+        scale = 100.0 if key == "accuracy" else 1.0
+        ends = []
+        for split, (colour, marker) in _SPLITS.items():
+            points = _points(rows, split, key)[-1 if split == "test" else 0 :]
+            if not points:
+                continue
+            x, y = [p[0] for p in points], [p[1] * scale for p in points]
+            axes.plot(
+                x,
+                y,
+                color=colour,
+                marker=marker,
+                clip_on=False,
+                zorder=3,
+                markersize=6 if split == "test" else 3.5 if len(points) <= 40 else 0,
+                markerfacecolor="none" if split == "test" else colour,
+            )
+            shown = f"{y[-1]:.1f} %" if key == "accuracy" else f"{y[-1]:.3f}"
+            ends.append((x[-1], y[-1], f"{split} {shown}", colour))
+        axes.set_ylabel("Accuracy (%)" if key == "accuracy" else "Loss")
+        axes.set_xlim(0, max(last, 1))
+        axes.margins(y=0.08)
+        axes.grid(axis="y", color="#dddddd", linewidth=0.7)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _label_line_ends(figure, axes, ends)
+    panels[-1].set_xlabel("Epoch")
+    return figure
+
+
+def _points(rows: Sequence[Mapping[str, Any]], split: str, key: str) -> list[tuple[float, float]]:
+    """(epoch, value) of one curve; rows without a finite value are left out."""
+    return sorted(
+        (float(row["epoch"]), float(row[key]))
+        for row in rows
+        if row.get("split") == split
+        and row.get("epoch") is not None
+        and row.get(key) is not None
+        and np.isfinite(row[key])
+    )
+
+
+def _label_line_ends(figure: Figure, axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
+    """Writes each line's name and value at the right, spread where two would overlap."""
+    gap = 13.0  # points
+    figure.draw_without_rendering()
+    ends = sorted(ends, key=lambda end: end[1])
+    heights = [axes.transData.transform((x, y))[1] * 72 / figure.dpi for x, y, _, _ in ends]
+    places = list(heights)
+    for _ in range(20):
+        for i in range(1, len(places)):
+            overlap = max(0.0, places[i - 1] + gap - places[i])
+            places[i - 1] -= overlap / 2
+            places[i] += overlap / 2
+    for (_, y, text, colour), height, place in zip(ends, heights, places, strict=True):
+        axes.annotate(
+            text,
+            (1.0, y),
+            xycoords=("axes fraction", "data"),
+            xytext=(10, place - height),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            annotation_clip=False,
+        )
+
+
+def build_confusion_matrix(
+    counts: np.ndarray, classes: Sequence[str], title: str = ""
+) -> Figure | None:
+    """The figure of `confusion_matrix`, in matplotlib's current style."""
+    from matplotlib.colors import PowerNorm
+
+    counts, k = np.asarray(counts), len(classes)
+    if counts.shape != (k, k):
+        raise ValueError(f"counts must be {k} x {k}, one row a class, got shape {counts.shape}")
+    total = counts.sum()
+    if not total:
+        return None
+    images = counts.sum(axis=1, keepdims=True)
+    percent = np.divide(100.0 * counts, images, out=np.full((k, k), np.nan), where=images > 0)
+    figure = _figure(6.0)
+    axes, side = figure.subplots(1, 2, width_ratios=(5, 1))
+    # A root scale: the confusions, a few per cent each, would vanish beside the diagonal.
+    axes.imshow(percent, cmap="Blues", norm=PowerNorm(0.5, 0, 100), aspect="auto")
+    if k <= 20:
+        for row, column in np.argwhere(counts > 0):
+            value = percent[row, column]
+            text = f"{value:.1f}" if k <= 10 else f"{value:.0f}"
+            colour = "white" if value > 40 else "black"
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
+    accuracy = np.diag(percent)
+    side.barh(np.arange(k), np.nan_to_num(accuracy), color="#0072B2", height=0.75)
+    side.set(xlim=(0, 100), ylim=axes.get_ylim(), xlabel="Accuracy (%)", yticks=[])
+    axes.set(xlabel="Predicted class", ylabel="True class")
+    if k <= 30:
+        slanted = k <= 12
+        axes.set_xticks(np.arange(k), classes, rotation=45 if slanted else 90)
+        for label in axes.get_xticklabels() if slanted else ():
+            label.set(ha="right", rotation_mode="anchor")
+        axes.set_yticks(np.arange(k), classes)
+    right = f"{100 * np.trace(counts) / total:.2f} % of {total:,} images right"
+    figure.suptitle(f"{title}: {right}" if title else right)
+    return figure
+
+
+def build_first_layer_filters(kernel: np.ndarray) -> Figure | None:
+    """The figure of `first_layer_filters`, in matplotlib's current style."""
+    kernel = np.asarray(kernel, np.float32)
+    if kernel.ndim != 4 or kernel.shape[2] not in (1, 3) or not np.isfinite(kernel).all():
+        return None
+    height, width, channels, number = kernel.shape
+    filters = np.moveaxis(kernel, 3, 0)[:256]
+    largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
+    filters = 0.5 + 0.5 * filters / np.where(largest > 0, largest, 1)
+    columns = min(len(filters), 8 if len(filters) <= 32 else 16)
+    rows = -(-len(filters) // columns)
+    # One picture of all filters, a white gap between two: 256 axes would take seconds to lay out.
+    zoom = max(1, 60 // max(height, width))
+    cell_height, cell_width = height * zoom + 6, width * zoom + 6
+    mosaic = np.ones((rows * cell_height, columns * cell_width, 3), np.float32)
+    for i, image in enumerate(filters):
+        top, left = i // columns * cell_height, i % columns * cell_width
+        enlarged = image.repeat(zoom, axis=0).repeat(zoom, axis=1)
+        mosaic[top : top + height * zoom, left : left + width * zoom] = enlarged
+    figure = _figure(0.4 + min(_WIDTH / columns, 0.9) * rows * cell_height / cell_width)
+    axes = figure.subplots()
+    axes.imshow(mosaic, interpolation="nearest")
+    axes.set_axis_off()
+    shown = f"{number} filters" if number <= 256 else f"The first 256 of {number} filters"
+    shape = f"{height}x{width}x{channels}"
+    figure.suptitle(f"{shown} of {shape}, each scaled on its own; mid-grey is zero")
+    return figure

@@ -1,0 +1,196 @@
+"""A run's folder: the experiment and the facts that it is restored from."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from cnn_jax import augment, config, data, experiment, losses, models, normalization, optim
+from cnn_jax.checkpoint import CheckpointError, Checkpoints
+from cnn_jax.errors import UserError
+from cnn_jax.experiment import DataFacts, Experiment, Plan
+from cnn_jax.report.log import MetricsLog, write_json
+from cnn_jax.state import TrainState, init_state
+from cnn_jax.streams import streams
+
+# What the command line and a run's config.json may name, besides what a recipe file defines.
+NAMES = MappingProxyType(
+    config.public_names(
+        models, losses, augment, data, optim, normalization, {"Experiment": experiment.Experiment}
+    )
+)
+
+
+class RunError(UserError):
+    """A run's folder is not what was asked for; one line."""
+
+
+class Run:
+    """The files of a run.
+
+    Attributes:
+      folder: The run's folder.
+      metrics: The log of measurements, `metrics.jsonl`.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]):
+        self.folder = Path(folder)
+        self.metrics = MetricsLog(self.folder / "metrics.jsonl")
+
+    def exists(self) -> bool:
+        """Whether a run has begun here."""
+        return (self.folder / "config.json").exists()
+
+    def begin(self, plan: Plan, recipe: config.Recipe | None, manifest: dict[str, Any]) -> None:
+        """Makes the folder, or checks that it is of the same experiment; adds to the manifest.
+
+        Raises:
+          RunError: where another experiment has run here, or the folder can't be made.
+        """
+        if self.exists():
+            self._check(plan)
+            launches = [*self._read("manifest.json")["launches"], manifest]
+        else:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise RunError(f"--workdir={self.folder}: {error.strerror}") from error
+            launches = [manifest]
+        # config.json comes last: with it, the run exists.
+        write_json(self.folder / "manifest.json", {"launches": launches})
+        if not self.exists():
+            named = {}
+            if recipe:
+                named = {"name": recipe.name, "path": str(recipe.path), "sha256": recipe.sha256}
+            write_json(
+                self.folder / "config.json",
+                {
+                    "experiment": config.to_text(plan.experiment),
+                    "recipe": named,
+                    "data": dataclasses.asdict(plan.data),
+                },
+            )
+
+    def _check(self, plan: Plan) -> None:
+        saved, text = self._read("config.json"), config.to_text(plan.experiment)
+        if saved["experiment"] != text:
+            names = {**NAMES, **_classes(plan.experiment)}
+            differences = config.diff(self.experiment(names), plan.experiment)
+            raise RunError(
+                f"{self.folder} holds a run of another experiment ({'; '.join(differences)}): "
+                f"give another --workdir, or the same experiment"
+            )
+        if saved["data"]["fingerprint"] != plan.data.fingerprint:
+            raise RunError(f"{self.folder} holds a run on other data of the name {plan.data.name}")
+
+    def experiment(self, names: Any = NAMES) -> Experiment:
+        """The run's experiment. Nothing of the folder is executed.
+
+        Raises:
+          RunError: where it needs a class that only its recipe file defines.
+        """
+        saved = self._read("config.json")
+        try:
+            return config.from_text(saved["experiment"], names)
+        except config.ConfigError as error:
+            path = saved["recipe"].get("path", "its recipe file")
+            raise RunError(f"{self.folder}/config.json: {error}; try --config={path}") from error
+
+    def plan(self, recipe: config.Recipe | None = None) -> Plan:
+        """The run's plan, without its data."""
+        names = recipe.names if recipe else NAMES
+        facts = self._read("config.json")["data"]
+        facts = {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
+        return Plan.of(self.experiment(names), DataFacts(**facts))
+
+    def recipe_name(self) -> str:
+        """The name of the recipe that the run began with; "" where it had none."""
+        return self._read("config.json")["recipe"].get("name", "")
+
+    def summary(self) -> dict[str, Any] | None:
+        """What the run came to, once it has finished."""
+        try:
+            return self._read("summary.json")
+        except RunError:
+            return None
+
+    def checkpoints(self, keep_best: bool = False) -> Checkpoints:
+        """The run's checkpoints."""
+        return Checkpoints(self.folder / "checkpoints", keep_best)
+
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self.folder / name
+        try:
+            return json.loads(path.read_text())
+        except FileNotFoundError:
+            raise RunError(f"no run at {self.folder}: {name} is not there") from None
+        except ValueError as error:
+            raise RunError(f"{path} is damaged: {error}") from error
+
+
+def state_shapes(plan: Plan) -> TrainState:
+    """The run's state in shapes only: nothing is computed.
+
+    Raises:
+      UserError: where the model can't take the images.
+    """
+    images = jax.ShapeDtypeStruct((1, *plan.data.image_shape), jnp.uint8)
+    key = jax.eval_shape(lambda: streams(0).init)
+    try:
+        return jax.eval_shape(functools.partial(init_state, plan), key, images)
+    except Exception as error:
+        shape = "x".join(map(str, plan.data.image_shape))
+        raise UserError(
+            f"model {config.to_text(plan.model)} can't take images of {shape}: "
+            f"{str(error).strip().splitlines()[0]}"
+        ) from error
+
+
+def restore(
+    workdir: str | os.PathLike[str], recipe: config.Recipe | None = None
+) -> tuple[Experiment, TrainState]:
+    """A run's experiment, and its state as trained.
+
+    Args:
+      workdir: The run's folder.
+      recipe: `config.load(path)` of the recipe, where classes of its own are needed.
+
+    Raises:
+      RunError: no run there, or one that needs its recipe.
+      CheckpointError: nothing saved yet, or damaged.
+    """
+    run = Run(workdir)
+    plan = run.plan(recipe)
+    return plan.experiment, trained_state(run, plan)
+
+
+def trained_state(run: Run, plan: Plan) -> TrainState:
+    """The state that the run's result was measured with: the last, or the best where asked for."""
+    checkpoints = run.checkpoints(plan.experiment.keep_best)
+    step = checkpoints.best() if plan.experiment.keep_best else checkpoints.latest()
+    if step is None:
+        raise CheckpointError(f"{run.folder} holds no checkpoint yet")
+    state, _ = checkpoints.restore(step, state_shapes(plan))
+    checkpoints.close()
+    return state
+
+
+def _classes(value: Any) -> dict[str, type]:
+    found: dict[str, type] = {}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        found[type(value).__name__] = type(value)
+        for field in dataclasses.fields(value):
+            if field.name != "parent":
+                found |= _classes(getattr(value, field.name, None))
+    elif isinstance(value, tuple):
+        for part in value:
+            found |= _classes(part)
+    return found

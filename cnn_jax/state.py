@@ -1,0 +1,61 @@
+"""The state of a run: all that a step changes, and all that a checkpoint holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from cnn_jax import ops
+from cnn_jax.experiment import Plan
+from cnn_jax.metrics import Sums
+
+
+@struct.dataclass
+class TrainState:
+    """A pytree of arrays.
+
+    Attributes:
+      step: i32[], steps taken.
+      params: What the gradient trains.
+      batch_stats: Statistics of the data: BatchNorm's running averages, frozen whitening filters.
+      opt_state: The optimiser's.
+      metrics: Sums over the current epoch's examples so far.
+    """
+
+    step: jax.Array
+    params: Any
+    batch_stats: Any
+    opt_state: optax.OptState
+    metrics: Sums
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What the model is applied to."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+# Images that a model may look at when it is initialised (the whitening filters do).
+INIT_IMAGES = 2000
+
+
+def init_state(plan: Plan, key: jax.Array, images: jax.Array) -> TrainState:
+    """The state before the first step.
+
+    Args:
+      plan: The run's plan.
+      key: The seed's `init` stream.
+      images: u8[N,H,W,C], the first training images.
+    """
+    with ops.stock():  # only shapes and the filters' statistics are needed of this pass
+        variables = plan.model.init(key, plan.normalize(images), train=False)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=variables["params"],
+        batch_stats=variables.get("batch_stats", {}),
+        opt_state=plan.tx.init(variables["params"]),
+        metrics=Sums.zero(),
+    )

@@ -1,0 +1,101 @@
+"""One training step and one evaluation step: pure functions of their arguments.
+
+`jit`, sharding, donation and `pmap` are put on from outside, in parallel.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cnn_jax import ops
+from cnn_jax.data.pipeline import Resident, gather
+from cnn_jax.experiment import Plan
+from cnn_jax.metrics import Sums
+from cnn_jax.state import TrainState
+from cnn_jax.streams import Streams
+
+OnDevices = Callable[[Any], Any]
+
+
+def unchanged(tree: Any) -> Any:
+    return tree
+
+
+def train_step(
+    plan: Plan,
+    state: TrainState,
+    data: Resident,
+    order: jax.Array,
+    keys: Streams,
+    *,
+    split: OnDevices = unchanged,
+    total: OnDevices = unchanged,
+) -> tuple[TrainState, Sums]:
+    """Takes the step that follows `state`.
+
+    Args:
+      plan: The run's plan.
+      state: The state before.
+      data: The training set.
+      order: i32[N], the order of the current epoch.
+      keys: The run's streams.
+      split: From the global batch's index i32[B] to what this program's devices work on.
+      total: From this program's sums to those over all devices.
+
+    Returns:
+      The state after, and a copy of its metrics that outlives the donation of the state.
+    """
+    batch_size = plan.experiment.batch_size
+    epoch, place = state.step // plan.steps_per_epoch, state.step % plan.steps_per_epoch
+    index = split(jax.lax.dynamic_slice_in_dim(order, place * batch_size, batch_size))
+    batch = gather(data, index, epoch)
+    key = jax.random.fold_in(keys.augment, state.step)
+    for number, augment in enumerate(plan.experiment.augment):
+        batch = augment(jax.random.fold_in(key, number), batch)
+    image = plan.normalize(batch.image)
+
+    def mean_loss(params):
+        logits, updates = plan.model.apply(
+            {"params": params, "batch_stats": state.batch_stats},
+            image,
+            train=True,
+            rngs={"dropout": jax.random.fold_in(keys.dropout, state.step)},
+            mutable=["batch_stats"],
+        )
+        losses = plan.experiment.loss(logits, batch.label)
+        return losses.sum() / batch_size, (losses, logits, updates.get("batch_stats", {}))
+
+    with ops.stock(plan.experiment.convolutions == "stock"):
+        gradients, (losses, logits, batch_stats) = jax.grad(mean_loss, has_aux=True)(state.params)
+    updates, opt_state = plan.tx.update(total(gradients), state.opt_state, state.params)
+    sums = total(Sums.of(losses, logits, batch))
+    metrics = jax.tree.map(
+        lambda old, new: jnp.where(place == 0, 0, old) + new, state.metrics, sums
+    )
+    state = TrainState(
+        step=state.step + 1,
+        params=optax.apply_updates(state.params, updates),
+        batch_stats=batch_stats,
+        opt_state=opt_state,
+        metrics=metrics,
+    )
+    return state, metrics
+
+
+def eval_step(
+    plan: Plan, variables: dict[str, Any], data: Resident, index: jax.Array
+) -> tuple[Sums, jax.Array]:
+    """Scores the examples at index i32[B]; an index beyond the last example is padding.
+
+    Returns:
+      Their sums, and the scores f32[B,K].
+    """
+    batch = gather(data, index, jnp.zeros((), jnp.int32))
+    with ops.stock(plan.experiment.convolutions == "stock"):
+        logits = plan.model.apply(variables, plan.normalize(batch.image), train=False)
+    return Sums.of(plan.experiment.loss(logits, batch.label), logits, batch), logits

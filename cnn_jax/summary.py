@@ -1,0 +1,99 @@
+"""What a run came to: the lines, the JSON and the figures that say it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnn_jax import config, hardware
+from cnn_jax.evaluate import Evaluation
+from cnn_jax.experiment import Plan
+from cnn_jax.report import figures
+from cnn_jax.report.clock import Clock
+from cnn_jax.report.progress import duration
+from cnn_jax.runs import Run, state_shapes
+from cnn_jax.state import TrainState
+
+
+def parameter_count(tree: Any) -> int:
+    """How many numbers a tree of arrays or shapes holds."""
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def headline(plan: Plan, run: Run) -> str:
+    """What is trained on what, where to: the first line of a run."""
+    data = plan.data
+    splits = f"{data.train:,} train, {data.validation:,} validation, {data.test:,} test"
+    return (
+        f"{config.to_text(plan.experiment.model)} on {data.name} ({splits}), "
+        f"{parameter_count(state_shapes(plan).params):,} parameters, "
+        f"{plan.total_steps:,} steps, {hardware.device_name()} -> {run.folder}"
+    )
+
+
+def verdict(summary: dict[str, Any]) -> str:
+    """What a run came to: its last line."""
+    return (
+        f"test accuracy {summary['test_accuracy']:.2%} on {summary['dataset']} "
+        f"(loss {summary['test_loss']:.4f}), trained in {duration(summary['train_seconds'])}, "
+        f"compiled in {duration(summary['compile_seconds'])}"
+    )
+
+
+def summarise(
+    plan: Plan, run: Run, test: Evaluation, state: TrainState, clock: Clock
+) -> dict[str, Any]:
+    """The content of summary.json."""
+    validation = [row for row in run.metrics.rows() if row["split"] == "validation"]
+    experiment = plan.experiment
+    images = plan.total_steps * experiment.batch_size
+    return {
+        "recipe": run.recipe_name(),
+        "model": config.to_text(experiment.model),
+        "dataset": plan.data.name,
+        "parameters": parameter_count(state.params),
+        "epochs": experiment.epochs,
+        "steps": plan.total_steps,
+        "seed": experiment.seed,
+        "precision": "float32",
+        "test_accuracy": test.accuracy,
+        "test_loss": test.loss,
+        "validation_accuracy": validation[-1]["accuracy"] if validation else None,
+        "train_seconds": clock.seconds(),
+        "compile_seconds": clock.compile_seconds,
+        "images_per_second": images / clock.seconds(),
+        "device": hardware.device_name(),
+        "software": hardware.software(),
+        "finished": True,
+    }
+
+
+def draw_figures(plan: Plan, run: Run, test: Evaluation, state: TrainState) -> None:
+    """Draws the learning curves, the confusion matrix and the first layer's filters."""
+    folder = run.folder / "figures"
+    figures.learning_curves(run.metrics.rows(), folder / "learning_curves.png")
+    figures.confusion_matrix(
+        test.confusion(),
+        plan.data.classes,
+        folder / "confusion_matrix.png",
+        title=f"{plan.data.name}, test accuracy {test.accuracy:.1%}",
+    )
+    kernel = first_kernel(state.variables, plan.data.image_shape)
+    if kernel is not None:
+        figures.first_layer_filters(kernel, folder / "first_layer_filters.png")
+
+
+def first_kernel(variables: Any, image_shape: tuple[int, int, int]) -> np.ndarray | None:
+    """What the first layer looks for: f32[h,w,C,F]; None where no kernel takes the image.
+
+    A fully connected layer's weights on the pixels are filters of the image's size.
+    """
+    height, width, channels = image_shape
+    for leaf in jax.tree.leaves(variables):
+        if leaf.ndim == 4 and leaf.shape[2] == channels:
+            return np.asarray(leaf)
+        if leaf.ndim == 2 and leaf.shape[0] == height * width * channels:
+            return np.asarray(leaf).reshape(height, width, channels, -1)
+    return None

@@ -1,0 +1,26 @@
+"""A small modern ConvNet, in minutes on a few CPU cores.   python run.py
+
+Published: none, the recipe is this project's own.   Measured: see results/.
+
+A frozen whitening layer, four 3x3 convolutions and Muon, as airbench94 has them (Jordan 2024,
+arXiv:2404.00498), cut down to 26 MFLOP an image. Where CIFAR-10 can't be had it trains on the
+built-in shapes, and says so.
+"""
+
+from cnn_jax.augment import AlternatingFlip, RandomCrop
+from cnn_jax.data import Cifar10, FirstAvailable, Shapes
+from cnn_jax.experiment import Experiment
+from cnn_jax.losses import Softmax
+from cnn_jax.models import QuickNet
+from cnn_jax.optim import Linear, Muon
+
+experiment = Experiment(
+    data=FirstAvailable((Cifar10(validation=2000), Shapes())),
+    model=QuickNet(),
+    loss=Softmax(label_smoothing=0.2),
+    augment=(RandomCrop(padding=2, fill="reflect"), AlternatingFlip()),
+    optimizer=Muon(peak_lr=0.12, bias_lr=53.0, head_lr=670.0),
+    schedule=Linear(),
+    batch_size=500,
+    epochs=4,
+)
