@@ -1,0 +1,25 @@
+"""The lesson's ConvNet on CIFAR-10.   python run.py --config=cifar10_convnet
+
+Published: none for this setting.   Measured: see results/.
+
+INPUT - [CONV - RELU - CONV - RELU - POOL]x3 - FC - RELU - FC with the softmax loss. The learning
+rate is the best of 0.01, 0.03 and 0.1 on validation.
+"""
+
+from cnn_jax.augment import Flip
+from cnn_jax.data import Cifar10
+from cnn_jax.experiment import Experiment
+from cnn_jax.losses import Softmax
+from cnn_jax.models import ConvNet
+from cnn_jax.optim import SGD, Cosine
+
+experiment = Experiment(
+    data=Cifar10(),
+    model=ConvNet(),
+    loss=Softmax(),
+    augment=(Flip(),),
+    optimizer=SGD(peak_lr=0.03, per_batch=128, momentum=0.9),
+    schedule=Cosine(),
+    batch_size=128,
+    epochs=8,
+)
