@@ -1,0 +1,256 @@
+"""The anatomy of a net: its layers as volumes, read off the program that computes it.
+
+The model is traced, not run, so any Flax module can be looked into: one's own too, whether or not it
+is made of this package's layers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+from cnn_jax import ops
+
+Volume = tuple[int, int, int]
+
+
+@dataclasses.dataclass
+class Layer:
+    """One layer with weights, or one pooling.
+
+    Attributes:
+      name: The Flax module's path, or what the pooling is called.
+      kind: "conv", "fc", "pool" or "norm" (any other module with parameters).
+      window: Height and width of the window in pixels; None where there is none.
+      stride: Step of the window; None where there is none.
+      input: Height, width and depth of the volume that goes in.
+      output: Height, width and depth of the volume that comes out.
+      weights: Numbers in the kernel.
+      biases: Other numbers that the layer has: biases, scales.
+      multiply_adds: Multiplications with a following addition, for one image.
+      receptive_field: Height and width, in pixels of the image, of what one output sees.
+    """
+
+    name: str
+    kind: str
+    input: Volume
+    output: Volume
+    receptive_field: tuple[int, int]
+    window: tuple[int, int] | None = None
+    stride: tuple[int, int] | None = None
+    weights: int = 0
+    biases: int = 0
+    multiply_adds: int = 0
+
+    @property
+    def fully_connected_weights(self) -> int:
+        """The weights of a fully connected layer between the same two volumes."""
+        return math.prod(self.input) * math.prod(self.output)
+
+
+def layers(model: nn.Module, image_shape: Volume) -> list[Layer]:
+    """The layers of a model on an image of this height, width and depth, in order.
+
+    Args:
+      model: A module whose `num_classes` is set, called as `model(image, train=False)`.
+      image_shape: H, W, C.
+    """
+    image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    with ops.stock():  # one primitive for each convolution and pooling
+        variables = jax.eval_shape(lambda k, x: model.init(k, x, train=False), key, image)
+        program = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(variables, image)
+    paths = [
+        tuple(entry.key for entry in path)
+        for path, _ in jax.tree_util.tree_flatten_with_path(variables)[0]
+    ]
+    tags: list[Tag] = [Weights(frozenset([path])) for path in paths]
+    tags.append(Image((1, 1), (1, 1), image_shape))
+    walk = _Walk(
+        image_shape[:2], {p: v.size for p, v in zip(paths, jax.tree.leaves(variables), strict=True)}
+    )
+    walk.run(program.jaxpr, tags)
+    return walk.layers
+
+
+def forward_flops(model: nn.Module, image_shape: Volume) -> int:
+    """Floating-point operations of one image's forward pass, two for each multiply-add."""
+    return 2 * sum(layer.multiply_adds for layer in layers(model, image_shape))
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """A value computed from the image: each entry sees `field` pixels, neighbours lie `jump` apart."""
+
+    field: tuple[int, int]
+    jump: tuple[int, int]
+    volume: Volume
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """A value computed from these variables alone."""
+
+    paths: frozenset[tuple[str, ...]]
+
+
+Tag = Image | Weights
+
+
+class _Walk:
+    """Follows the image and the variables through a program, and notes the layers."""
+
+    def __init__(self, image_size: tuple[int, int], sizes: dict[tuple[str, ...], int]):
+        self.image_size, self.sizes = image_size, sizes
+        self.layers: list[Layer] = []
+        self._of_module: dict[tuple[str, ...], Layer] = {}
+        self._counted: set[tuple[str, ...]] = set()
+
+    def run(self, jaxpr: core.Jaxpr, arguments: Sequence[Tag | None]) -> list[Tag | None]:
+        tags: dict[Any, Tag | None] = dict(zip(jaxpr.invars, arguments, strict=True))
+
+        def tag(atom):
+            return None if isinstance(atom, core.Literal) else tags.get(atom)
+
+        for equation in jaxpr.eqns:
+            inputs = [tag(atom) for atom in equation.invars]
+            inner = next(_inner(equation.params), None)
+            if inner is not None and len(inner.invars) == len(inputs):
+                outputs = self.run(inner, inputs)
+            else:
+                outputs = [self._apply(equation, inputs)] * len(equation.outvars)
+            tags.update(zip(equation.outvars, outputs, strict=True))
+        return [tag(atom) for atom in jaxpr.outvars]
+
+    def _apply(self, equation, inputs: list[Tag | None]) -> Tag | None:
+        images = [t for t in inputs if isinstance(t, Image)]
+        paths = frozenset().union(*(t.paths for t in inputs if isinstance(t, Weights)))
+        if not images:
+            return Weights(paths) if paths else None
+        name, shape = equation.primitive.name, equation.outvars[0].aval.shape
+        before = Image(
+            _pairwise(max, *(i.field for i in images)),
+            _pairwise(max, *(i.jump for i in images)),
+            images[0].volume,
+        )
+        if name == "conv_general_dilated":
+            return self._convolution(equation, before, paths)
+        if name == "dot_general":
+            return self._dot(equation, before, paths)
+        if name.startswith("reduce_window"):
+            return self._pool(equation, before, name)
+        if name in ("reduce_max", "reduce_sum") and tuple(equation.params["axes"]) == (1, 2):
+            after = Image(self.image_size, before.jump, (1, 1, shape[-1]))
+            label = {"reduce_max": "global max", "reduce_sum": "global mean"}[name]
+            self._add(label, "pool", before, after)
+            return after
+        if name == "reshape":
+            return before
+        after = dataclasses.replace(before, volume=_volume(shape, before.volume))
+        self._count_parameters(paths, before, after)
+        return after
+
+    def _convolution(self, equation, before: Image, paths) -> Image:
+        numbers = equation.params["dimension_numbers"]
+        kernel, out = equation.invars[1].aval.shape, equation.outvars[0].aval.shape
+        window = tuple(kernel[d] for d in numbers.rhs_spec[2:])
+        stride = tuple(equation.params["window_strides"])
+        reach = tuple(
+            (size - 1) * dilation + 1
+            for size, dilation in zip(window, equation.params["rhs_dilation"], strict=True)
+        )
+        after = self._slid(
+            before,
+            reach,
+            stride,
+            tuple(out[d] for d in (*numbers.out_spec[2:], numbers.out_spec[1])),
+        )
+        weights = math.prod(kernel)
+        products = math.prod(out) * weights // kernel[numbers.rhs_spec[0]]
+        self._add_weighted("conv", paths, before, after, weights, products, window, stride)
+        return after
+
+    def _dot(self, equation, before: Image, paths) -> Image:
+        out = equation.outvars[0].aval.shape
+        (contracted, _), _ = equation.params["dimension_numbers"]
+        left = equation.invars[0].aval.shape
+        flat = len(out) == 2
+        after = Image(
+            self.image_size if flat else before.field,
+            before.jump,
+            (1, 1, out[-1]) if flat else _volume(out, before.volume),
+        )
+        length = math.prod(left[axis] for axis in contracted)
+        weights = math.prod(equation.invars[1].aval.shape) if paths else 0
+        self._add_weighted("fc", paths, before, after, weights, math.prod(out) * length)
+        return after
+
+    def _pool(self, equation, before: Image, name: str) -> Image:
+        window, stride = (
+            tuple(equation.params[key][1:3]) for key in ("window_dimensions", "window_strides")
+        )
+        after = self._slid(before, window, stride, equation.outvars[0].aval.shape[1:])
+        label = "max pool" if name == "reduce_window_max" else "mean pool"
+        self._add(label, "pool", before, after, window=window, stride=stride)
+        return after
+
+    def _slid(self, before: Image, window, stride, volume) -> Image:
+        field = [
+            min(field + (size - 1) * jump, whole)
+            for field, size, jump, whole in zip(
+                before.field, window, before.jump, self.image_size, strict=True
+            )
+        ]
+        return Image(tuple(field), _pairwise(math.prod, before.jump, stride), volume)
+
+    def _add_weighted(
+        self, kind, paths, before, after, weights, products, window=None, stride=None
+    ):
+        module = next(iter(paths))[1:-1] if paths else ()
+        layer = self._add("/".join(module), kind, before, after, window=window, stride=stride)
+        layer.weights, layer.multiply_adds = weights, products
+        self._of_module[module] = layer
+        self._counted |= paths
+
+    def _count_parameters(self, paths, before: Image, after: Image) -> None:
+        """Counts what meets the image in a sum or a product: biases, and the numbers of norms."""
+        for path in sorted(paths - self._counted):
+            self._counted.add(path)
+            if path[0] != "params":
+                continue
+            module = path[1:-1]
+            if module not in self._of_module:
+                self._of_module[module] = self._add("/".join(module), "norm", before, after)
+            self._of_module[module].biases += self.sizes[path]
+
+    def _add(self, name, kind, before: Image, after: Image, **more) -> Layer:
+        layer = Layer(name, kind, before.volume, after.volume, after.field, **more)
+        self.layers.append(layer)
+        return layer
+
+
+def _inner(parameters: dict[str, Any]) -> Iterator[core.Jaxpr]:
+    for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
+        value = parameters.get(key)
+        if isinstance(value, core.ClosedJaxpr):
+            yield value.jaxpr
+        elif isinstance(value, core.Jaxpr):
+            yield value
+
+
+def _pairwise(function, *pairs) -> tuple[int, int]:
+    first, second = zip(*pairs, strict=True)
+    return function(first), function(second)
+
+
+def _volume(shape: Sequence[int], before: Volume) -> Volume:
+    if len(shape) == 4:
+        return tuple(shape[1:])
+    return (1, 1, shape[-1]) if len(shape) == 2 and shape[-1] != math.prod(before) else before
