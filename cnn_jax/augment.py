@@ -60,7 +60,7 @@ class RandomCrop(Augmentation):
         crop = jax.vmap(
             lambda image, at: jax.lax.dynamic_slice(image, (*at, 0), batch.image.shape[1:])
         )
-        return batch.replace(image=crop(padded, corner))
+        return dataclasses.replace(batch, image=crop(padded, corner))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,7 @@ class AlternatingFlip(Augmentation):
 
 def _flip(batch: Batch, mirrored: jax.Array) -> Batch:
     image = jnp.where(mirrored[:, None, None, None], batch.image[:, :, ::-1], batch.image)
-    return batch.replace(image=image)
+    return dataclasses.replace(batch, image=image)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Cutout(Augmentation):
         rows = _within(jnp.arange(height), first[:, :1], self.size)
         columns = _within(jnp.arange(width), first[:, 1:], self.size)
         hole = rows[:, :, None] & columns[:, None, :]
-        return batch.replace(image=jnp.where(hole[..., None], 0, batch.image))
+        return dataclasses.replace(batch, image=jnp.where(hole[..., None], 0, batch.image))
 
 
 def _within(place: jax.Array, first: jax.Array, size: int) -> jax.Array:

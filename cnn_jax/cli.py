@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from cnn_jax import config
+from cnn_jax import config, listing
 from cnn_jax.config import Command, Plain
+from cnn_jax.dry_run import dry_run
 from cnn_jax.errors import RunFailed, UserError
+from cnn_jax.evaluate import evaluate
+from cnn_jax.record import check_recordable, record
 from cnn_jax.runs import NAMES
+from cnn_jax.sweep import grid, sweep
 from cnn_jax.train import train
 
 USAGE = """Trains ConvNets on CIFAR-10 with JAX.
@@ -75,19 +79,67 @@ def _run(command: Command) -> int:
     flags = command.flags
     for note in command.notes:
         print(note)
-    if flags.print_config:
+    if flags.list:
+        listing.show()
+    elif flags.print_config:
         print(config.to_recipe(command.experiment, command.recipe.doc), end="")
-    elif flags.mode == "train":
-        train(
-            command.experiment,
-            flags.workdir or _new_workdir(command),
-            recipe=command.recipe,
-            data_dir=flags.data_dir,
-            log_every_steps=flags.log_every_steps,
-            save_every_steps=flags.save_every_steps,
-        )
+    elif flags.dry_run:
+        dry_run(command.experiment, data_dir=flags.data_dir)
+    else:
+        MODES[flags.mode](command)
     return 0
 
 
-def _new_workdir(command: Command) -> Path:
-    return Path("runs") / command.recipe.name / time.strftime("%Y%m%d-%H%M%S")
+def _train(command: Command) -> None:
+    flags = command.flags
+    if flags.record:
+        check_recordable(command.overridden)
+    result = train(
+        command.experiment,
+        _workdir(command),
+        recipe=command.recipe,
+        data_dir=flags.data_dir,
+        log_every_steps=flags.log_every_steps,
+        save_every_steps=flags.save_every_steps,
+    )
+    if flags.record:
+        print(f"recorded in {record(command.recipe, [result.summary])}")
+
+
+def _sweep(command: Command) -> None:
+    flags = command.flags
+    if flags.sweep is None:
+        raise UserError("--mode=sweep needs --sweep='field=value,value,...; ...'")
+    if flags.record:
+        check_recordable((*command.overridden, *grid(flags.sweep)[0]))
+    summaries = sweep(
+        command.experiment,
+        flags.sweep,
+        _workdir(command),
+        recipe=command.recipe,
+        data_dir=flags.data_dir,
+    )
+    if flags.record:
+        print(f"recorded in {record(command.recipe, summaries)}")
+
+
+def _evaluate(command: Command) -> None:
+    flags = command.flags
+    if flags.workdir is None:
+        raise UserError("--mode=evaluate needs the --workdir of a run")
+    if command.overridden:
+        raise UserError(f"a run is evaluated as it is: drop --config.{command.overridden[0]}")
+    evaluate(
+        flags.workdir,
+        recipe=command.recipe if "config" in command.given else None,
+        data_dir=flags.data_dir,
+        batch_size=flags.eval_batch,
+    )
+
+
+MODES = {"train": _train, "evaluate": _evaluate, "sweep": _sweep}
+
+
+def _workdir(command: Command) -> Path:
+    default = Path("runs") / command.recipe.name / time.strftime("%Y%m%d-%H%M%S")
+    return Path(command.flags.workdir) if command.flags.workdir else default

@@ -1,107 +1,82 @@
-"""Evaluation: exact sums over every example of a split."""
+"""Mode evaluate: a run's weights, measured again on the test set."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import time
+import os
 from typing import Any
 
-import jax
-import numpy as np
-
-from cnn_jax.data import Split
-from cnn_jax.data.pipeline import Resident
+from cnn_jax import config
+from cnn_jax.data import Dataset
+from cnn_jax.errors import UserError
+from cnn_jax.evaluator import Evaluation, Evaluator
 from cnn_jax.experiment import Plan
-from cnn_jax.metrics import Sums
-from cnn_jax.parallel import Jit
-from cnn_jax.step import eval_step
-
-EVAL_BATCH = 500
+from cnn_jax.report import figures, tables
+from cnn_jax.report.log import write_json
+from cnn_jax.runs import Run, trained_state
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Evaluation:
-    """What a net is worth on a split.
+def evaluate(
+    workdir: str | os.PathLike[str],
+    *,
+    recipe: config.Recipe | None = None,
+    data_dir: str | None = None,
+    batch_size: int = 500,
+    console: Any = None,
+) -> Evaluation:
+    """Restores a run and scores every test example once; the batch size does not matter.
 
-    Attributes:
-      loss: Mean over the examples.
-      accuracy: Fraction of the examples whose highest score is their label.
-      logits: f32[N,K], the scores.
-      labels: i32[N].
-    """
-
-    loss: float
-    accuracy: float
-    logits: np.ndarray
-    labels: np.ndarray
-
-    def means(self) -> dict[str, float]:
-        """`{"loss", "accuracy"}`, as a row of metrics has them."""
-        return {"loss": self.loss, "accuracy": self.accuracy}
-
-    def confusion(self) -> np.ndarray:
-        """i64[K,K]: how many examples of the row's class were given the column's."""
-        classes = self.logits.shape[1]
-        pairs = self.labels.astype(np.int64) * classes + self.logits.argmax(1)
-        return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-
-    def per_class(self) -> np.ndarray:
-        """f64[K]: accuracy on each class; NaN for a class without examples."""
-        counts = self.confusion()
-        with np.errstate(invalid="ignore"):
-            return counts.diagonal() / counts.sum(1)
-
-
-class Evaluator:
-    """Scores one split with any weights; compiled once, when it is made.
+    Prints the accuracy of each class and the confusion matrix; writes evaluation.json and
+    figures/confusion_matrix.png into the run's folder.
 
     Args:
-      plan: The run's plan.
-      split: What is scored; it lives on the device from now on.
-      batch_size: Examples in a step; the last one may be ragged. It does not change the result
-        beyond the last digits of the loss.
+      workdir: The run's folder.
+      recipe: Where classes of the run's own are defined.
+      data_dir: Where TFDS data is.
+      batch_size: Examples in a step.
+      console: A `rich.console.Console`.
 
-    Attributes:
-      compile_seconds: How long compilation took.
+    Raises:
+      UserError: no run there, or its data is not what it was.
+      CheckpointError: nothing saved, or damaged.
     """
-
-    def __init__(self, plan: Plan, variables: Any, split: Split, batch_size: int = EVAL_BATCH):
-        devices = jax.local_devices()
-        self._way = Jit(devices)
-        self._size = _rounded_up(min(batch_size, len(split)), len(devices))
-        self._data = self._way.place(Resident.of(split))
-        self._labels = split.labels
-        start = time.monotonic()
-        step = jax.jit(
-            functools.partial(_scored, plan, self._size, self._way.sharded),
-            out_shardings=self._way.whole,
-        )
-        self._step = step.lower(self._way.place(variables), self._data, self._place(0)).compile()
-        self.compile_seconds = time.monotonic() - start
-
-    def _place(self, start: int) -> jax.Array:
-        return self._way.place(np.int32(start))
-
-    def __call__(self, variables: Any) -> Evaluation:
-        """The evaluation of these variables (`TrainState.variables`)."""
-        variables = self._way.place(variables)
-        starts = range(0, len(self._labels), self._size)
-        results = [self._step(variables, self._data, self._place(start)) for start in starts]
-        sums, logits = zip(*jax.device_get(results), strict=True)
-        examples = len(self._labels)
-        return Evaluation(
-            loss=float(sum(float(part.loss) for part in sums)) / examples,
-            accuracy=sum(int(part.correct) for part in sums) / examples,
-            logits=np.concatenate(logits)[:examples],
-            labels=self._labels,
-        )
-
-
-def _scored(plan, size, sharded, variables, data, start) -> tuple[Sums, jax.Array]:
-    index = start + jax.lax.iota("int32", size)
-    return eval_step(plan, variables, data, jax.lax.with_sharding_constraint(index, sharded))
+    run = Run(workdir)
+    plan = run.plan(recipe)
+    state = trained_state(run, plan)
+    data = _same_data(plan, data_dir)
+    result = Evaluator(plan, state.variables, data.test, batch_size)(state.variables)
+    counts, per_class = result.confusion(), result.per_class()
+    out = console or tables.console()
+    out.print(
+        f"{run.folder} at step {int(state.step):,}: test accuracy {result.accuracy:.2%} on "
+        f"{plan.data.name} ({int(counts.trace()):,} of {len(data.test):,}), "
+        f"loss {result.loss:.4f}",
+        highlight=False,
+    )
+    out.print(tables.confusion(counts, plan.data.classes))
+    write_json(
+        run.folder / "evaluation.json",
+        {
+            "dataset": plan.data.name,
+            "split": "test",
+            "step": int(state.step),
+            "examples": len(data.test),
+            "accuracy": result.accuracy,
+            "loss": result.loss,
+            "per_class_accuracy": dict(zip(plan.data.classes, per_class, strict=True)),
+            "confusion": counts,
+        },
+    )
+    figures.confusion_matrix(
+        counts,
+        plan.data.classes,
+        run.folder / "figures" / "confusion_matrix.png",
+        title=f"{plan.data.name}, test accuracy {result.accuracy:.1%}",
+    )
+    return result
 
 
-def _rounded_up(number: int, multiple: int) -> int:
-    return -(-number // multiple) * multiple
+def _same_data(plan: Plan, data_dir: str | None) -> Dataset:
+    data = plan.experiment.data.load(data_dir)
+    if data.fingerprint != plan.data.fingerprint:
+        raise UserError(f"the data of the name {plan.data.name} is not what the run was made on")
+    return data

@@ -7,6 +7,7 @@ from typing import Literal
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import optax
 
 from cnn_jax import ranges
@@ -16,6 +17,9 @@ from cnn_jax.errors import UserError
 from cnn_jax.losses import Loss, Softmax
 from cnn_jax.normalization import Normalize
 from cnn_jax.optim import SGD, Cosine, Optimizer, Schedule
+
+# The step is counted in an i32.
+MOST_STEPS = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -148,6 +152,11 @@ class Plan:
             )
         steps_per_epoch = data.train // batch_size
         total_steps = max(1, round(experiment.epochs * steps_per_epoch))
+        if total_steps > MOST_STEPS:
+            raise UserError(
+                f"epochs must make at most {MOST_STEPS:,} steps, got {experiment.epochs:g} epochs "
+                f"of {steps_per_epoch:,}"
+            )
         factor = experiment.schedule.factor(total_steps, steps_per_epoch)
         return cls(
             experiment=experiment,
@@ -164,4 +173,6 @@ class Plan:
         experiment = self.experiment
         factor = experiment.schedule.factor(self.total_steps, self.steps_per_epoch)
         with jax.ensure_compile_time_eval():
-            return float(experiment.optimizer.peak(experiment.batch_size) * factor(step))
+            return float(
+                experiment.optimizer.peak(experiment.batch_size) * factor(jnp.asarray(step))
+            )

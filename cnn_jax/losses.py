@@ -1,7 +1,7 @@
 """Losses: from class scores to one number per example.
 
-A loss is called as `loss(logits f32[B,K], label) -> f32[B]`. Labels are i32[B], or f32[B,K] where an
-augmentation has mixed examples; `takes_mixed_labels` says whether the loss can take those.
+A loss is called as `loss(logits f32[B,K], label) -> f32[B]`. Labels are i32[B], or f32[B,K] where
+an augmentation has mixed examples; `takes_mixed_labels` says whether the loss can take those.
 """
 
 from __future__ import annotations

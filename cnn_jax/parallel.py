@@ -1,4 +1,4 @@
-"""How a step is spread over the local devices: sharded by `jit`, or by `pmap` with a sum by hand."""
+"""How a step is spread over the local devices: by `jit` that shards, or by `pmap` that sums."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ class Parallel(Protocol):
     def place(self, tree: Any) -> Any:
         """The tree, whole on every device."""
 
+    def shapes(self, tree: Any) -> Any:
+        """The shapes that a tree of arrays or shapes has once it is placed."""
+
     def fetch(self, tree: Any) -> Any:
         """One copy of a placed tree, as arrays that `jit` takes."""
 
-    def compile(self, step: Callable, *arguments: Any) -> Callable:
-        """Compiles `step(state, *rest, split=, total=)` for the placed arguments; `state` is donated."""
+    def compile(self, step: Callable, *arguments: Any) -> Any:
+        """Compiles `step(state, *rest, split=, total=)` for placed arguments; donates `state`."""
 
 
 def parallel(kind: str, batch_size: int) -> Parallel:
@@ -50,6 +53,11 @@ class Jit:
 
     def place(self, tree):
         return jax.device_put(tree, self.whole)
+
+    def shapes(self, tree):
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.whole), tree
+        )
 
     def fetch(self, tree):
         return tree
@@ -84,6 +92,10 @@ class Pmap:
             )
 
         return jax.tree.map(stack, tree)
+
+    def shapes(self, tree):
+        devices = len(self.devices)
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((devices, *x.shape), x.dtype), tree)
 
     def fetch(self, tree):
         return jax.tree.map(lambda x: x[0], tree)

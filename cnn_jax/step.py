@@ -97,5 +97,5 @@ def eval_step(
     """
     batch = gather(data, index, jnp.zeros((), jnp.int32))
     with ops.stock(plan.experiment.convolutions == "stock"):
-        logits = plan.model.apply(variables, plan.normalize(batch.image), train=False)
+        logits: Any = plan.model.apply(variables, plan.normalize(batch.image), train=False)
     return Sums.of(plan.experiment.loss(logits, batch.label), logits, batch), logits

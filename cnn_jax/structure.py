@@ -1,7 +1,7 @@
 """The anatomy of a net: its layers as volumes, read off the program that computes it.
 
-The model is traced, not run, so any Flax module can be looked into: one's own too, whether or not it
-is made of this package's layers.
+The model is traced, not run, so any Flax module can be looked into: one's own too, whether or not
+it is made of this package's layers.
 """
 
 from __future__ import annotations
@@ -62,10 +62,9 @@ def layers(model: nn.Module, image_shape: Volume) -> list[Layer]:
       model: A module whose `num_classes` is set, called as `model(image, train=False)`.
       image_shape: H, W, C.
     """
+    variables = _variables(model, image_shape)
     image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    key = jax.eval_shape(lambda: jax.random.key(0))
     with ops.stock():  # one primitive for each convolution and pooling
-        variables = jax.eval_shape(lambda k, x: model.init(k, x, train=False), key, image)
         program = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(variables, image)
     paths = [
         tuple(entry.key for entry in path)
@@ -80,6 +79,18 @@ def layers(model: nn.Module, image_shape: Volume) -> list[Layer]:
     return walk.layers
 
 
+def parameter_count(model: nn.Module, image_shape: Volume) -> int:
+    """How many numbers training changes."""
+    return sum(leaf.size for leaf in jax.tree.leaves(_variables(model, image_shape)["params"]))
+
+
+def _variables(model: nn.Module, image_shape: Volume) -> dict[str, Any]:
+    image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    with ops.stock():
+        return jax.eval_shape(lambda k, x: model.init(k, x, train=False), key, image)
+
+
 def forward_flops(model: nn.Module, image_shape: Volume) -> int:
     """Floating-point operations of one image's forward pass, two for each multiply-add."""
     return 2 * sum(layer.multiply_adds for layer in layers(model, image_shape))
@@ -87,7 +98,7 @@ def forward_flops(model: nn.Module, image_shape: Volume) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """A value computed from the image: each entry sees `field` pixels, neighbours lie `jump` apart."""
+    """A value computed from the image: each sees `field` pixels; neighbours lie `jump` apart."""
 
     field: tuple[int, int]
     jump: tuple[int, int]
@@ -252,5 +263,5 @@ def _pairwise(function, *pairs) -> tuple[int, int]:
 
 def _volume(shape: Sequence[int], before: Volume) -> Volume:
     if len(shape) == 4:
-        return tuple(shape[1:])
+        return shape[1], shape[2], shape[3]
     return (1, 1, shape[-1]) if len(shape) == 2 and shape[-1] != math.prod(before) else before

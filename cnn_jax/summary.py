@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from cnn_jax import config, hardware
-from cnn_jax.evaluate import Evaluation
+from cnn_jax.evaluator import Evaluation
 from cnn_jax.experiment import Plan
 from cnn_jax.report import figures
 from cnn_jax.report.clock import Clock

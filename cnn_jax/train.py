@@ -18,7 +18,7 @@ from cnn_jax.checkpoint import NOT_EVALUATED, Checkpoints
 from cnn_jax.data import Dataset
 from cnn_jax.data.pipeline import Resident, epoch_order
 from cnn_jax.errors import RunFailed
-from cnn_jax.evaluate import Evaluator
+from cnn_jax.evaluator import Evaluator
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.parallel import parallel
 from cnn_jax.report.clock import Clock

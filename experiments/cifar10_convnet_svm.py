@@ -2,8 +2,8 @@
 
 Published: none for this setting.   Measured: see results/.
 
-INPUT - [CONV - RELU - CONV - RELU - POOL]x3 - FC - RELU - FC with the multiclass hinge. The learning
-rate is the best of 0.003, 0.01 and 0.03 on validation.
+INPUT - [CONV - RELU - CONV - RELU - POOL]x3 - FC - RELU - FC with the multiclass hinge. The
+learning rate is the best of 0.003, 0.01 and 0.03 on validation.
 """
 
 from cnn_jax.augment import Flip

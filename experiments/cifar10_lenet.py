@@ -18,7 +18,7 @@ experiment = Experiment(
     model=LeNet(),
     loss=Softmax(),
     augment=(Flip(),),
-    optimizer=SGD(peak_lr=0.03, per_batch=128, momentum=0.9),
+    optimizer=SGD(peak_lr=0.01, per_batch=128, momentum=0.9),
     schedule=Cosine(),
     batch_size=128,
     epochs=8,

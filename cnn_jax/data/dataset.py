@@ -142,7 +142,7 @@ def digest(array: np.ndarray) -> str:
 
     The dtype and the shape are not part of it: they are checked where they matter.
     """
-    return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 def combined_digest(digests: list[str]) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from cnn_jax.batch import Batch
 from cnn_jax.data.dataset import Split
@@ -15,8 +14,8 @@ from cnn_jax.data.dataset import Split
 class Resident(NamedTuple):
     """A split that lives on the device: images u8[N,H,W,C], labels i32[N]."""
 
-    images: jax.Array | np.ndarray
-    labels: jax.Array | np.ndarray
+    images: Any
+    labels: Any
 
     @classmethod
     def of(cls, split: Split) -> Resident:

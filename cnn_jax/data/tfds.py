@@ -79,8 +79,8 @@ def read(data_dir: Path) -> dict[str, np.ndarray]:
                 )
                 if len(source) != size:
                     raise ValueError(f"{split} has {len(source)} examples and not {size}")
-                images = np.empty((size, 32, 32, 3), np.uint8)
-                labels = np.empty(size, np.int32)
+                images: np.ndarray = np.empty((size, 32, 32, 3), np.uint8)
+                labels: np.ndarray = np.empty(size, np.int32)
                 for start in range(0, size, 1000):
                     stop = min(start + 1000, size)
                     examples = source.__getitems__(range(start, stop))

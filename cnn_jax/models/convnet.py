@@ -39,4 +39,4 @@ class ConvNet(nn.Module):
             x = ops.max_pool(x, 2)
         x = layers.flatten(x)
         x = nn.relu(nn.Dense(self.hidden, kernel_init=layers.he_normal)(x))
-        return nn.Dense(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x)

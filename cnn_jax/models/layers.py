@@ -45,6 +45,19 @@ def _inside_batch_axis() -> bool:
     return True
 
 
+def scores(num_classes: int | None, **options) -> nn.Dense:
+    """The last layer: f32[B,N] -> f32[B,K].
+
+    Raises:
+      ValueError: where `num_classes` is still None, to be filled in from the data.
+    """
+    if num_classes is None:
+        raise ValueError(
+            "num_classes must be set before a model is used: Plan takes it from the data"
+        )
+    return nn.Dense(num_classes, **options)
+
+
 def flatten(volume: jax.Array) -> jax.Array:
     """f32[B,H,W,C] -> f32[B,H*W*C]."""
     return volume.reshape(volume.shape[0], -1)

@@ -35,4 +35,4 @@ class LeNet(nn.Module):
         x = layers.flatten(x)
         for neurons in (120, 84):
             x = nn.relu(nn.Dense(neurons, kernel_init=layers.he_normal)(x))
-        return nn.Dense(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x)

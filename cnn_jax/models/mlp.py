@@ -33,4 +33,4 @@ class MLP(nn.Module):
         x = layers.flatten(image)
         for neurons in self.hidden:
             x = nn.relu(nn.Dense(neurons, kernel_init=layers.he_normal)(x))
-        return nn.Dense(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x)

@@ -42,8 +42,8 @@ class QuickNet(nn.Module):
             x = nn.gelu(_norm(train)(x))
             x = nn.gelu(_norm(train)(_conv(width)(x)))
         x = x.max(axis=(1, 2))
-        scores = nn.Dense(self.num_classes, use_bias=False, kernel_init=_unit_head, name="head")(x)
-        return scores / self.widths[-1]
+        head = layers.scores(self.num_classes, use_bias=False, kernel_init=_unit_head, name="head")
+        return head(x) / self.widths[-1]
 
 
 def _conv(width: int):
@@ -64,7 +64,7 @@ def partly_identity(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -
     """HWIO kernel whose first C_in filters pass their channel through; the rest are uniform."""
     height, width, channels, filters = shape
     passed = min(channels, filters)
-    identity = jnp.zeros(shape[:3] + (passed,), dtype)
+    identity = jnp.zeros((*shape[:3], passed), dtype)
     place = jnp.arange(passed)
     identity = identity.at[height // 2, width // 2, place, place].set(1)
     return _uniform(key, shape, dtype).at[..., :passed].set(identity)

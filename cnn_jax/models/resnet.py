@@ -14,8 +14,8 @@ class ResNet(nn.Module):
     """He et al. 2015 (arXiv:1512.03385), section 4.2, f32[B,H,W,C] -> f32[B,K].
 
     A 3x3 convolution, three stages of (depth-2)/6 blocks at widths w, 2w, 4w, global average pool,
-    scores. Shortcuts have no parameters (option A: every other pixel, zero channels added). ResNet-20
-    has 269,722 parameters at 10 classes, ResNet-110 1,727,962.
+    scores. Shortcuts have no parameters (option A: every other pixel, zero channels added).
+    ResNet-20 has 269,722 parameters at 10 classes, ResNet-110 1,727,962.
 
     Attributes:
       depth: Layers with weights: 20, 32, 44, 56, 110 as published; 6n+2 in general.
@@ -42,7 +42,7 @@ class ResNet(nn.Module):
                 stride = 2 if stage > 0 and block == 0 else 1
                 x = Block(self.width * 2**stage, stride)(x, train=train)
         x = x.mean(axis=(1, 2))
-        return nn.Dense(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x)
 
 
 class Block(nn.Module):

@@ -40,7 +40,7 @@ class StagedResNet(nn.Module):
                 stride = 2 if stage > 0 and block == 0 else 1
                 x = BasicBlock(self.width * 2**stage, stride)(x, train=train)
         x = x.mean(axis=(1, 2))
-        return nn.Dense(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x)
 
 
 class BasicBlock(nn.Module):

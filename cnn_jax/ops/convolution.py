@@ -1,9 +1,9 @@
 """Convolution whose gradients are fast on a CPU.
 
-XLA:CPU computes the kernel's gradient of a large batch at a tenth of the rate of a small one, and a
-convolution in any but the canonical layout inside a loop at a thirtieth. So both gradients are
-written out as canonical convolutions, the kernel's as a sum over small chunks of the batch that stay
-in the cache.
+XLA:CPU computes the kernel's gradient of a large batch at a tenth of the rate of a small one, and
+a convolution in any but the canonical layout inside a loop at a thirtieth. So both gradients are
+written out as canonical convolutions, the kernel's as a sum over small chunks of the batch that
+stay in the cache.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ def conv_general_dilated(
     if not fast() or not _plain(image, kernel, options):
         return lax.conv_general_dilated(image, kernel, window_strides, padding, **options)
     strides = tuple(window_strides)
-    if isinstance(padding, str):
-        pads = lax.padtype_to_pads(image.shape[1:3], kernel.shape[:2], strides, padding)
-    else:
-        pads = padding
+    pads: Sequence[tuple[int, int]] = (
+        lax.padtype_to_pads(image.shape[1:3], kernel.shape[:2], strides, padding)
+        if isinstance(padding, str)
+        else padding
+    )
     return _convolve(image, kernel, strides, tuple((int(a), int(b)) for a, b in pads))
 
 

@@ -65,7 +65,8 @@ class Progress:
         self._speed = _Speed()
         self._shown = self._epoch_start = clock()
         self._before_epoch = (0.0, 0)
-        self._bar, self._task = None, None
+        self._bar: Any = None
+        self._task: Any = None
 
     def __enter__(self) -> Progress:
         self._shown = self._epoch_start = self._clock()

@@ -1,0 +1,81 @@
+"""What there is to run: recipes with published and measured numbers, models with their sizes."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cnn_jax import config, models, structure
+from cnn_jax.record import RESULTS
+from cnn_jax.report import tables
+from cnn_jax.report.progress import duration
+
+IMAGE_SHAPE, CLASSES = (32, 32, 3), 10
+
+
+class Entry(NamedTuple):
+    """A recipe in words.
+
+    Attributes:
+      name: The recipe's name.
+      about: First sentence of its docstring.
+      published: What its docstring says was published.
+      measured: What results/ says was measured, per device.
+    """
+
+    name: str
+    about: str
+    published: str
+    measured: list[str]
+
+
+def recipe_entries(results: Path = RESULTS) -> Iterator[Entry]:
+    """Every recipe in experiments/; their files are read, not run."""
+    for name, path in config.recipes().items():
+        doc = ast.get_docstring(ast.parse(path.read_text())) or ""
+        published = re.search(r"^Published: (.*?)\s*(?:Measured:|$)", doc, re.MULTILINE)
+        measured = [results / f"{name}.json", *sorted(results.glob(f"{name}-*.json"))]
+        yield Entry(
+            name=name,
+            about=re.split(r"\s{2,}", doc.partition("\n")[0])[0],
+            published=published[1] if published else "",
+            measured=[measured_text(json.loads(p.read_text())) for p in measured if p.exists()],
+        )
+
+
+def measured_text(row: dict[str, Any]) -> str:
+    """A row of results/ in words."""
+    spread = f" ± {100 * row['test_accuracy_sd']:.2f}" if row["n"] > 1 else ""
+    software = row["software"]
+    return (
+        f"{100 * row['test_accuracy_mean']:.2f} %{spread} (n={row['n']}) on {row['dataset']}, "
+        f"{duration(row['train_seconds'])} of training, {row['device']}, "
+        f"Python {software['python'].rpartition('.')[0]}, jax {software['jax']}"
+    )
+
+
+def show(console: Any = None) -> None:
+    """Prints both lists."""
+    out = console or tables.console()
+    out.print("Recipes: python run.py --config=NAME\n", highlight=False)
+    for entry in recipe_entries():
+        out.print(f"[bold]{entry.name}[/]  {entry.about}", highlight=False)
+        out.print(f"    published  {entry.published}", highlight=False, soft_wrap=True)
+        for text in entry.measured or ["not measured"]:
+            out.print(f"    measured   {text}", highlight=False, soft_wrap=True)
+    height, width, depth = IMAGE_SHAPE
+    rows = []
+    for name in models.__all__:
+        model = getattr(models, name)(num_classes=CLASSES)
+        layers = structure.layers(model, IMAGE_SHAPE)
+        flops = 2 * sum(layer.multiply_adds for layer in layers)
+        rows.append([name, f"{structure.parameter_count(model, IMAGE_SHAPE):,}", f"{flops:,}"])
+    out.print(
+        f"\nModels on {height}x{width}x{depth} with {CLASSES} classes: --config.model=NAME\n",
+        highlight=False,
+    )
+    out.print(tables.table(["model", "parameters", "forward FLOPs an image"], rows))

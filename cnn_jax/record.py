@@ -1,0 +1,67 @@
+"""The measured runs in results/, which README's table is made from."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from cnn_jax import config, hardware
+from cnn_jax.errors import UserError
+from cnn_jax.report.log import write_json
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+
+
+def check_recordable(overridden: tuple[str, ...]) -> None:
+    """Raises UserError where the experiment is not the recipe's: that would be another number."""
+    changed = [name for name in overridden if name != "seed"]
+    if changed:
+        raise UserError(
+            f"--record is for the recipe as it stands: drop --config.{changed[0]}, or make it a "
+            "recipe of its own"
+        )
+
+
+def record(recipe: config.Recipe, summaries: list[dict[str, Any]], folder: Path = RESULTS) -> Path:
+    """Writes what runs of a recipe over several seeds came to; returns the file.
+
+    Raises:
+      UserError: results on the built-in shapes, which are never shown as those of CIFAR-10.
+    """
+    first = summaries[0]
+    if (
+        first["dataset"] == "shapes"
+        and "Shapes(" in config.to_text(recipe.experiment.data)
+        and ("FirstAvailable(" in config.to_text(recipe.experiment.data))
+    ):
+        raise UserError(f"{recipe.name} fell back to the built-in shapes: not recorded")
+    accuracies = [summary["test_accuracy"] for summary in summaries]
+    averaged = [key for key in first if _measured(key) and first[key] is not None]
+    row = first | {key: statistics.mean(s[key] for s in summaries) for key in averaged}
+    row |= {
+        "seeds": [summary["seed"] for summary in summaries],
+        "n": len(summaries),
+        "test_accuracies": accuracies,
+        "test_accuracy_mean": row["test_accuracy"],
+        "test_accuracy_sd": statistics.stdev(accuracies) if len(accuracies) > 1 else None,
+        "command": shlex.join(["python", "run.py", *sys.argv[1:]]),
+        **hardware.git(),
+    }
+    del row["seed"]
+    device = jax.local_devices()[0]
+    kind = re.sub(r"[^a-z0-9]+", "-", device.device_kind.lower()).strip("-")
+    name = recipe.name if device.platform == "cpu" else f"{recipe.name}-{kind}"
+    path = folder / f"{name}.json"
+    folder.mkdir(exist_ok=True)
+    write_json(path, row)
+    return path
+
+
+def _measured(key: str) -> bool:
+    return any(word in key for word in ("accuracy", "loss", "second"))

@@ -1,0 +1,233 @@
+"""A net as a table of volumes, for the terminal and for Markdown."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from cnn_jax.structure import Layer, Volume
+
+if TYPE_CHECKING:
+    import rich.table
+
+# Characters in a line: more than any table needs, so that no number is ever cut.
+WIDEST = 200
+# Longer tables show a run of equal layers as one line.
+MOST_LINES = 24
+COLUMNS = (
+    "layer",
+    "kind",
+    "volume",
+    "weights",
+    "biases",
+    "multiply-adds",
+    "receptive field",
+    "weights if fully connected",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One layer of the table, or a run of equal ones.
+
+    Attributes:
+      name: The layer's name, with that of a norm that follows left out.
+      what: Kind, window and stride, as in "conv 3x3/2"; after "+", beside the rows above.
+      kind: "input", "conv", "pool", "fc" or "norm".
+      input: Height, width and depth of the volume that goes in.
+      volume: Height, width and depth of the volume that comes out.
+      weights: Numbers in the kernels.
+      biases: Biases, and the scales and shifts of the norm that follows.
+      multiply_adds: For one image.
+      receptive_field: Height and width, in pixels of the image, of what one output sees.
+      fully_connected: Weights that full connection between the two volumes would take; None for
+        layers that aren't replaced by it.
+      count: How many layers the row stands for.
+    """
+
+    name: str
+    what: str
+    kind: str
+    input: Volume
+    volume: Volume
+    weights: int = 0
+    biases: int = 0
+    multiply_adds: int = 0
+    receptive_field: tuple[int, int] | None = None
+    fully_connected: int | None = None
+    count: int = 1
+
+    @classmethod
+    def of(cls, layer: Layer, before: Volume) -> Row:
+        """The row of a layer that comes after this volume, or beside what made it."""
+        window = layer.window or (layer.input[:2] if layer.kind == "pool" else None)
+        jumps = layer.stride and layer.stride != (window if layer.kind == "pool" else (1, 1))
+        return cls(
+            name=layer.name,
+            what="+" * is_beside(layer, before)
+            + layer.kind
+            + (f" {sides(window)}" if window else "")
+            + (f"/{max(layer.stride)}" if jumps else ""),
+            kind=layer.kind,
+            input=layer.input,
+            volume=layer.output,
+            weights=layer.weights,
+            biases=layer.biases,
+            multiply_adds=layer.multiply_adds,
+            receptive_field=layer.receptive_field,
+            fully_connected=layer.fully_connected_weights if layer.kind in ("conv", "fc") else None,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A net's volumes.
+
+    Attributes:
+      rows: The input, then one row for each layer with weights and each pooling.
+      parameters: How many numbers training changes.
+      layers: What the rows were made of, each norm a layer of its own.
+    """
+
+    rows: tuple[Row, ...]
+    parameters: int
+    layers: tuple[Layer, ...]
+
+    @property
+    def image_shape(self) -> Volume:
+        return self.rows[0].volume
+
+    @property
+    def weights(self) -> int:
+        return sum(row.weights for row in self.rows)
+
+    @property
+    def biases(self) -> int:
+        return sum(row.biases for row in self.rows)
+
+    @property
+    def multiply_adds(self) -> int:
+        return sum(row.multiply_adds for row in self.rows)
+
+    @property
+    def fully_connected(self) -> int:
+        return sum(row.fully_connected or 0 for row in self.rows)
+
+    @property
+    def convolutions(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.kind == "conv")
+
+    @property
+    def ratio(self) -> float:
+        """How many times the convolutions' weights full connection would take; 1 without any."""
+        has = sum(row.weights for row in self.convolutions)
+        return sum(row.fully_connected or 0 for row in self.convolutions) / has if has else 1.0
+
+
+def is_beside(layer: Layer, before: Volume) -> bool:
+    """Whether a layer makes the volume before it once more, from another one: a shortcut."""
+    return layer.input != before and layer.output == before
+
+
+def to_text(table: Table) -> str:
+    """The table for a terminal, without colours; no number is ever cut."""
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=WIDEST, color_system=None)
+    with console.capture() as capture:
+        console.print(to_rich(table))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n") + "\n"
+
+
+def to_markdown(table: Table) -> str:
+    """The table in Markdown, numbers right-aligned, the totals last."""
+    rows = [_cells(row) for row in _lines(table)]
+    total = [f"**{cell}**" if cell else "" for cell in _total(table)]
+    rule = ["---"] * 2 + ["---:"] * (len(COLUMNS) - 2)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (COLUMNS, rule, *rows, total))
+
+
+def to_rich(table: Table) -> rich.table.Table:
+    """The table for rich's console."""
+    from rich import box
+    from rich.table import Table as RichTable
+
+    made = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    headers = (
+        *COLUMNS[:5],
+        "multiply-\nadds",
+        "recep-\ntive\nfield",
+        "weights\nif fully\nconnected",
+    )
+    for place, header in enumerate(headers):
+        made.add_column(
+            header, justify="right" if place > 1 else "left", vertical="bottom", no_wrap=True
+        )
+    for row in _lines(table):
+        made.add_row(*_cells(row))
+    made.add_section()
+    made.add_row(*_total(table), style="bold")
+    return made
+
+
+def _lines(table: Table) -> Iterable[Row]:
+    """The rows as printed: in a long table, runs of equal layers are one line."""
+    if len(table.rows) <= MOST_LINES:
+        return table.rows
+    keyed = itertools.groupby(
+        table.rows, lambda row: (row.what, row.input, row.volume, row.weights, row.biases)
+    )
+    return [_merged(tuple(rows)) for _, rows in keyed]
+
+
+def _merged(rows: tuple[Row, ...]) -> Row:
+    if len(rows) == 1:
+        return rows[0]
+    numbers = {
+        key: sum(getattr(row, key) for row in rows)
+        for key in ("weights", "biases", "multiply_adds", "count")
+    }
+    if rows[0].fully_connected is not None:
+        numbers["fully_connected"] = sum(row.fully_connected or 0 for row in rows)
+    return dataclasses.replace(
+        rows[-1], name=rows[0].name, what=f"{len(rows)} x {rows[0].what}", **numbers
+    )
+
+
+def _cells(row: Row) -> list[str]:
+    counts = (row.weights, row.biases, row.multiply_adds)
+    return [
+        row.name,
+        row.what,
+        sides(row.volume),
+        *(f"{count:,}" if count else "" for count in counts),
+        sides(row.receptive_field or ()),
+        f"{row.fully_connected:,}" if row.fully_connected is not None else "",
+    ]
+
+
+def _total(table: Table) -> list[str]:
+    numbers = (table.weights, table.biases, table.multiply_adds)
+    return ["total", "", "", *(f"{n:,}" for n in numbers), "", f"{table.fully_connected:,}"]
+
+
+def notes(table: Table) -> list[str]:
+    """What the table's signs mean, as far as it uses them."""
+    whats = [row.what for row in _lines(table)]
+    used = {
+        "/2: every second place, in height and width.": any("/2" in what for what in whats),
+        "+: beside the layers above it, a shortcut.": any("+" in what for what in whats),
+        "2 x: two equal layers in a row, their numbers added.": any(" x " in w for w in whats),
+        "Biases count the scales and shifts of norms.": any(
+            layer.kind == "norm" for layer in table.layers
+        ),
+    }
+    return [note for note, is_used in used.items() if is_used]
+
+
+def sides(numbers: Iterable[int] | None) -> str:
+    """(32, 32, 3) -> "32x32x3"; "" for None."""
+    return "x".join(map(str, numbers or ()))

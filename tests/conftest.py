@@ -1,0 +1,89 @@
+"""Four simulated devices, and the small net and data that many tests train."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+)
+# Steps on simulated devices wait for each other: each needs a thread of its own.
+os.environ["PJRT_NPROC"] = "16"
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+
+from cnn_jax import ops
+from cnn_jax.data import Dataset, Shapes, Split
+from cnn_jax.experiment import DataFacts, Experiment, Plan
+from cnn_jax.models import layers
+from cnn_jax.optim import SGD
+
+
+class TinyNet(nn.Module):
+    """Convolution, BatchNorm, pooling and scores, in 400 parameters."""
+
+    num_classes: int | None = None
+
+    @nn.compact
+    def __call__(self, image, *, train):
+        x = layers.Conv(4)(image)
+        x = ops.max_pool(nn.gelu(layers.batch_norm(train=train)(x)), 2)
+        x = layers.Conv(6, use_bias=False)(x)
+        x = nn.gelu(layers.batch_norm(train=train)(x))
+        return nn.Dense(self.num_classes)(x.mean(axis=(1, 2)))
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    """Noise of 10 classes: 70 training images of 8x8x3, and 37 to test on."""
+    random = np.random.default_rng(0)
+
+    def split(size):
+        images = random.integers(0, 256, (size, 8, 8, 3)).astype(np.uint8)
+        return Split(images, random.integers(0, 10, size).astype(np.int32))
+
+    return Dataset(
+        name="noise",
+        classes=tuple("abcdefghij"),
+        train=split(70),
+        validation=None,
+        test=split(37),
+        mean=(0.5, 0.4, 0.6),
+        std=(0.3, 0.2, 0.25),
+        fingerprint="0",
+    )
+
+
+@pytest.fixture(scope="session")
+def plan_of(dataset):
+    """A function from an experiment's fields to its plan on the noise: 4 steps an epoch, and 6
+    examples left over."""
+
+    def make(**fields) -> Plan:
+        defaults = {
+            "data": Shapes(),
+            "model": TinyNet(),
+            "batch_size": 16,
+            "epochs": 2,
+            "optimizer": SGD(peak_lr=0.1),
+        }
+        return Plan.of(Experiment(**(defaults | fields)), DataFacts.of(dataset))
+
+    return make
+
+
+@pytest.fixture
+def devices(monkeypatch):
+    """A function that leaves the program only the first so many of the simulated devices."""
+    found = jax.devices()
+    if len(found) < 4:
+        pytest.skip(f"needs 4 devices, found {len(found)}")
+
+    def only(count: int) -> None:
+        monkeypatch.setattr(jax, "local_devices", lambda: found[:count])
+
+    return only

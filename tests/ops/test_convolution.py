@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import re
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from cnn_jax import ops
+from cnn_jax.models import ConvNet
+
+NUMBERS = ("NHWC", "HWIO", "NHWC")
+ONE = (1, 1)
+# Batch, image, kernel, strides, padding.
+CASES = [
+    (2, (5, 7, 3), (3, 3, 4), ONE, "SAME"),
+    (7, (8, 6, 2), (3, 3, 3), (2, 2), "SAME"),
+    (19, (9, 9, 2), (3, 3, 3), (2, 2), ((1, 1), (1, 1))),
+    (33, (6, 5, 1), (2, 2, 2), ONE, "VALID"),
+    (48, (11, 10, 2), (4, 4, 3), (2, 2), "VALID"),
+    (16, (7, 7, 3), (1, 1, 2), (2, 2), "SAME"),
+    (17, (6, 7, 2), (5, 5, 3), ONE, "SAME"),
+    (20, (9, 8, 2), (5, 3, 3), (3, 2), ((2, 0), (1, 3))),
+    (4, (4, 4, 2), (2, 3, 3), (1, 2), ((0, 1), (3, 2))),
+    (3, (5, 5, 2), (3, 3, 1), ONE, ((4, 3), (0, 4))),
+]
+
+
+def draw(*shape: int) -> jax.Array:
+    return jnp.array(np.random.default_rng(len(shape)).standard_normal(shape), jnp.float32)
+
+
+def value_and_gradients(convolve, image, kernel, strides, padding, **options):
+    """The convolution's output, and the gradients of its product with fixed noise."""
+
+    def weighted(image, kernel):
+        out = convolve(image, kernel, strides, padding, dimension_numbers=NUMBERS, **options)
+        return jnp.vdot(out, draw(*out.shape)), out
+
+    run = jax.value_and_grad(weighted, argnums=(0, 1), has_aux=True)
+    (_, out), gradients = jax.jit(run)(image, kernel)
+    return out, *gradients
+
+
+def slow_convolution(image, kernel, strides, padding):
+    """The definition, in float64: a dot product at each place of the window."""
+    size, (height, width) = kernel.shape[:2], image.shape[1:3]
+    padded = np.pad(np.asarray(image, float), ((0, 0), *padding, (0, 0)))
+    kernel = np.asarray(kernel, float)
+    rows = range(0, height + sum(padding[0]) - size[0] + 1, strides[0])
+    columns = range(0, width + sum(padding[1]) - size[1] + 1, strides[1])
+    windows = [
+        [np.tensordot(padded[:, r : r + size[0], c : c + size[1]], kernel, 3) for c in columns]
+        for r in rows
+    ]
+    return np.array(windows).transpose(2, 0, 1, 3)
+
+
+@pytest.mark.parametrize(("batch", "image", "kernel", "strides", "padding"), CASES)
+def test_values_and_gradients_are_those_of_lax(batch, image, kernel, strides, padding):
+    image, kernel = draw(batch, *image), draw(*kernel[:2], image[-1], kernel[2])
+    got = value_and_gradients(ops.conv_general_dilated, image, kernel, strides, padding)
+    expected = value_and_gradients(lax.conv_general_dilated, image, kernel, strides, padding)
+    for mine, theirs in zip(got, expected, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_value_is_the_definition():
+    image, kernel, padding = draw(3, 7, 8, 2), draw(3, 2, 2, 4), ((2, 0), (1, 3))
+    got = ops.conv_general_dilated(image, kernel, (2, 3), padding, dimension_numbers=NUMBERS)
+    np.testing.assert_allclose(got, slow_convolution(image, kernel, (2, 3), padding), atol=1e-5)
+
+
+def test_gradients_by_finite_differences():
+    image, kernel = draw(5, 5, 4, 2), draw(3, 3, 2, 3)
+    strides, padding = (2, 1), ((1, 0), (0, 2))
+    _, *gradients = value_and_gradients(
+        ops.conv_general_dilated, image, kernel, strides, padding
+    )
+    out = slow_convolution(image, kernel, strides, padding)
+    weights = np.asarray(draw(*out.shape), float)
+    arrays = [np.asarray(image, float), np.asarray(kernel, float)]
+    for number, gradient in enumerate(gradients):
+        expected = np.empty(gradient.shape)
+        for place in np.ndindex(gradient.shape):
+            sides = []
+            for step in (0.5, -0.5):  # the map is linear in each: any step is exact
+                moved = [a.copy() for a in arrays]
+                moved[number][place] += step
+                sides.append((slow_convolution(*moved, strides, padding) * weights).sum())
+            expected[place] = sides[0] - sides[1]
+        np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "options"),
+    [
+        ((3, 3, 2, 4), {"feature_group_count": 2}),
+        ((3, 3, 1, 4), {"feature_group_count": 4}),
+        ((3, 3, 4, 2), {"rhs_dilation": (2, 2)}),
+        ((3, 3, 4, 2), {"lhs_dilation": (2, 1)}),
+        ((3, 3, 4, 2), {"batch_group_count": 2}),
+        ((3, 3, 4, 2), {"precision": lax.Precision.HIGHEST}),
+    ],
+    ids=["groups", "depthwise", "dilated", "transposed", "batch groups", "precision"],
+)
+def test_what_is_not_plain_is_lax(kernel, options):
+    arguments = (draw(4, 9, 9, 4), draw(*kernel), ONE, ((1, 1), (1, 1)))
+    got = value_and_gradients(ops.conv_general_dilated, *arguments, **options)
+    expected = value_and_gradients(lax.conv_general_dilated, *arguments, **options)
+    for mine, theirs in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_one_dimension_is_lax():
+    numbers = ("NWC", "WIO", "NWC")
+    arguments = (draw(2, 9, 3), draw(3, 3, 4), (2,), "SAME")
+    got = ops.conv_general_dilated(*arguments, dimension_numbers=numbers)
+    expected = lax.conv_general_dilated(*arguments, dimension_numbers=numbers)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_another_layout_is_lax():
+    numbers = ("NCHW", "OIHW", "NCHW")
+    arguments = (draw(2, 3, 9, 8), draw(4, 3, 3, 3), ONE, "SAME")
+    got = ops.conv_general_dilated(*arguments, dimension_numbers=numbers)
+    expected = lax.conv_general_dilated(*arguments, dimension_numbers=numbers)
+    np.testing.assert_array_equal(got, expected)
+
+
+def smooth_loss(kernel):
+    out = ops.conv_general_dilated(draw(3, 5, 5, 2), kernel, ONE, "SAME", dimension_numbers=NUMBERS)
+    return jnp.sum(jnp.sin(ops.max_pool(out, 2)))
+
+
+def test_derivatives_that_only_the_stock_operations_have():
+    kernel, tangent = draw(3, 3, 2, 2), jnp.cos(draw(3, 3, 2, 2))
+    gradient = jax.grad(smooth_loss)(kernel)
+    with pytest.raises(TypeError, match="forward-mode"):
+        jax.jvp(smooth_loss, (kernel,), (tangent,))
+    with ops.stock():
+        _, slope = jax.jvp(smooth_loss, (kernel,), (tangent,))
+        jacobian = jax.jacfwd(smooth_loss)(kernel)
+        product = jax.jvp(jax.grad(smooth_loss), (kernel,), (tangent,))[1]
+    np.testing.assert_allclose(slope, jnp.vdot(gradient, tangent), rtol=1e-4)
+    np.testing.assert_allclose(jacobian, gradient, rtol=1e-4, atol=1e-5)
+    step = 1e-2
+    ahead, behind = (jax.grad(smooth_loss)(kernel + s * tangent) for s in (step, -step))
+    np.testing.assert_allclose(product, (ahead - behind) / (2 * step), rtol=2e-2, atol=5e-2)
+
+
+def test_stock_ends_with_its_block_and_can_be_nested():
+    assert ops.fast()
+    with ops.stock():
+        assert not ops.fast()
+        with ops.stock(use=False):
+            assert ops.fast()
+        assert not ops.fast()
+    with pytest.raises(KeyError), ops.stock():
+        raise KeyError
+    assert ops.fast()
+
+
+@pytest.fixture(scope="module")
+def training():
+    """Three steps of gradient descent of a ConvNet, in a loop on the device and one by one."""
+    model = ConvNet(widths=(4, 6), hidden=8, num_classes=3)
+    images = draw(3, 24, 9, 9, 3)
+    params = jax.jit(lambda: model.init(jax.random.key(0), images[0], train=True))()
+
+    def step(params, image):
+        gradient = jax.grad(lambda p: (model.apply(p, image, train=True) ** 2).mean())(params)
+        return jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient), None
+
+    def loop(params, images):
+        return lax.scan(step, params, images)[0]
+
+    return step, loop, params, images
+
+
+def test_a_loop_on_the_device_equals_single_steps(training):
+    step, loop, params, images = training
+    single = jax.jit(step)
+    looped = jax.jit(loop)(params, images)
+    for image in images:
+        params, _ = single(params, image)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), looped, params)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="what XLA:CPU compiles")
+def test_every_convolution_in_a_loop_is_canonical(training):
+    """XLA:CPU runs any other layout within a loop at a thirtieth of the rate."""
+    _, loop, params, images = training
+
+    def layouts(convolutions):
+        # A new function each time: jit keeps programs by the function, and the switch isn't seen.
+        with ops.stock(convolutions == "stock"):
+            program = jax.jit(lambda *a: loop(*a)).lower(params, images).compile().as_text()
+        return re.findall(r"dim_labels=([^\s,]+)", program)
+
+    assert len(layouts("fast")) == 11  # 4 forward, 4 of the kernels, 3 of the images
+    assert set(layouts("fast")) == {"b01f_01io->b01f"}
+    assert set(layouts("stock")) > {"b01f_01io->b01f"}  # so that the test can fail
+
+
+def test_as_a_field_of_a_flax_layer():
+    layer = nn.Conv(5, (3, 3), strides=2, conv_general_dilated=ops.conv_general_dilated)
+    image = draw(2, 3, 7, 8, 3)  # two leading axes: Flax flattens them
+    variables = layer.init(jax.random.key(0), image)
+    expected = nn.Conv(5, (3, 3), strides=2).apply(variables, image)
+    np.testing.assert_allclose(layer.apply(variables, image), expected, atol=1e-5)
