@@ -7,6 +7,7 @@ depend on how a batch is split over devices.
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from typing import Literal
 
@@ -20,11 +21,12 @@ __all__ = ["AlternatingFlip", "Augmentation", "Cutout", "Flip", "RandomCrop"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Augmentation:
+class Augmentation(abc.ABC):
     """What every augmentation is an instance of."""
 
+    @abc.abstractmethod
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
-        raise NotImplementedError
+        """The batch, changed; `key` is the step's and this augmentation's own."""
 
 
 def _keys(key: jax.Array, batch: Batch) -> jax.Array:

@@ -79,6 +79,8 @@ def _run(command: Command) -> int:
     flags = command.flags
     for note in command.notes:
         print(note)
+    if command.args:
+        raise UserError(f"unexpected argument {command.args[0]!r}: flags begin with --")
     if flags.list:
         listing.show()
     elif flags.print_config:

@@ -6,6 +6,7 @@ an augmentation has mixed examples; `takes_mixed_labels` says whether the loss c
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from typing import ClassVar
 
@@ -19,14 +20,14 @@ __all__ = ["Loss", "MulticlassHinge", "Softmax"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Loss:
+class Loss(abc.ABC):
     """What every loss is an instance of."""
 
     takes_mixed_labels: ClassVar[bool]
 
+    @abc.abstractmethod
     def __call__(self, logits: jax.Array, label: jax.Array) -> jax.Array:
         """f32[B,K], i32[B] or f32[B,K] -> f32[B]."""
-        raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)

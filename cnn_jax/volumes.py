@@ -104,9 +104,9 @@ def lesson(table: Table) -> list[str]:
 def in_words(number: int) -> str:
     """A count as it is said: 444,596,224 is 445 million, 8,700,000,000 is 8.7 billion."""
     for size, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
-        if number >= size:
+        if number >= 0.9995 * size:
             share = number / size
-            return f"{share:,.0f} {word}" if share >= 100 else f"{share:.1f} {word}"
+            return f"{share:,.0f} {word}" if share >= 99.95 else f"{share:.1f} {word}"
     return f"{number:,}"
 
 

@@ -47,7 +47,7 @@ def public_names(*sources: types.ModuleType | Mapping[str, Any]) -> dict[str, Ca
 
 def _is_constructor(value: Any) -> bool:
     is_class = inspect.isclass(value) and dataclasses.is_dataclass(value)
-    if not (is_class or inspect.isfunction(value)):
+    if not (is_class or inspect.isfunction(value)) or inspect.isabstract(value):
         return False
     return value.__module__.partition(".")[0] not in sys.stdlib_module_names
 

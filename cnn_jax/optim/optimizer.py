@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from collections.abc import Callable
 from typing import Literal
@@ -18,7 +19,7 @@ Decay = Literal["all", "kernels"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Optimizer:
+class Optimizer(abc.ABC):
     """A rule that turns gradients into updates of the parameters.
 
     Attributes:
@@ -53,10 +54,11 @@ class Optimizer:
         peak = self.peak(batch_size)
         return lambda step: peak * factor(step)
 
+    @abc.abstractmethod
     def _rule(
         self, factor: Factor, batch_size: int, total_steps: int
     ) -> optax.GradientTransformation:
-        raise NotImplementedError
+        """The transformation, but for the clipping."""
 
 
 def decayed(decay: Decay):

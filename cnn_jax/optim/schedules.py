@@ -5,6 +5,7 @@ They speak of epochs and of fractions of the run; `Plan` knows how many steps th
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ __all__ = ["Constant", "Cosine", "Linear", "MultiStep", "Schedule"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Schedule:
+class Schedule(abc.ABC):
     """Linear warm-up from `warmup_start` to the peak, then the class's own curve to the end.
 
     Attributes:
@@ -47,8 +48,9 @@ class Schedule:
         rise = optax.linear_schedule(self.warmup_start, 1.0, warmup)
         return optax.join_schedules([rise, curve], [warmup])
 
+    @abc.abstractmethod
     def _curve(self, steps: int) -> Factor:
-        raise NotImplementedError
+        """The share of the peak rate, counted from the end of the warm-up."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 
@@ -14,13 +15,16 @@ PAGE = 7.0  # inches: the text width of a page
 MARGIN = 0.1
 # Width is drawn slantwise at 0.45 of its length, 40 degrees up: x and y of one pixel of width.
 SLANT = (0.345, 0.289)
-# Nothing is drawn thinner than this: 1x1 volumes stay bars that can be seen.
-THINNEST = 0.045
-GAP, BETWEEN_LABELS = 0.24, 0.07
-# With more volumes than this, consecutive equal ones become one block, then rows are wrapped.
-MOST_IN_A_ROW = 12
-# The fewest inches a channel may have before bars of height and width 1 are clipped, and to what.
-SMALLEST_CHANNEL, CLIPPED = 1 / 450, 1.0
+# Nothing is drawn thinner than this, nor 1x1 volumes less high and wide: they must be seen.
+THINNEST, SLIMMEST = 0.014, 0.045
+GAP, BETWEEN_LABELS = 0.22, 0.07
+# With more volumes than this, consecutive equal ones become one block.
+MOST_BLOCKS = 12
+# Longer sizes stand in two lines, longer names are cut.
+LONGEST_SIZE, LONGEST_NAME = 9, 40
+# The deepest block shall have an inch, or a channel 1/450: otherwise bars of height and width 1 are
+# clipped, to no less than that inch, and where that doesn't do, there is one more row.
+DEEPEST, CHANNEL = 1.0, 1 / 450
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +49,10 @@ class Block:
 
     @property
     def label(self) -> str:
-        return f"{with_times(self.volume)}\n{self.name}"
+        size = with_times(self.volume)
+        if len(size) > LONGEST_SIZE:
+            size = f"{with_times(self.volume[:2])}\n{TIMES}{self.volume[2]}"
+        return "\n".join((size, *(part[:LONGEST_NAME] for part in self.name.split("/"))))
 
     @property
     def is_bar(self) -> bool:
@@ -53,30 +60,52 @@ class Block:
 
 
 @dataclasses.dataclass(frozen=True)
-class Layout:
-    """Where the blocks stand: everything in inches.
+class Place:
+    """Where a block stands in its row: inches from the left of the page.
 
     Attributes:
-      rows: Blocks with the x of their left end, row by row.
+      block: The block.
+      left: Its left end.
+      step: Middle of the words for what makes it.
+      end: How far it and its words reach.
+    """
+
+    block: Block
+    left: float
+    step: float
+    end: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The blocks' places and scales: everything in inches.
+
+    Attributes:
+      rows: The places, row by row.
       pixel: What one pixel of height measures.
       channel: What one channel of depth measures.
       longest: Where bars of height and width 1 are clipped.
     """
 
-    rows: tuple[tuple[tuple[Block, float], ...], ...]
+    rows: tuple[tuple[Place, ...], ...]
     pixel: float
     channel: float
-    longest: float
+    longest: float = PAGE
 
     def size(self, block: Block) -> tuple[float, float, float]:
         """Drawn height, width (before it is slanted) and depth."""
         height, width, depth = block.volume
         length = max(depth * self.channel, THINNEST)
         return (
-            max(height * self.pixel, THINNEST),
-            max(width * self.pixel, THINNEST),
+            max(height * self.pixel, SLIMMEST),
+            max(width * self.pixel, SLIMMEST),
             min(length, self.longest) if block.is_bar else length,
         )
+
+    def is_thickened(self, block: Block) -> bool:
+        """Whether it would be too thin to be seen to scale."""
+        height, width, depth = block.volume
+        return min(height, width) * self.pixel < SLIMMEST or depth * self.channel < THINNEST
 
     def is_clipped(self, block: Block) -> bool:
         return block.is_bar and block.volume[2] * self.channel > self.longest
@@ -97,7 +126,7 @@ def blocks(layers: Sequence[Layer], image_shape: Volume) -> list[Block]:
         if layer.input != before.volume:
             found.append(Block("join", layer.input, "joined"))
         found.append(Block(layer.kind, layer.output, layer.name, _step(layer), layer.window))
-    if len(found) <= MOST_IN_A_ROW:
+    if len(found) <= MOST_BLOCKS:
         return found
     grouped = itertools.groupby(found, lambda block: (block.kind, block.volume))
     return [_group(tuple(equal)) for _, equal in grouped]
@@ -130,62 +159,89 @@ def arrange(found: Sequence[Block], text_width: Callable[[str], float]) -> Layou
       text_width: Inches that the widest line of a text takes.
     """
     tallest = max(max(block.volume[:2]) for block in found)
+    deepest = max((block.volume[2] for block in found if not block.is_bar), default=0)
+    enough = min(CHANNEL, DEEPEST / max(deepest, 1))
+    pixel = (1.5 if len(found) <= 8 else 1.05) / tallest
+    at_scale = functools.partial(Layout, (), pixel)
+    clipped = functools.partial(Layout, (), pixel, enough)
     for number in range(1, len(found) + 1):
-        per_row = -(-len(found) // number)
-        rows = [found[i : i + per_row] for i in range(0, len(found), per_row)]
-        pixel = (1.5 if len(rows) == 1 and per_row <= 8 else 1.15) / tallest
-        for longest in (PAGE, CLIPPED):
-            channel = _largest_channel(rows, pixel, longest, text_width)
-            if channel >= SMALLEST_CHANNEL or (longest == CLIPPED and per_row == 1):
-                layout = Layout((), pixel, channel, longest)
-                placed = tuple(_spread(row, layout, text_width) for row in rows)
-                return dataclasses.replace(layout, rows=placed)
+        layout = _largest(found, number, at_scale, (enough, pixel), text_width)
+        layout = layout or _largest(found, number, clipped, (DEEPEST, PAGE), text_width)
+        if layout:
+            return layout
     raise AssertionError("one block a row always fits")
 
 
-def _largest_channel(rows, pixel: float, longest: float, text_width) -> float:
-    """The largest scale of depth, at most that of height, at which the rows fit; 0: none."""
-    low, high = 0.0, pixel
-    for _ in range(30):
-        middle = (low + high) / 2
-        layout = Layout((), pixel, middle, longest)
-        fits = all(_places(row, layout, text_width)[1] <= PAGE - MARGIN for row in rows)
-        low, high = (middle, high) if fits else (low, middle)
-    return low
+def _largest(
+    found: Sequence[Block],
+    number: int,
+    make: Callable[[float], Layout],
+    between: tuple[float, float],
+    text_width: Callable[[str], float],
+) -> Layout | None:
+    """The layout of so many rows whose free length is largest; None: not even the smallest fits."""
+    low, high = between
+    best = None
+    for tried in itertools.chain((low, high), itertools.repeat(None, 25)):
+        free = (low + high) / 2 if tried is None else tried
+        rows = _wrap(found, make(free), text_width)
+        if rows and len(rows) <= number:
+            low, best = free, dataclasses.replace(make(free), rows=tuple(map(_spread, rows)))
+        elif free == low:
+            return None
+        else:
+            high = free
+    return best
 
 
-def _places(row: Sequence[Block], layout: Layout, text_width) -> tuple[list[float], float]:
-    """The left ends of a row's blocks, as close as labels allow, and where the row ends."""
-    lefts: list[float] = []
-    end = label_end = step_end = 0.0
-    for place, block in enumerate(row):
+def _wrap(found: Sequence[Block], layout: Layout, text_width) -> list[list[Place]] | None:
+    """Rows filled one after the other, as lines with words; None where a block is too long."""
+    rows: list[list[Place]] = []
+    rest = list(found)
+    while rest:
+        places = _places(rest, layout, text_width, continues=bool(rows))
+        row = [place for place in places if place.end <= PAGE - MARGIN]
+        if not row:
+            return None
+        rows.append(row)
+        rest = rest[len(row) :]
+    return rows
+
+
+def _places(row: Sequence[Block], layout: Layout, text_width, continues: bool) -> list[Place]:
+    """A row's blocks as close as their labels allow."""
+    places: list[Place] = []
+    right = label_end = 0.0
+    step_end = MARGIN - BETWEEN_LABELS
+    for block in row:
         _, width, depth = layout.size(block)
         drawn = depth + width * SLANT[0]
-        half_label = text_width(block.label) / 2
-        if place:
-            # A step's text is centred on the gap before its block: it moves half as far.
-            free = max(GAP, text_width(block.step) - 2 * (end - step_end) if lefts[1:] else GAP)
-            left = max(end + free, label_end + BETWEEN_LABELS + half_label - drawn / 2)
-            middle = (end + left) / 2
-            needed = step_end + BETWEEN_LABELS + text_width(block.step) / 2
-            left += 2 * max(0.0, needed - middle)
-            step_end = (end + left) / 2 + text_width(block.step) / 2
+        label, step = text_width(block.label) / 2, text_width(block.step) / 2
+        if places:
+            # A step's text is centred on the gap before its block.
+            middle = max(right + GAP / 2, step_end + BETWEEN_LABELS + step)
+            left = max(2 * middle - right, label_end + BETWEEN_LABELS + label - drawn / 2)
+            middle = (right + left) / 2
         else:
-            left = max(MARGIN, MARGIN + half_label - drawn / 2)
-            step_end = MARGIN
-        lefts.append(left)
-        end, label_end = left + drawn, left + drawn / 2 + half_label
-    return lefts, max(end, label_end, step_end)
+            left = max(MARGIN, MARGIN + label - drawn / 2)
+            if continues:
+                left = max(left, MARGIN + 2 * step + GAP / 2)
+            middle = left - step - GAP / 2
+        right, step_end, label_end = left + drawn, middle + step, left + drawn / 2 + label
+        places.append(Place(block, left, middle, max(right, step_end, label_end)))
+    return places
 
 
-def _spread(row: Sequence[Block], layout: Layout, text_width) -> tuple[tuple[Block, float], ...]:
+def _spread(row: Sequence[Place]) -> tuple[Place, ...]:
     """A row with what is left of the page shared out between its blocks."""
-    lefts, end = _places(row, layout, text_width)
-    extra = min((PAGE - MARGIN - end) / max(len(row) - 1, 1), 0.35)
-    start = (PAGE - MARGIN - end - extra * (len(row) - 1)) / 2
+    left = PAGE - MARGIN - max(place.end for place in row)
+    extra = min(left / max(len(row) - 1, 1), 0.35)
+    start = (left - extra * (len(row) - 1)) / 2
     return tuple(
-        (block, left + start + place * extra)
-        for place, (block, left) in enumerate(zip(row, lefts, strict=True))
+        dataclasses.replace(
+            place, left=place.left + start + i * extra, step=place.step + start + (i - 0.5) * extra
+        )
+        for i, place in enumerate(row)
     )
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Characters in a line: more than any table needs, so that no number is ever cut.
 WIDEST = 200
+# Above so many, columns stand closer.
+USUAL = 100
 # Longer tables show a run of equal layers as one line.
 MOST_LINES = 24
 COLUMNS = (
@@ -26,6 +28,12 @@ COLUMNS = (
     "multiply-adds",
     "receptive field",
     "weights if fully connected",
+)
+HEADERS = (
+    *COLUMNS[:5],
+    "multiply-\nadds",
+    "recep-\ntive\nfield",
+    "weights\nif fully\nconnected",
 )
 
 
@@ -155,21 +163,25 @@ def to_rich(table: Table) -> rich.table.Table:
     from rich import box
     from rich.table import Table as RichTable
 
-    made = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
-    headers = (
-        *COLUMNS[:5],
-        "multiply-\nadds",
-        "recep-\ntive\nfield",
-        "weights\nif fully\nconnected",
+    rows = [_cells(row) for row in _lines(table)]
+    total = _total(table)
+    width = sum(max(map(len, column)) + 2 for column in zip(*rows, total, strict=True))
+    padding = 0 if width > USUAL else (0, 1)
+    made = RichTable(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+        padding=padding,
     )
-    for place, header in enumerate(headers):
+    for place, header in enumerate(HEADERS):
         made.add_column(
             header, justify="right" if place > 1 else "left", vertical="bottom", no_wrap=True
         )
-    for row in _lines(table):
-        made.add_row(*_cells(row))
+    for row in rows:
+        made.add_row(*row)
     made.add_section()
-    made.add_row(*_total(table), style="bold")
+    made.add_row(*total, style="bold")
     return made
 
 

@@ -170,3 +170,4 @@ def test_public_names_are_classes_and_functions_of_a_module():
     names = config.public_names(toys)
     assert {"ResNet", "ResNet20", "Flip", "SGD"} <= set(names)
     assert not {"BASE", "NAMES", "Literal", "Any", "dataclass", "Loss"} & set(names)
+    assert "Optimizer" not in names, "a base class makes nothing"

@@ -137,6 +137,7 @@ BAD = [
     ("--config.optimizer=Flip", "must be Optimizer, got Flip; choose from Adam, SGD"),
     ("--config.optimizer=SDG", "unknown name 'SDG'. Did you mean SGD?"),
     ("--config.optimizer=Zzzz", "Choose from Adam, SGD"),
+    ("--config.optimizer=Optimizer", "unknown name 'Optimizer'. Choose from Adam, SGD"),
     ("--config.optimizer=None", "must be Optimizer"),
     ("--config.optimizer=SGD", "SGD needs peak_lr"),
     ("--config.loss=Flip", "must be Loss, got Flip"),

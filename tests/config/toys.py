@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -31,7 +32,7 @@ class Crop(Augment):
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(ABC):
     """Any optimiser.
 
     Attributes:
@@ -46,6 +47,9 @@ class Optimizer:
         if self.peak_lr <= 0:
             raise ValueError(f"peak_lr must be positive, got {self.peak_lr}")
 
+    @abstractmethod
+    def build(self): ...
+
 
 @dataclass(frozen=True)
 class SGD(Optimizer):
@@ -59,10 +63,16 @@ class SGD(Optimizer):
     momentum: float = 0.9
     decay: Literal["all", "kernels"] = "all"
 
+    def build(self):
+        return self
+
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
     betas: tuple[float, float] = (0.9, 0.999)
+
+    def build(self):
+        return self
 
 
 class Loss(Protocol):

@@ -77,9 +77,7 @@ def test_value_is_the_definition():
 def test_gradients_by_finite_differences():
     image, kernel = draw(5, 5, 4, 2), draw(3, 3, 2, 3)
     strides, padding = (2, 1), ((1, 0), (0, 2))
-    _, *gradients = value_and_gradients(
-        ops.conv_general_dilated, image, kernel, strides, padding
-    )
+    _, *gradients = value_and_gradients(ops.conv_general_dilated, image, kernel, strides, padding)
     out = slow_convolution(image, kernel, strides, padding)
     weights = np.asarray(draw(*out.shape), float)
     arrays = [np.asarray(image, float), np.asarray(kernel, float)]
@@ -109,26 +107,34 @@ def test_gradients_by_finite_differences():
 )
 def test_what_is_not_plain_is_lax(kernel, options):
     arguments = (draw(4, 9, 9, 4), draw(*kernel), ONE, ((1, 1), (1, 1)))
-    got = value_and_gradients(ops.conv_general_dilated, *arguments, **options)
-    expected = value_and_gradients(lax.conv_general_dilated, *arguments, **options)
-    for mine, theirs in zip(got, expected, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    assert_same_program(*arguments, dimension_numbers=NUMBERS, **options)
 
 
 def test_one_dimension_is_lax():
-    numbers = ("NWC", "WIO", "NWC")
     arguments = (draw(2, 9, 3), draw(3, 3, 4), (2,), "SAME")
-    got = ops.conv_general_dilated(*arguments, dimension_numbers=numbers)
-    expected = lax.conv_general_dilated(*arguments, dimension_numbers=numbers)
-    np.testing.assert_array_equal(got, expected)
+    assert_same_program(*arguments, dimension_numbers=("NWC", "WIO", "NWC"))
 
 
 def test_another_layout_is_lax():
-    numbers = ("NCHW", "OIHW", "NCHW")
     arguments = (draw(2, 3, 9, 8), draw(4, 3, 3, 3), ONE, "SAME")
-    got = ops.conv_general_dilated(*arguments, dimension_numbers=numbers)
-    expected = lax.conv_general_dilated(*arguments, dimension_numbers=numbers)
-    np.testing.assert_array_equal(got, expected)
+    assert_same_program(*arguments, dimension_numbers=("NCHW", "OIHW", "NCHW"))
+
+
+def test_everything_is_lax_under_stock():
+    arguments = (draw(2, 9, 8, 3), draw(3, 3, 3, 4), ONE, "SAME")
+    with ops.stock():
+        assert_same_program(*arguments, dimension_numbers=NUMBERS)
+    with pytest.raises(AssertionError):
+        assert_same_program(*arguments, dimension_numbers=NUMBERS)
+
+
+def assert_same_program(*arrays_and_more, **options):
+    arrays, more = arrays_and_more[:2], arrays_and_more[2:]
+
+    def program(convolve):
+        return str(jax.make_jaxpr(lambda *a: convolve(*a, *more, **options))(*arrays))
+
+    assert program(ops.conv_general_dilated) == program(lax.conv_general_dilated)
 
 
 def smooth_loss(kernel):
@@ -138,17 +144,21 @@ def smooth_loss(kernel):
 
 def test_derivatives_that_only_the_stock_operations_have():
     kernel, tangent = draw(3, 3, 2, 2), jnp.cos(draw(3, 3, 2, 2))
-    gradient = jax.grad(smooth_loss)(kernel)
+    gradient = jax.jit(jax.grad(smooth_loss))
     with pytest.raises(TypeError, match="forward-mode"):
         jax.jvp(smooth_loss, (kernel,), (tangent,))
-    with ops.stock():
+
+    def forward(kernel):
         _, slope = jax.jvp(smooth_loss, (kernel,), (tangent,))
-        jacobian = jax.jacfwd(smooth_loss)(kernel)
         product = jax.jvp(jax.grad(smooth_loss), (kernel,), (tangent,))[1]
-    np.testing.assert_allclose(slope, jnp.vdot(gradient, tangent), rtol=1e-4)
-    np.testing.assert_allclose(jacobian, gradient, rtol=1e-4, atol=1e-5)
+        return slope, jax.jacfwd(smooth_loss)(kernel), product
+
+    with ops.stock():
+        slope, jacobian, product = jax.jit(forward)(kernel)
+    np.testing.assert_allclose(slope, jnp.vdot(gradient(kernel), tangent), rtol=1e-4)
+    np.testing.assert_allclose(jacobian, gradient(kernel), rtol=1e-4, atol=1e-5)
     step = 1e-2
-    ahead, behind = (jax.grad(smooth_loss)(kernel + s * tangent) for s in (step, -step))
+    ahead, behind = (gradient(kernel + s * tangent) for s in (step, -step))
     np.testing.assert_allclose(product, (ahead - behind) / (2 * step), rtol=2e-2, atol=5e-2)
 
 
@@ -164,51 +174,54 @@ def test_stock_ends_with_its_block_and_can_be_nested():
     assert ops.fast()
 
 
-@pytest.fixture(scope="module")
-def training():
-    """Three steps of gradient descent of a ConvNet, in a loop on the device and one by one."""
+def descent():
+    """A step of gradient descent of a ConvNet, what it starts from, and three batches."""
     model = ConvNet(widths=(4, 6), hidden=8, num_classes=3)
     images = draw(3, 24, 9, 9, 3)
-    params = jax.jit(lambda: model.init(jax.random.key(0), images[0], train=True))()
 
     def step(params, image):
         gradient = jax.grad(lambda p: (model.apply(p, image, train=True) ** 2).mean())(params)
         return jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient), None
 
-    def loop(params, images):
-        return lax.scan(step, params, images)[0]
-
-    return step, loop, params, images
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images[0], train=True))
+    return step, jax.tree.map(lambda s: draw(*s.shape) / 4, shapes), images
 
 
-def test_a_loop_on_the_device_equals_single_steps(training):
-    step, loop, params, images = training
+def test_a_loop_on_the_device_equals_single_steps():
+    step, params, images = descent()
+    looped, _ = jax.jit(lambda *a: lax.scan(step, *a))(params, images)
     single = jax.jit(step)
-    looped = jax.jit(loop)(params, images)
     for image in images:
         params, _ = single(params, image)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), looped, params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), looped, params
+    )
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="what XLA:CPU compiles")
-def test_every_convolution_in_a_loop_is_canonical(training):
+def test_every_convolution_in_a_loop_is_canonical():
     """XLA:CPU runs any other layout within a loop at a thirtieth of the rate."""
-    _, loop, params, images = training
+    if jax.default_backend() != "cpu":
+        pytest.skip("it is about what XLA:CPU compiles")
 
-    def layouts(convolutions):
-        # A new function each time: jit keeps programs by the function, and the switch isn't seen.
-        with ops.stock(convolutions == "stock"):
-            program = jax.jit(lambda *a: loop(*a)).lower(params, images).compile().as_text()
-        return re.findall(r"dim_labels=([^\s,]+)", program)
+    def layouts():
+        step, params, images = descent()
+        program = jax.jit(lambda *a: lax.scan(step, *a)).lower(params, images).compile()
+        return re.findall(r"dim_labels=([^\s,]+)", program.as_text())
 
-    assert len(layouts("fast")) == 11  # 4 forward, 4 of the kernels, 3 of the images
-    assert set(layouts("fast")) == {"b01f_01io->b01f"}
-    assert set(layouts("stock")) > {"b01f_01io->b01f"}  # so that the test can fail
+    fast = layouts()
+    with ops.stock():
+        stock = layouts()
+    assert set(stock) > {"b01f_01io->b01f"}  # the words looked for are there
+    assert set(fast) == {"b01f_01io->b01f"}
+    assert len(fast) == 11  # 4 forward, 4 for the kernels, 3 for the images
 
 
 def test_as_a_field_of_a_flax_layer():
-    layer = nn.Conv(5, (3, 3), strides=2, conv_general_dilated=ops.conv_general_dilated)
     image = draw(2, 3, 7, 8, 3)  # two leading axes: Flax flattens them
-    variables = layer.init(jax.random.key(0), image)
-    expected = nn.Conv(5, (3, 3), strides=2).apply(variables, image)
-    np.testing.assert_allclose(layer.apply(variables, image), expected, atol=1e-5)
+    mine, theirs = (
+        nn.Conv(5, (3, 3), strides=2, conv_general_dilated=convolve)
+        for convolve in (ops.conv_general_dilated, None)
+    )
+    variables = {"params": {"kernel": draw(3, 3, 3, 5), "bias": draw(5)}}
+    expected = theirs.apply(variables, image)
+    np.testing.assert_allclose(mine.apply(variables, image), expected, atol=1e-5)

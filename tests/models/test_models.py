@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import re
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax import models
+from cnn_jax.models import layers
+from cnn_jax.models.quicknet import partly_identity
+from cnn_jax.models.whitening import EPSILON, Whitening
+
+PUBLISHED = {
+    "LeNet": 62_006,
+    "ConvNet": 204_570,
+    "MLP": 1_841_162,
+    "QuickNet": 287_408,
+    "ResNet": 269_722,
+    "ResNet20": 269_722,
+    "ResNet32": 464_154,
+    "ResNet44": 658_586,
+    "ResNet56": 853_018,
+    "ResNet110": 1_727_962,
+    "StagedResNet": 11_173_962,
+    "ResNet18": 11_173_962,
+    "ResNet34": 21_282_122,
+}
+# What a model needs changed to take images with one channel.
+GREY = {"QuickNet": {"filters": 32}}
+
+
+def shapes(model, *image_shape):
+    """The scores and the variables of a training pass over 2 images, in shapes."""
+    image = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+    return jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=True), image)
+
+
+def count(variables) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+
+
+def test_every_model_is_known_here():
+    assert set(models.__all__) == set(PUBLISHED)
+
+
+@pytest.mark.parametrize("name", models.__all__)
+def test_parameters_as_published_and_as_documented(name):
+    model = getattr(models, name)
+    scores, variables = shapes(model(num_classes=10), 32, 32, 3)
+    assert scores.shape == (2, 10)
+    assert count(variables) == PUBLISHED[name]
+    assert f"{PUBLISHED[name]:,}" in re.findall(r"\b\d[\d,]{4,}\b", model.__doc__)
+
+
+@pytest.mark.parametrize("name", models.__all__)
+@pytest.mark.parametrize("image_shape", [(200, 200, 3), (28, 28, 1)])
+def test_any_image_gives_scores(name, image_shape):
+    more = GREY.get(name, {}) if image_shape[-1] == 1 else {}
+    scores, _ = shapes(getattr(models, name)(num_classes=7, **more), *image_shape)
+    assert (scores.shape, scores.dtype) == ((2, 7), jnp.float32)
+
+
+@pytest.mark.parametrize("family", [m for m in vars(models).values() if isinstance(m, type)])
+def test_any_batch_of_oblong_images_can_be_scored(family):
+    model = family(num_classes=7)
+    _, variables = shapes(model, 33, 47, 3)
+    images = jax.ShapeDtypeStruct((5, 33, 47, 3), jnp.float32)
+    scores = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, images)
+    assert scores.shape == (5, 7)
+
+
+@pytest.mark.parametrize("image_shape", [(32, 32, 3), (200, 200, 3)])
+def test_a_neuron_that_sees_every_pixel_has_a_weight_for_each(image_shape):
+    _, variables = shapes(models.MLP(num_classes=10), *image_shape)
+    kernel = variables["params"]["Dense_0"]["kernel"]
+    assert kernel.shape == (np.prod(image_shape), 512)
+
+
+@pytest.mark.parametrize(
+    ("build", "field"),
+    [
+        (lambda: models.ResNet(depth=21), "depth"),
+        (lambda: models.ResNet(depth=2), "depth"),
+        (lambda: models.ResNet20(width=0), "width"),
+        (lambda: models.ResNet18(num_classes=-1), "num_classes"),
+        (lambda: models.StagedResNet(blocks=(2, 0)), r"blocks\[1\]"),
+        (lambda: models.ConvNet(widths=(16, -2)), r"widths\[1\]"),
+        (lambda: models.ConvNet(hidden=0), "hidden"),
+        (lambda: models.MLP(hidden=(0,)), r"hidden\[0\]"),
+        (lambda: models.QuickNet(filters=0), "filters"),
+        (lambda: models.LeNet(num_classes=0), "num_classes"),
+        (lambda: shapes(models.QuickNet(filters=47, num_classes=2), 16, 16, 3), "filters"),
+        (lambda: shapes(models.QuickNet(filters=34, num_classes=2), 16, 16, 1), "filters"),
+    ],
+)
+def test_impossible_fields_are_named(build, field):
+    with pytest.raises(ValueError, match=f"^{field} must"):
+        build()
+
+
+def test_residual_shortcut_is_every_other_pixel_with_zero_channels_around():
+    """Where the convolutions give nothing, a block passes its input on (option A)."""
+    from cnn_jax.models.resnet import Block
+
+    x = np.random.default_rng(0).random((2, 5, 6, 4)).astype(np.float32)
+    block = Block(width=8, stride=2)
+    variables = jax.tree.map(
+        lambda s: jnp.zeros(s.shape),
+        jax.eval_shape(lambda: block.init(jax.random.key(0), x, train=False)),
+    )
+    expected = np.zeros((2, 3, 3, 8), np.float32)
+    expected[..., 2:6] = x[:, ::2, ::2]
+    np.testing.assert_array_equal(block.apply(variables, x, train=False), expected)
+
+
+class Normed(nn.Module):
+    momentum: float = 0.9
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        return layers.batch_norm(train=train, momentum=self.momentum)(x)
+
+
+def volumes(*shape):
+    random = np.random.default_rng(0)
+    return (random.standard_normal(shape) * [1, 3, 0.5] + [0, -2, 1]).astype(np.float32)
+
+
+def test_batch_norm_keeps_running_statistics():
+    """running = m running + (1 - m) batch, from mean 0 and variance 1; biased variance."""
+    model, mean, variance = Normed(momentum=0.6), np.zeros(3), np.ones(3)
+    x = volumes(3, 4, 5, 6, 3)
+    variables = model.init(jax.random.key(0), x[0], train=False)
+    for batch in x:
+        out, updates = model.apply(variables, batch, train=True, mutable=["batch_stats"])
+        axes = (0, 1, 2)
+        normal = (batch - batch.mean(axes)) / np.sqrt(batch.var(axes) + 1e-5)
+        np.testing.assert_allclose(out, normal, atol=1e-4)
+        mean = 0.6 * mean + 0.4 * batch.mean(axes)
+        variance = 0.6 * variance + 0.4 * batch.var(axes)
+        variables = {**variables, **updates}
+    np.testing.assert_allclose(variables["batch_stats"]["BatchNorm_0"]["mean"], mean, rtol=1e-5)
+    np.testing.assert_allclose(variables["batch_stats"]["BatchNorm_0"]["var"], variance, rtol=1e-4)
+    out = model.apply(variables, x[0], train=False)
+    np.testing.assert_allclose(out, (x[0] - mean) / np.sqrt(variance + 1e-5), atol=1e-4)
+
+
+def test_batch_norm_sees_the_whole_batch_where_it_is_split():
+    model, x = Normed(), volumes(8, 2, 2, 3)
+    variables = model.init(jax.random.key(0), x, train=False)
+
+    def train(x):
+        return model.apply(variables, x, train=True, mutable=["batch_stats"])
+
+    whole, statistics = train(x)
+    parts, updates = jax.vmap(train, axis_name=layers.BATCH_AXIS)(x.reshape(4, 2, 2, 2, 3))
+    np.testing.assert_allclose(parts.reshape(x.shape), whole, atol=1e-5)
+    jax.tree.map(
+        lambda of_parts, of_whole: np.testing.assert_allclose(of_parts[2], of_whole, rtol=1e-5),
+        updates,
+        statistics,
+    )
+
+
+def smooth_images(*shape):
+    """Images whose neighbouring pixels are alike, as those of photographs are."""
+    noise = np.random.default_rng(0).standard_normal(shape)
+    return (noise.cumsum(1).cumsum(2) / 8).astype(np.float32)
+
+
+def test_whitening_whitens_the_images_that_it_is_made_of():
+    """Over all patches the outputs are uncorrelated, with the power l / (l + epsilon) each."""
+    images = smooth_images(20, 12, 12, 3)
+    layer = Whitening(filters=48, window=4, stride=2)
+    variables = layer.init(jax.random.key(0), images)
+    out = np.asarray(layer.apply(variables, images), float)
+    assert out.shape == (20, 5, 5, 48)
+    flat = out.reshape(-1, 48)
+    np.testing.assert_allclose(flat[:, 24:], -flat[:, :24], atol=1e-4)
+
+    patches = np.stack(
+        [
+            images[:, r : r + 4, c : c + 4].reshape(20, -1)
+            for r in range(0, 9, 2)
+            for c in range(0, 9, 2)
+        ]
+    ).reshape(-1, 48)
+    power = np.linalg.eigvalsh(patches.T.astype(float) @ patches / len(patches))[::-1][:24]
+    large = power > 100 * EPSILON
+    assert large.sum() > 10
+    covariance = flat[:, :24].T @ flat[:, :24] / len(flat)
+    expected = np.diag(power / (power + EPSILON))
+    np.testing.assert_allclose(covariance[large][:, large], expected[large][:, large], atol=0.01)
+
+
+def test_whitening_trains_its_bias_alone():
+    images = smooth_images(4, 8, 8, 3)
+    variables = Whitening(filters=4, window=4, stride=2).init(jax.random.key(0), images)
+    assert jax.tree.map(jnp.shape, variables["params"]) == {"bias": (4,)}
+    out = Whitening(filters=4, window=4, stride=2).apply(
+        {**variables, "params": {"bias": jnp.arange(4.0)}}, jnp.zeros((1, 4, 4, 3))
+    )
+    np.testing.assert_array_equal(out[0, 0, 0], [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize(("channels", "filters"), [(3, 5), (5, 3)])
+def test_first_filters_pass_their_channel_through(channels, filters):
+    shape = (3, 3, channels, filters)
+    kernel = jax.jit(lambda key: partly_identity(key, shape))(jax.random.key(0))
+    image = np.random.default_rng(0).random((2, 6, 7, channels)).astype(np.float32)
+    out = jax.lax.conv_general_dilated(
+        image, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    passed = min(channels, filters)
+    np.testing.assert_array_equal(out[..., :passed], image[..., :passed])
+    rest = np.asarray(kernel)[..., passed:]
+    bound = 1 / np.sqrt(9 * channels)
+    assert (abs(rest) <= bound).all()
+    assert rest.size == 0 or rest.std() == pytest.approx(bound / np.sqrt(3), rel=0.2)
+
+
+def test_quicknet_starts_with_scores_of_unit_weights_over_its_width():
+    model = models.QuickNet(filters=4, widths=(6,), num_classes=5)
+
+    @jax.jit
+    def run(images):
+        variables = model.init(jax.random.key(0), images, train=False)
+        head = variables["params"]["head"]["kernel"]
+        _, seen = model.apply(
+            variables, images, train=False, capture_intermediates=lambda m, _: m.name == "head"
+        )
+        return head, model.apply(variables, images, train=False), seen
+
+    head, scores, seen = run(smooth_images(8, 12, 12, 3))
+    assert float(head.std()) == pytest.approx(1, rel=1e-4)
+    (unscaled,) = jax.tree.leaves(seen)
+    np.testing.assert_allclose(scores, unscaled / 6, rtol=1e-4)
+
+
+def test_kernels_before_a_relu_have_variance_two_over_fan_in():
+    layer = layers.Conv(64)
+    kernel = layer.init(jax.random.key(0), jnp.zeros((1, 4, 4, 16)))["params"]["kernel"]
+    assert float(kernel.var()) == pytest.approx(2 / (9 * 16), rel=0.05)

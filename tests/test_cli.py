@@ -1,0 +1,253 @@
+"""The command line as a user meets it: what it prints, and one line for every mistake."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+from program import ROOT, TINY, one_line, run
+
+from cnn_jax import cli, config
+from cnn_jax.runs import NAMES
+
+
+def call(*arguments: str) -> int:
+    """The program in this process."""
+    return cli.main(["run.py", *arguments])
+
+
+MISTAKES = {
+    "typo in a field": (["--config.optimizer.peak_lrr=1"], "peak_lr"),
+    "typo in a plain flag": (["--workdirr=x"], "workdir"),
+    "wrong type": (["--config.batch_size=many"], "batch_size"),
+    "a fraction for a whole number": (["--config.batch_size=1.5"], "batch_size"),
+    "negative": (["--config.epochs=-1"], "epochs"),
+    "zero": (["--config.batch_size=0"], "batch_size"),
+    "NaN": (["--config.optimizer.peak_lr=nan"], "peak_lr"),
+    "infinity": (["--config.optimizer.peak_lr=inf"], "peak_lr"),
+    "out of range": (["--config.optimizer.momentum=1.5"], "momentum"),
+    "unknown recipe": (["--config=cifar10_convet"], "cifar10_convnet"),
+    "recipe file that is not there": (["--config=nowhere.py"], "nowhere.py"),
+    "unknown class": (["--config.model=LeNt"], "LeNet"),
+    "unknown loss": (["--config.loss=Hinge"], "MulticlassHinge"),
+    "another kind of object": (["--config.loss=SGD"], "loss"),
+    "abstract class": (["--config.optimizer=Optimizer"], "SGD"),
+    "argument that is no flag": (["cifar10_convnet"], "cifar10_convnet"),
+    "unknown choice": (["--config.parallel=vmap"], "jit"),
+    "unknown mode": (["--mode=trian"], "train"),
+    "code": (["--config.model=__import__('os').system('true')"], "model"),
+    "unknown field of a chosen class": (
+        ["--config.model=LeNet", "--config.model.width=3"],
+        "width",
+    ),
+    "element that is not there": (["--config.augment.7.padding=3"], "augment"),
+    "batch larger than the data": (
+        ["--config.data=Shapes(train=100)", "--config.batch_size=101"],
+        "batch_size",
+    ),
+    "keep_best without validation": (
+        ["--config.data=Shapes(train=200, validation=0)", "--config.keep_best=True"],
+        "keep_best",
+    ),
+    "number of classes": (
+        ["--config.data=Shapes(train=200)", "--config.model.num_classes=7"],
+        "num_classes",
+    ),
+    "warm-up longer than the run": (
+        ["--config.data=Shapes(train=200)", "--config.schedule=Cosine(warmup=900)"],
+        "warmup",
+    ),
+    "epochs beyond counting": (
+        ["--config.data=Shapes(train=200)", "--config.epochs=1e12"],
+        "epochs",
+    ),
+    "evaluate without a run": (["--mode=evaluate"], "workdir"),
+    "evaluate where there is no run": (["--mode=evaluate", "--workdir=nowhere"], "nowhere"),
+    "sweep without values": (["--mode=sweep"], "--sweep"),
+    "sweep of nonsense": (["--mode=sweep", "--sweep=seed"], "seed"),
+    "sweep of an unknown field": (["--mode=sweep", "--sweep=sead=1,2"], "seed"),
+    "record of a changed recipe": (["--record", "--config.epochs=1"], "epochs"),
+    "data that is not there": (["--config.data=Cifar10", "--data_dir=nowhere"], "data_dir"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistake_is_one_line_that_names_it_and_exit_code_2(mistake, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    arguments, named = MISTAKES[mistake]
+    assert call("--config=cifar10_convnet", *arguments) == 2
+    printed = capsys.readouterr()
+    errors = [line for line in printed.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and one_line("\n".join(errors))
+    assert named in errors[0]
+    assert "Traceback" not in printed.err + printed.out
+
+
+def test_workdir_below_a_file_fails_before_anything_is_compiled(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert call(*TINY, f"--workdir={tmp_path}/file/run") == 2
+    assert "file" in capsys.readouterr().err
+
+
+def test_help_names_every_field_with_type_default_and_meaning(capsys):
+    with pytest.raises(SystemExit) as stop:
+        call("--help", "--config=cifar10_convnet")
+    assert stop.value.code == 0
+    text = re.sub(r"\s+", " ", capsys.readouterr().out)
+    for row in config.describe(config.load("cifar10_convnet", NAMES).experiment):
+        assert row.help, f"{row.name} has no meaning in its class's docstring"
+        assert f"--{row.name} {row.type}" in text
+    assert "--config.optimizer.peak_lr float [0.0" in text
+
+
+def test_help_answers_quickly_and_loads_no_data_or_plotting_library(tmp_path):
+    began = time.monotonic()
+    run("--help")
+    assert time.monotonic() - began < 60  # about a second; this only guards against a hang
+
+
+@pytest.mark.parametrize("recipe", config.recipes())
+def test_every_field_that_a_recipe_can_name_has_a_meaning(recipe):
+    for row in config.describe(config.load(recipe, NAMES).experiment):
+        assert row.help, row.name
+
+
+@pytest.mark.parametrize("recipe", config.recipes())
+def test_printed_config_is_a_recipe_that_runs_and_is_equal(recipe, capsys, tmp_path):
+    assert call(f"--config={recipe}", "--config.seed=3", "--print_config") == 0
+    path = tmp_path / "printed.py"
+    path.write_text(capsys.readouterr().out)
+    overridden = config.override(
+        config.load(recipe, NAMES).experiment, ["--config.seed=3"], NAMES
+    ).config
+    assert config.load(str(path), NAMES).experiment == overridden
+
+
+def test_list_shows_recipes_and_models_with_exact_counts(capsys):
+    assert call("--list") == 0
+    printed = capsys.readouterr().out
+    for recipe in config.recipes():
+        assert recipe in printed
+    assert re.search(r"ResNet18\s+11,173,962\s+1,110,845,440", printed)
+    assert re.search(r"LeNet\s+62,006\s+1,303,440", printed)
+    assert "91.25 %" in printed
+
+
+def test_dry_run_says_what_a_run_takes_and_leaves_nothing(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call(*TINY, "--dry_run") == 0
+    printed = capsys.readouterr().out
+    assert "24 (8 an epoch, 3 epochs)" in printed
+    assert re.search(r"Conv_0/kernel\s+3x3x3x4\s+108", printed)
+    assert "MiB" in printed
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_leaves_the_files_it_promises_and_evaluates_to_the_same(tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert call(*TINY, f"--workdir={folder}") == 0
+    printed = capsys.readouterr().out
+    assert "on shapes" in printed
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["dataset"] == "shapes" and summary["finished"] is True
+    assert summary["steps"] == 24 and summary["recipe"] == "quickstart"
+    assert summary["parameters"] == 108 + 4 + 144 + 4 + 288 + 8 + 576 + 8 + 8192 + 16 + 160 + 10
+    for key in ("test_accuracy", "test_loss", "train_seconds", "compile_seconds", "precision"):
+        assert key in summary
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["split"] for row in rows] == ["train", "validation"] * 3 + ["test"]
+    assert [row["step"] for row in rows] == [8, 8, 16, 16, 24, 24, 24]
+    for name in ("learning_curves", "confusion_matrix", "first_layer_filters"):
+        assert (folder / "figures" / f"{name}.png").stat().st_size > 1000
+    assert list((folder / "tensorboard").iterdir())
+    launch = json.loads((folder / "manifest.json").read_text())["launches"][0]
+    assert launch["software"]["jax"] and launch["device"]
+    saved = json.loads((folder / "config.json").read_text())
+    assert saved["recipe"]["name"] == "quickstart"
+    assert config.from_text(saved["experiment"], NAMES).batch_size == 32
+
+    for batch in (7, 75, 500):
+        assert call("--mode=evaluate", f"--workdir={folder}", f"--eval_batch={batch}") == 0
+        result = json.loads((folder / "evaluation.json").read_text())
+        assert result["accuracy"] == summary["test_accuracy"]
+        assert result["loss"] == pytest.approx(summary["test_loss"], rel=1e-6)
+        assert sum(map(sum, result["confusion"])) == 75
+    assert "true class" in capsys.readouterr().out
+
+
+def test_sweep_trains_every_combination_and_chooses_on_validation(tmp_path, capsys):
+    arguments = (*TINY, "--config.epochs=1", "--mode=sweep", f"--workdir={tmp_path}")
+    sweep = "--sweep=optimizer.peak_lr=0.01,0.1; model=ConvNet(widths=(4, 8), hidden=8),MLP((8,))"
+    assert call(*arguments, sweep) == 0
+    printed = capsys.readouterr().out
+    assert len(list(tmp_path.glob("*/summary.json"))) == 4
+    assert "validation accuracy" in printed and printed.count("best") == 1
+    assert call(*arguments, "--sweep=seed=0,1") == 0
+    assert "mean +- sd" in capsys.readouterr().out
+
+
+OWN_RECIPE = '''
+"""A recipe and a model outside the repository."""
+import flax.linen as nn
+from cnn_jax.data import Shapes
+from cnn_jax.experiment import Experiment
+from cnn_jax.optim import SGD
+
+
+class Tiny(nn.Module):
+    """Two layers.
+
+    Attributes:
+      width: Filters.
+      num_classes: Class scores.
+    """
+
+    width: int = 4
+    num_classes: int | None = None
+
+    @nn.compact
+    def __call__(self, image, *, train):
+        x = nn.relu(nn.Conv(self.width, (3, 3), strides=2)(image))
+        return nn.Dense(self.num_classes)(x.mean(axis=(1, 2)))
+
+
+experiment = Experiment(
+    data=Shapes(train=256, validation=0, test=50), model=Tiny(), optimizer=SGD(peak_lr=0.05),
+    batch_size=32, epochs=1,
+)
+'''
+
+
+def test_own_recipe_and_model_train_and_evaluate_from_outside_the_repository(tmp_path):
+    recipe = tmp_path / "mine.py"
+    recipe.write_text(OWN_RECIPE)
+    trained = run("--config=mine.py", "--config.model.width=6", "--workdir=out", cwd=tmp_path)
+    assert "Tiny(width=6)" in trained.stdout
+    run("--mode=evaluate", "--config=mine.py", "--workdir=out", cwd=tmp_path)
+    without = run("--mode=evaluate", "--workdir=out", cwd=tmp_path, code=2)
+    assert one_line(without.stderr) and "--config=" in without.stderr
+
+
+def test_import_starts_no_backend_and_run_is_short():
+    assert len((ROOT / "run.py").read_text().splitlines()) <= 60
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "train", interrupted)
+    assert call(*TINY) == 130
+    assert "resume" in capsys.readouterr().err
+
+
+def test_divergence_is_one_line_and_keeps_the_last_good_checkpoint(tmp_path, capsys):
+    arguments = (*TINY, "--config.optimizer.peak_lr=1e30", f"--workdir={tmp_path}/run")
+    assert call(*arguments) == 1
+    error = capsys.readouterr().err
+    assert one_line(error) and "peak_lr" in error
+    assert not (Path(tmp_path) / "run" / "summary.json").exists()
