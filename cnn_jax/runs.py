@@ -82,7 +82,7 @@ class Run:
     def _check(self, plan: Plan) -> None:
         saved, text = self._read("config.json"), config.to_text(plan.experiment)
         if saved["experiment"] != text:
-            names = {**NAMES, **_classes(plan.experiment)}
+            names = {**NAMES, **config.classes(plan.experiment)}
             differences = config.diff(self.experiment(names), plan.experiment)
             raise RunError(
                 f"{self.folder} holds a run of another experiment ({'; '.join(differences)}): "
@@ -181,16 +181,3 @@ def trained_state(run: Run, plan: Plan) -> TrainState:
     state, _ = checkpoints.restore(step, state_shapes(plan))
     checkpoints.close()
     return state
-
-
-def _classes(value: Any) -> dict[str, type]:
-    found: dict[str, type] = {}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        found[type(value).__name__] = type(value)
-        for field in dataclasses.fields(value):
-            if field.name != "parent":
-                found |= _classes(getattr(value, field.name, None))
-    elif isinstance(value, tuple):
-        for part in value:
-            found |= _classes(part)
-    return found

@@ -75,12 +75,13 @@ def lesson(table: Table) -> list[str]:
     if weighted and weighted[0].kind == "fc":
         first = weighted[0]
         said.append(f"{first.name} has {first.volume[2]:,} of them: {first.weights:,} weights.")
-    for layer in [layer for layer in table.layers if layer.kind == "conv" and layer.window][:1]:
-        neuron = layer.weights // layer.output[2]
-        patch = sides((*layer.window, neuron // math.prod(layer.window)))
+    local = next((layer for layer in table.layers if layer.kind == "conv"), None)
+    if local and local.window:
+        neuron = local.weights // local.output[2]
+        patch = sides((*local.window, neuron // math.prod(local.window)))
         said.append(
-            f"A neuron of {layer.name} is connected to a patch of {patch}: {neuron:,} weights, "
-            f"shared by the neurons at all {sides(layer.output[:2])} places."
+            f"A neuron of {local.name} is connected to a patch of {patch}: {neuron:,} weights, "
+            f"shared by the neurons at all {sides(local.output[:2])} places."
         )
     if table.convolutions:
         has = sum(row.weights for row in table.convolutions)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 from collections import Counter
 
 import jax
@@ -22,15 +24,16 @@ EVERY = [
 ]
 
 
+@functools.cache
 def batch(size=SIZE, epoch=0) -> Batch:
     """Noise without a zero: no image is its own mirror image."""
     image = np.random.default_rng(0).integers(1, 256, (size, HEIGHT, WIDTH, 3))
     return Batch(
-        image=jnp.array(image, jnp.uint8),
-        label=jnp.arange(size) % 10,
-        index=jnp.arange(size) * 7 + 3,
-        epoch=jnp.int32(epoch),
-        mask=jnp.ones(size),
+        image=image.astype(np.uint8),
+        label=np.arange(size, dtype=np.int32) % 10,
+        index=np.arange(size, dtype=np.int32) * 7 + 3,
+        epoch=np.int32(epoch),
+        mask=np.ones(size, np.float32),
     )
 
 
@@ -40,8 +43,13 @@ def part(whole: Batch, rows) -> Batch:
     )
 
 
+@functools.cache
+def compiled(augment: Augmentation):
+    return jax.jit(lambda seed, given: augment(jax.random.key(seed), given))
+
+
 def run(augment: Augmentation, given: Batch, seed=0) -> np.ndarray:
-    return np.asarray(jax.jit(lambda b: augment(jax.random.key(seed), b).image)(given))
+    return np.asarray(compiled(augment)(seed, given).image)
 
 
 def windows(image: np.ndarray, padding: int, mode: str) -> dict[tuple[int, int], np.ndarray]:
@@ -70,7 +78,7 @@ def test_each_crop_is_a_window_of_the_padded_image(fill, mode):
 
 
 def test_a_crop_without_padding_changes_nothing():
-    given = batch(4)
+    given = batch(2)
     np.testing.assert_array_equal(run(RandomCrop(0), given), given.image)
 
 
@@ -93,7 +101,7 @@ def test_flip_mirrors_about_half():
 def test_alternating_flip_mirrors_in_every_other_epoch():
     by_epoch = [mirrored(batch(epoch=e), run(AlternatingFlip(), batch(epoch=e))) for e in range(4)]
     assert 150 < by_epoch[0].sum() < 250
-    for before, after in zip(by_epoch, by_epoch[1:], strict=False):  # noqa: RUF007
+    for before, after in itertools.pairwise(by_epoch):
         assert (before != after).all()
 
 
@@ -104,7 +112,7 @@ def test_alternating_flip_depends_on_nothing_but_index_and_epoch():
     )
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [3, 4])
 def test_cutout_blackens_one_square_that_the_border_clips(size):
     """The hole of a centre (r, c) starts at r - size // 2; each centre is as likely."""
     given = batch()
@@ -127,8 +135,8 @@ def test_cutout_blackens_one_square_that_the_border_clips(size):
 
 @pytest.mark.parametrize("augment", EVERY, ids=repr)
 def test_what_is_not_an_image_is_left_alone(augment):
-    given = batch(6)
-    out = jax.jit(augment)(jax.random.key(0), given)
+    given = batch()
+    out = compiled(augment)(0, given)
     assert out.image.dtype == jnp.uint8
     assert out.image.shape == given.image.shape
     for name in ("label", "index", "epoch", "mask"):
@@ -138,9 +146,9 @@ def test_what_is_not_an_image_is_left_alone(augment):
 @pytest.mark.parametrize("augment", EVERY, ids=repr)
 def test_an_example_does_not_depend_on_its_batch(augment):
     """Shuffled, or alone with one other, an example comes to what it came to in the whole batch."""
-    given = batch(40)
+    given = batch()
     whole = run(augment, given)
-    order = np.random.default_rng(0).permutation(40)
+    order = np.random.default_rng(0).permutation(SIZE)
     np.testing.assert_array_equal(run(augment, part(given, order)), whole[order])
     few = np.array([31, 4])
     np.testing.assert_array_equal(run(augment, part(given, few)), whole[few])
@@ -148,16 +156,17 @@ def test_an_example_does_not_depend_on_its_batch(augment):
 
 @pytest.mark.parametrize("augment", [a for a in EVERY if a != AlternatingFlip()], ids=repr)
 def test_randomness_is_the_keys(augment):
-    given = batch(40)
+    given = batch()
     first, again, other = (run(augment, given, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
 
 def test_one_channel():
-    grey = dataclasses.replace(batch(8), image=batch(8).image[..., :1])
+    grey = dataclasses.replace(batch(), image=batch().image[..., :1])
     for augment in EVERY:
-        assert run(augment, grey).shape == grey.image.shape
+        out = jax.eval_shape(compiled(augment), 0, grey)
+        assert out.image.shape == grey.image.shape
 
 
 @pytest.mark.parametrize(

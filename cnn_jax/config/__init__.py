@@ -4,6 +4,7 @@ from cnn_jax.config.check import check
 from cnn_jax.config.command import Command, Plain, override, parse
 from cnn_jax.config.errors import ConfigError
 from cnn_jax.config.expression import from_text, public_names, to_text
+from cnn_jax.config.fields import classes
 from cnn_jax.config.help import Row, describe
 from cnn_jax.config.load import Recipe, load, recipes
 from cnn_jax.config.override import Overridden, diff
@@ -17,6 +18,7 @@ __all__ = [
     "Recipe",
     "Row",
     "check",
+    "classes",
     "describe",
     "diff",
     "from_text",

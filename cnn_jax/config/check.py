@@ -177,7 +177,7 @@ def check(config: Any, path: str = "config") -> None:
     Raises:
       ConfigError: Naming the dotted field: "config.model.width: must be int, got 2.5".
     """
-    hints = fields.hints(type(config))
+    hints = fields.hints(config.__class__)
     unset = {f.name for f in fields.config_fields(config)} - {n for n, _ in fields.settings(config)}
     for field in fields.config_fields(config):
         value, where = getattr(config, field.name), f"{path}.{field.name}"

@@ -57,7 +57,7 @@ def fitting(annotation: Any, names: Names) -> list[str]:
     )
     found = []
     for name, make in names.items():
-        made = make
+        made: Any = make
         if not isinstance(make, type):
             try:
                 made = typing.get_type_hints(make).get("return")

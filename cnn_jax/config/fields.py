@@ -37,7 +37,7 @@ def config_fields(config: Any) -> list[dataclasses.Field[Any]]:
 
 
 @functools.cache
-def hints(cls: type) -> Mapping[str, Any]:
+def hints(cls: Any) -> Mapping[str, Any]:
     """Resolved annotations of a class by field name.
 
     Raises:
@@ -49,6 +49,20 @@ def hints(cls: type) -> Mapping[str, Any]:
         raise ConfigError(
             f"the annotations of {cls.__name__} can't be read: {error}; import it at run time"
         ) from error
+
+
+def classes(value: Any) -> dict[str, type]:
+    """The classes of a config's objects, by name: what its text names."""
+    if isinstance(value, tuple):
+        parts = value
+    elif is_config(value):
+        parts = tuple(getattr(value, field.name) for field in config_fields(value))
+    else:
+        return {}
+    found = {} if isinstance(value, tuple) else {type(value).__name__: type(value)}
+    for part in parts:
+        found |= classes(part)
+    return found
 
 
 def default(field: dataclasses.Field[Any]) -> Any:
@@ -69,7 +83,7 @@ def settings(config: Any) -> Iterator[tuple[str, Any]]:
 
 
 @functools.cache
-def meanings(cls: type) -> Mapping[str, str]:
+def meanings(cls: Any) -> Mapping[str, str]:
     """What each field means: the docstrings' `Attributes:` sections, a base class's first."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):

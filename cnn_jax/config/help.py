@@ -29,7 +29,7 @@ def describe(config: Any, path: str = "config") -> list[Row]:
 
 
 def _rows(config: Any, path: str) -> Iterator[Row]:
-    hints, meanings = fields.hints(type(config)), fields.meanings(type(config))
+    hints, meanings = fields.hints(config.__class__), fields.meanings(config.__class__)
     for field in fields.config_fields(config):
         name, value = f"{path}.{field.name}", getattr(config, field.name)
         kind = type_text(hints.get(field.name, Any))

@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -78,7 +78,7 @@ def load(
         check(experiment)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
-    known = public_names(names or {}, module, dict(_classes(experiment)))
+    known = public_names(names or {}, module, fields.classes(experiment))
     doc = (module.__doc__ or "").strip().partition("\n")[0]
     return Recipe(path.stem, path, sha256, experiment, known, doc)
 
@@ -126,14 +126,3 @@ def _failure(error: BaseException, path: Path, names: Mapping[str, Any]) -> str:
     lines = [frame.lineno for frame in frames if frame.filename == str(path.resolve())]
     place = f"{path}:{lines[-1]}" if lines else str(path)
     return f"{place}: {explain(error, names)}"
-
-
-def _classes(value: Any) -> Iterator[tuple[str, type]]:
-    """The classes of a config's objects, by name: what its text names."""
-    if isinstance(value, tuple):
-        for part in value:
-            yield from _classes(part)
-    elif fields.is_config(value):
-        yield type(value).__name__, type(value)
-        for item in fields.config_fields(value):
-            yield from _classes(getattr(value, item.name))

@@ -106,7 +106,7 @@ class Tree:
             return tuple(parts)
         if not fields.is_config(value):
             return value
-        hints = fields.hints(type(value))
+        hints = fields.hints(value.__class__)
         changed = {}
         for field in fields.config_fields(value):
             old = getattr(value, field.name)

@@ -72,13 +72,14 @@ class Row:
     def of(cls, layer: Layer, before: Volume) -> Row:
         """The row of a layer that comes after this volume, or beside what made it."""
         window = layer.window or (layer.input[:2] if layer.kind == "pool" else None)
-        jumps = layer.stride and layer.stride != (window if layer.kind == "pool" else (1, 1))
+        stride = layer.stride or (1, 1)
+        jumps = stride != (window if layer.stride and layer.kind == "pool" else (1, 1))
         return cls(
             name=layer.name,
             what="+" * is_beside(layer, before)
             + layer.kind
             + (f" {sides(window)}" if window else "")
-            + (f"/{max(layer.stride)}" if jumps else ""),
+            + (f"/{max(stride)}" if jumps else ""),
             kind=layer.kind,
             input=layer.input,
             volume=layer.output,
