@@ -6,15 +6,15 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from cnn_jax import config, listing
+from cnn_jax import config, docs, listing, volumes
 from cnn_jax.config import Command, Plain
 from cnn_jax.dry_run import dry_run
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.evaluate import evaluate
 from cnn_jax.record import check_recordable, record
-from cnn_jax.runs import NAMES
+from cnn_jax.runs import NAMES, Run
 from cnn_jax.sweep import grid, sweep
 from cnn_jax.train import train
 
@@ -105,7 +105,7 @@ def _train(command: Command) -> None:
         save_every_steps=flags.save_every_steps,
     )
     if flags.record:
-        print(f"recorded in {record(command.recipe, [result.summary])}")
+        _record(command, [result.summary])
 
 
 def _sweep(command: Command) -> None:
@@ -122,7 +122,12 @@ def _sweep(command: Command) -> None:
         data_dir=flags.data_dir,
     )
     if flags.record:
-        print(f"recorded in {record(command.recipe, summaries)}")
+        _record(command, summaries)
+
+
+def _record(command: Command, summaries: list[dict[str, Any]]) -> None:
+    print(f"recorded in {record(command.recipe, summaries)}")
+    docs.refresh()
 
 
 def _evaluate(command: Command) -> None:
@@ -139,7 +144,16 @@ def _evaluate(command: Command) -> None:
     )
 
 
-MODES = {"train": _train, "evaluate": _evaluate, "sweep": _sweep}
+def _volumes(command: Command) -> None:
+    flags = command.flags
+    experiment, facts = command.experiment, None
+    if flags.workdir and "config" not in command.given and Run(flags.workdir).exists():
+        plan = Run(flags.workdir).plan()
+        experiment, facts = plan.experiment, plan.data
+    volumes.show(experiment, image_size=flags.image_size, folder=flags.workdir, data_facts=facts)
+
+
+MODES = {"train": _train, "evaluate": _evaluate, "sweep": _sweep, "volumes": _volumes}
 
 
 def _workdir(command: Command) -> Path:

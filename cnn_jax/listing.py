@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,19 +18,19 @@ IMAGE_SHAPE, CLASSES = (32, 32, 3), 10
 
 
 class Entry(NamedTuple):
-    """A recipe in words.
+    """What is known of a recipe.
 
     Attributes:
       name: The recipe's name.
       about: First sentence of its docstring.
       published: What its docstring says was published.
-      measured: What results/ says was measured, per device.
+      measured: Rows of results/, one a device.
     """
 
     name: str
     about: str
     published: str
-    measured: list[str]
+    measured: list[dict[str, Any]]
 
 
 def recipe_entries(results: Path = RESULTS) -> Iterator[Entry]:
@@ -43,19 +43,40 @@ def recipe_entries(results: Path = RESULTS) -> Iterator[Entry]:
             name=name,
             about=re.split(r"\s{2,}", doc.partition("\n")[0])[0],
             published=published[1] if published else "",
-            measured=[measured_text(json.loads(p.read_text())) for p in measured if p.exists()],
+            measured=[json.loads(p.read_text()) for p in measured if p.exists()],
         )
 
 
-def measured_text(row: dict[str, Any]) -> str:
-    """A row of results/ in words."""
+def accuracy_text(row: dict[str, Any]) -> str:
+    """The test accuracy of a row of results/: mean, standard deviation and number of runs."""
     spread = f" ± {100 * row['test_accuracy_sd']:.2f}" if row["n"] > 1 else ""
+    return f"{100 * row['test_accuracy_mean']:.2f} %{spread} (n={row['n']})"
+
+
+def hardware_text(row: dict[str, Any]) -> str:
+    """What a row of results/ was measured on."""
     software = row["software"]
-    return (
-        f"{100 * row['test_accuracy_mean']:.2f} %{spread} (n={row['n']}) on {row['dataset']}, "
-        f"{duration(row['train_seconds'])} of training, {row['device']}, "
-        f"Python {software['python'].rpartition('.')[0]}, jax {software['jax']}"
-    )
+    python = software["python"].rpartition(".")[0]
+    return f"{row['device']}, Python {python}, jax {software['jax']}"
+
+
+def markdown(names: Collection[str] | None = None, results: Path = RESULTS) -> str:
+    """The recipes as a table for README and docs; only these, if named."""
+    lines = [
+        "| recipe | parameters | published | measured test accuracy | training | on |",
+        "|---|--:|---|---|--:|---|",
+    ]
+    for entry in recipe_entries(results):
+        if names is not None and entry.name not in names:
+            continue
+        for row in entry.measured:
+            lines.append(
+                f"| `{entry.name}` | {row['parameters']:,} | {entry.published} | "
+                f"{accuracy_text(row)} | {duration(row['train_seconds'])} | {hardware_text(row)} |"
+            )
+        if not entry.measured:
+            lines.append(f"| `{entry.name}` | | {entry.published} | not measured | | |")
+    return "\n".join(lines)
 
 
 def show(console: Any = None) -> None:
@@ -65,7 +86,12 @@ def show(console: Any = None) -> None:
     for entry in recipe_entries():
         out.print(f"[bold]{entry.name}[/]  {entry.about}", highlight=False)
         out.print(f"    published  {entry.published}", highlight=False, soft_wrap=True)
-        for text in entry.measured or ["not measured"]:
+        measured = [
+            f"{accuracy_text(row)} on {row['dataset']} in {duration(row['train_seconds'])}, "
+            f"{hardware_text(row)}"
+            for row in entry.measured
+        ]
+        for text in measured or ["not measured"]:
             out.print(f"    measured   {text}", highlight=False, soft_wrap=True)
     height, width, depth = IMAGE_SHAPE
     rows = []

@@ -52,11 +52,15 @@ class Run:
     def begin(self, plan: Plan, recipe: config.Recipe | None, manifest: dict[str, Any]) -> None:
         """Makes the folder, or checks that it is of the same experiment; adds to the manifest.
 
+        A finished run is left as it is.
+
         Raises:
           RunError: where another experiment has run here, or the folder can't be made.
         """
         if self.exists():
             self._check(plan)
+            if self.summary():
+                return
             launches = [*self._read("manifest.json")["launches"], manifest]
         else:
             try:
@@ -155,20 +159,20 @@ def state_shapes(plan: Plan) -> TrainState:
 
 
 def restore(
-    workdir: str | os.PathLike[str], recipe: config.Recipe | None = None
+    workdir: str | os.PathLike[str], recipe: str | config.Recipe | None = None
 ) -> tuple[Experiment, TrainState]:
     """A run's experiment, and its state as trained.
 
     Args:
       workdir: The run's folder.
-      recipe: `config.load(path)` of the recipe, where classes of its own are needed.
+      recipe: The recipe, or its name or path, where it defines classes of its own.
 
     Raises:
-      RunError: no run there, or one that needs its recipe.
+      UserError: no run there, or one that needs its recipe.
       CheckpointError: nothing saved yet, or damaged.
     """
     run = Run(workdir)
-    plan = run.plan(recipe)
+    plan = run.plan(config.load(recipe, NAMES) if isinstance(recipe, str) else recipe)
     return plan.experiment, trained_state(run, plan)
 
 

@@ -149,9 +149,11 @@ def _first_state(
     """The newest checkpoint's state, or a new one; its clock; and the steps it has taken."""
     step = checkpoints.latest()
     if step is None:
-        init = jax.jit(functools.partial(init_state, plan))
-        key = streams(plan.experiment.seed).init
-        return init(key, data.train.images[:INIT_IMAGES]), Clock(), 0
+        clock = Clock()
+        with clock.compiling():
+            init = jax.jit(functools.partial(init_state, plan))
+            key = streams(plan.experiment.seed).init
+            return init(key, data.train.images[:INIT_IMAGES]), clock, 0
     state, saved = checkpoints.restore(step, state_shapes(plan))
     return state, Clock(**saved), step
 

@@ -15,7 +15,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment
 from cnn_jax.report import blocks
 from cnn_jax.report.volume_table import WIDEST, Row, Table, notes, sides, to_markdown, to_rich
-from cnn_jax.structure import Volume
+from cnn_jax.structure import Layer, Volume
 
 # Every data set of this package has images of this shape in this many classes.
 IMAGE_SHAPE: Volume = (32, 32, 3)
@@ -37,7 +37,7 @@ def volumes(model: nn.Module, image_shape: Volume) -> Table:
       UserError: where the model can't take such images.
     """
     try:
-        layers = tuple(structure.layers(model, image_shape))
+        layers = _layers(model, image_shape)
         parameters = structure.parameter_count(model, image_shape)
     except Exception as error:
         reason = _smallest(model, image_shape) or str(error).strip().partition("\n")[0]
@@ -54,11 +54,20 @@ def volumes(model: nn.Module, image_shape: Volume) -> Table:
     return Table(tuple(rows), parameters, layers)
 
 
+def _layers(model: nn.Module, image_shape: Volume) -> tuple[Layer, ...]:
+    layers = tuple(structure.layers(model, image_shape))
+    for layer in layers:
+        # Some versions of jax go on with arrays that hold nothing.
+        if not math.prod(layer.output):
+            raise ValueError(f"{layer.name} makes {sides(layer.output)} of {sides(layer.input)}")
+    return layers
+
+
 def _smallest(model: nn.Module, image_shape: Volume) -> str:
     """The smallest square image above this one that the model takes, in words; "" if none near."""
     for size in range(max(image_shape[:2]) + 1, LARGEST_TRIED + 1):
         with contextlib.suppress(Exception):
-            structure.layers(model, (size, size, image_shape[2]))
+            _layers(model, (size, size, image_shape[2]))
             return f"the smallest that it takes are {size}x{size}"
     return ""
 
@@ -111,6 +120,30 @@ def in_words(number: int) -> str:
     return f"{number:,}"
 
 
+def of_experiment(
+    experiment: Experiment,
+    *,
+    image_size: int | None = None,
+    data_facts: DataFacts | None = None,
+) -> Table:
+    """The volumes of an experiment's model; the arguments and errors are those of `show`."""
+    shape = data_facts.image_shape if data_facts else IMAGE_SHAPE
+    if image_size is not None:
+        shape = (image_size, image_size, shape[2])
+    model = experiment.model
+    if getattr(model, "num_classes", 0) is None:
+        model = model.clone(num_classes=data_facts.num_classes if data_facts else CLASSES)
+    try:
+        return volumes(model, shape)
+    except UserError as error:
+        raise UserError(f"--image_size={image_size}: {error}" if image_size else error) from error
+
+
+def markdown(experiment: Experiment) -> str:
+    """The table of an experiment's model in Markdown, on images as in its data."""
+    return to_markdown(of_experiment(experiment)).rstrip("\n")
+
+
 def show(
     experiment: Experiment,
     *,
@@ -131,16 +164,8 @@ def show(
     """
     from rich.console import Console
 
-    shape = data_facts.image_shape if data_facts else IMAGE_SHAPE
-    if image_size is not None:
-        shape = (image_size, image_size, shape[2])
-    model = experiment.model
-    if getattr(model, "num_classes", 0) is None:
-        model = model.clone(num_classes=data_facts.num_classes if data_facts else CLASSES)
-    try:
-        table = volumes(model, shape)
-    except UserError as error:
-        raise UserError(f"--image_size={image_size}: {error}" if image_size else error) from error
+    table = of_experiment(experiment, image_size=image_size, data_facts=data_facts)
+    shape = table.image_shape
     title = f"{config.to_text(experiment.model)} on {sides(shape)}"
     said = [*lesson(table), *notes(table)]
     console = Console(width=WIDEST, highlight=False)

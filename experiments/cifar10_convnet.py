@@ -1,6 +1,6 @@
 """The lesson's ConvNet on CIFAR-10.   python run.py --config=cifar10_convnet
 
-Published: none for this setting.   Measured: see results/.
+Published: none.   Measured: see results/.
 
 INPUT - [CONV - RELU - CONV - RELU - POOL]x3 - FC - RELU - FC with the softmax loss. The learning
 rate is the best of 0.005, 0.015 and 0.05 on validation.

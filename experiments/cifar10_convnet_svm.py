@@ -1,6 +1,6 @@
 """The lesson's ConvNet with the SVM loss.   python run.py --config=cifar10_convnet_svm
 
-Published: none for this setting.   Measured: see results/.
+Published: none.   Measured: see results/.
 
 INPUT - [CONV - RELU - CONV - RELU - POOL]x3 - FC - RELU - FC with the multiclass hinge. The
 learning rate is the best of 0.0015, 0.005 and 0.015 on validation.

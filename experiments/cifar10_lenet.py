@@ -1,6 +1,6 @@
 """LeNet-5 on CIFAR-10.   python run.py --config=cifar10_lenet
 
-Published: 75.8 % for LeNet-5 trained to the end.   Measured: see results/.
+Published: 75.8 %, trained to the end.   Measured: see results/.
 
 Two 5x5 convolutions and three fully connected layers: 62,006 parameters. The learning rate is the
 best of 0.0015, 0.005, 0.015 and 0.05 on validation.

@@ -1,6 +1,6 @@
 """ResNet-18 on CIFAR-10.   python run.py --config=cifar10_resnet18
 
-Published: 95.0-96.0 % (95.02 % at github.com/kuangliu/pytorch-cifar).   Measured: see results/.
+Published: 95.0 to 96.0 %.   Measured: see results/.
 
 All 50,000 training images, 200 epochs of SGD with a cosine schedule and coupled weight decay.
 """

@@ -1,6 +1,6 @@
 """A small modern ConvNet, in minutes on a few CPU cores.   python run.py
 
-Published: none, the recipe is this project's own.   Measured: see results/.
+Published: none.   Measured: see results/.
 
 A frozen whitening layer, four 3x3 convolutions and Muon, as airbench94 has them (Jordan 2024,
 arXiv:2404.00498), cut down to 26 MFLOP an image. Where CIFAR-10 can't be had it trains on the

@@ -21,6 +21,8 @@ from cnn_jax.data import Dataset, Shapes, Split
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.models import layers
 from cnn_jax.optim import SGD
+from cnn_jax.runs import state_shapes
+from cnn_jax.state import TrainState
 
 
 class TinyNet(nn.Module):
@@ -72,6 +74,31 @@ def plan_of(dataset):
             "optimizer": SGD(peak_lr=0.1),
         }
         return Plan.of(Experiment(**(defaults | fields)), DataFacts.of(dataset))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def state_of():
+    """A function from a plan to a state before the first step, drawn by NumPy: that compiles
+    nothing."""
+
+    def make(plan: Plan, seed: int = 0) -> TrainState:
+        random = np.random.default_rng(seed)
+
+        def draw(path, leaf):
+            kind = path[-1].key
+            if kind == "kernel":
+                scale = np.prod(leaf.shape[:-1]) ** -0.5
+                return (scale * random.standard_normal(leaf.shape)).astype(np.float32)
+            return np.full(leaf.shape, kind in ("scale", "var"), np.float32)
+
+        shapes = state_shapes(plan)
+        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+        return zeros.replace(
+            params=jax.tree_util.tree_map_with_path(draw, shapes.params),
+            batch_stats=jax.tree_util.tree_map_with_path(draw, shapes.batch_stats),
+        )
 
     return make
 

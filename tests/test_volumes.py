@@ -15,7 +15,7 @@ from cnn_jax.data import Cifar10
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment
 from cnn_jax.report.volume_table import notes, to_markdown, to_text
-from cnn_jax.volumes import in_words, lesson, show, volumes
+from cnn_jax.volumes import in_words, lesson, markdown, show, volumes
 
 CIFAR = (32, 32, 3)
 
@@ -129,6 +129,21 @@ def test_residual_nets_have_their_norms_in_the_rows_of_their_convolutions():
     assert notes(table_of(models.LeNet)) == []
 
 
+class Normed(nn.Module):
+    """A convolution with biases, and a norm."""
+
+    @nn.compact
+    def __call__(self, image, *, train):
+        x = nn.BatchNorm(use_running_average=not train)(nn.Conv(5, (3, 3))(image))
+        return nn.Dense(10, use_bias=False)(x.mean((1, 2)))
+
+
+def test_biases_and_the_numbers_of_the_norm_add_up():
+    table = volumes(Normed(), CIFAR)
+    assert [row.biases for row in table.rows] == [0, 5 + 2 * 5, 0, 0]
+    assert table.weights + table.biases == table.parameters == 27 * 5 + 15 + 50
+
+
 def test_shortcuts_are_rows_of_their_own():
     beside = [row for row in table_of(models.ResNet18).rows if row.what.startswith("+")]
     assert [row.what for row in beside] == ["+conv 1x1/2"] * 3
@@ -233,6 +248,11 @@ def test_markdown_holds_the_same_cells():
     assert cells[1] == ["---", "---", *["---:"] * 6]
     assert " ".join(cells[3]) == "Conv_0 conv 3x3 32x32x16 432 16 442,368 3x3 50,331,648"
     assert cells[-1][0] == "**total**" and cells[-1][-1] == "**444,728,576**"
+
+
+def test_the_markdown_of_an_experiment_is_that_of_its_net():
+    experiment = Experiment(data=NoData(), model=models.ConvNet())
+    assert markdown(experiment) + "\n" == to_markdown(table_of(models.ConvNet))
 
 
 class NoData:

@@ -48,6 +48,7 @@ class Solid:
         )
 
     def draw(self, axes: Axes) -> None:
+        """Draws its three faces."""
         box = ((0.0, self.height), (0.0, self.width), (0.0, self.depth))
         self._box(axes, box, self.colour, shade(self.colour, -0.45))
         if self.is_clipped:
@@ -120,4 +121,5 @@ def shade(colour: str, light: float) -> str:
     from matplotlib.colors import to_hex, to_rgb
 
     goal = 1.0 if light > 0 else 0.0
-    return to_hex([part + (goal - part) * abs(light) for part in to_rgb(colour)])
+    red, green, blue = (part + (goal - part) * abs(light) for part in to_rgb(colour))
+    return to_hex((red, green, blue))

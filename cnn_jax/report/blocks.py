@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 SMALL, NORMAL, LARGE = 7.0, 7.5, 9.5  # points
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
+    # The first comes with matplotlib; the second is as wide, where an SVG's reader lacks it.
+    "font.sans-serif": ["DejaVu Sans", "Verdana"],
     "font.size": SMALL,
     "savefig.facecolor": "white",
     "svg.fonttype": "none",

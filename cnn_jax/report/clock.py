@@ -37,11 +37,13 @@ class Clock:
     def compiling(self) -> Iterator[None]:
         """A block whose time counts as compilation, not as training."""
         start = time.monotonic()
-        yield
-        spent = time.monotonic() - start
-        self.compile_seconds += spent
-        if self._since is not None:
-            self._since += spent
+        try:
+            yield
+        finally:
+            spent = time.monotonic() - start
+            self.compile_seconds += spent
+            if self._since is not None:
+                self._since += spent
 
     def as_json(self) -> dict[str, float]:
         """The arguments of the clock of a process that resumes here."""

@@ -43,7 +43,15 @@ def vgg():
     return chain(*steps, *[("fc", (1, 1, 4096), None)] * 2, ("fc", (1, 1, 10), None))
 
 
+def crowd(name, window):
+    """Small blocks with much to say of each."""
+    made, image = chain(*[("conv", (1, 1, 4 + i), window) for i in range(9)])
+    return [dataclasses.replace(layer, name=name) for layer in made], image
+
+
 NETS = {
+    "long names": lambda: crowd("a_long_name", (3, 3)),
+    "long steps": lambda: crowd("c", (101, 101)),
     "mlp": lambda: net(models.MLP),
     "lenet": lambda: net(models.LeNet),
     "convnet": lambda: net(models.ConvNet),

@@ -1,0 +1,53 @@
+"""README and docs/ say what the program says, and their commands are commands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+
+from cnn_jax import config, docs
+from cnn_jax.cli import PLAIN
+from cnn_jax.runs import NAMES
+
+PAGES = docs.pages()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_generated_parts_are_what_the_program_writes(page):
+    text = page.read_text()
+    assert docs.refreshed(text) == text, "run python -m cnn_jax.docs"
+
+
+def commands() -> list[str]:
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"```bash\n(.*?)```", page.read_text(), re.DOTALL):
+            for line in block.splitlines():
+                line = line.partition("  #")[0].strip()
+                if line.startswith("python run.py"):
+                    found.append(line)
+    return found
+
+
+@pytest.mark.parametrize("command", sorted(set(commands())))
+def test_every_command_shown_is_understood(command):
+    arguments = shlex.split(command)[1:]
+    if "--help" in arguments:
+        arguments.remove("--help")
+    config.parse(arguments, plain=PLAIN, names=NAMES)
+
+
+def test_readme_begins_with_its_two_commands():
+    readme = (docs.ROOT / "README.md").read_text()
+    first, second, *_ = re.findall(r"```bash\n(.*?)```", readme, re.DOTALL)
+    assert first.count("\n") == second.count("\n") == 1
+    assert first.rstrip().endswith("python run.py")
+    assert second.rstrip().endswith("python -m pytest")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_are_there(page):
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax import config, models
+from cnn_jax.data import Shapes
+from cnn_jax.data.pipeline import Resident
+from cnn_jax.errors import UserError
+from cnn_jax.experiment import DataFacts, Experiment, Plan
+from cnn_jax.normalization import Normalize
+from cnn_jax.optim import SGD, Adam, Constant, Cosine, Linear, MultiStep, Muon
+from cnn_jax.runs import state_shapes
+from cnn_jax.step import train_step
+from cnn_jax.streams import streams
+
+FACTS = DataFacts(
+    name="cifar10",
+    classes=tuple("abcdefghij"),
+    image_shape=(32, 32, 3),
+    mean=(0.5, 0.4, 0.6),
+    std=(0.3, 0.2, 0.25),
+    train=50_000,
+    validation=0,
+    test=10_000,
+    fingerprint="0",
+)
+
+
+def plan(facts=FACTS, **fields) -> Plan:
+    defaults = {"data": Shapes(), "model": models.LeNet()}
+    return Plan.of(Experiment(**(defaults | fields)), facts)
+
+
+@pytest.mark.parametrize(
+    ("train", "batch_size", "epochs", "per_epoch", "total"),
+    [
+        (50_000, 128, 200, 390, 78_000),  # 80 examples of each epoch are left over
+        (50_000, 2000, 8, 25, 200),
+        (50_000, 500, 4.5, 100, 450),
+        (100, 10, 0.25, 10, 2),
+        (100, 10, 0.26, 10, 3),
+        (100, 10, 0.001, 10, 1),  # never no step at all
+        (103, 10, 2, 10, 20),
+        (7, 7, 3, 1, 3),
+    ],
+)
+def test_epochs_become_steps(train, batch_size, epochs, per_epoch, total):
+    facts = dataclasses.replace(FACTS, train=train)
+    made = plan(facts, batch_size=batch_size, epochs=epochs)
+    assert (made.steps_per_epoch, made.total_steps) == (per_epoch, total)
+
+
+@pytest.mark.parametrize(
+    ("fields", "rates"),
+    [
+        # 50,000 / 500 = 100 steps an epoch, 400 in all
+        ({"schedule": Constant()}, {0: 0.4, 399: 0.4}),
+        ({"schedule": Linear()}, {0: 0.4, 100: 0.3, 399: 0.001}),
+        ({"schedule": Cosine()}, {0: 0.4, 200: 0.2}),
+        ({"schedule": Linear(warmup=1)}, {0: 0, 50: 0.2, 100: 0.4, 250: 0.2}),
+        ({"schedule": MultiStep()}, {199: 0.4, 200: 0.04, 300: 0.004}),
+        ({"schedule": Constant(), "optimizer": SGD(peak_lr=0.1)}, {0: 0.1}),
+    ],
+)
+def test_learning_rate_worked_out_by_hand(fields, rates):
+    """0.1 per 125 examples at a batch of 500 is 0.4."""
+    defaults = {"optimizer": SGD(peak_lr=0.1, per_batch=125), "batch_size": 500, "epochs": 4}
+    made = plan(**(defaults | fields))
+    got = [made.learning_rate(step) for step in rates]
+    np.testing.assert_allclose(got, list(rates.values()), rtol=1e-5)
+
+
+def test_another_batch_or_length_moves_everything_along():
+    """Half the batch: half the rate, twice the steps, drops and warm-up at twice the step."""
+    fields = {
+        "optimizer": SGD(peak_lr=0.1, per_batch=500),
+        "schedule": MultiStep(warmup=1),
+        "epochs": 4,
+    }
+    whole, half = plan(batch_size=500, **fields), plan(batch_size=250, **fields)
+    assert (whole.total_steps, half.total_steps) == (400, 800)
+    for step in (10, 99, 100, 249, 250, 324, 325, 399):
+        assert half.learning_rate(2 * step) == pytest.approx(whole.learning_rate(step) / 2)
+
+
+def test_the_rate_that_is_reported_is_the_rate_that_is_taken():
+    made = plan(
+        optimizer=SGD(peak_lr=0.1, per_batch=125, momentum=0.0),
+        schedule=Cosine(warmup=1),
+        batch_size=10_000,
+        epochs=3,
+    )
+    params = jnp.float32(0)
+    state, update = made.tx.init(params), jax.jit(made.tx.update)
+    for step in range(made.total_steps):
+        change, state = update(jnp.float32(1), state, params)
+        assert float(change) == pytest.approx(-made.learning_rate(step), rel=1e-5, abs=1e-7)
+
+
+def test_muon_rests_the_whitening_bias_at_its_fraction_of_the_run():
+    made = plan(optimizer=Muon(whitening_until=0.5), batch_size=5000, epochs=1)
+    params = {"whitening": {"bias": jnp.ones(2)}}
+    state, update, moves = made.tx.init(params), jax.jit(made.tx.update), []
+    for _ in range(made.total_steps):
+        change, state = update(params, state, params)
+        moves.append(float(abs(change["whitening"]["bias"]).max()))
+    assert min(moves[:5]) > 1
+    assert max(moves[5:]) < 1e-3
+
+
+def test_what_the_data_decides_is_filled_in():
+    made = plan()
+    assert made.model == models.LeNet(num_classes=10)
+    assert made.normalize == Normalize(FACTS.mean, FACTS.std)
+    assert made.experiment.model == models.LeNet()  # and not in what the recipe states
+    facts = dataclasses.replace(FACTS, classes=("cat", "dog"))
+    assert plan(facts).model.num_classes == 2
+    assert plan(normalize=Normalize(mean=(0.1, 0.1, 0.1))).normalize.mean == (0.1, 0.1, 0.1)
+    assert plan(model=models.LeNet(num_classes=10)).model.num_classes == 10
+
+
+def test_a_model_of_one_s_own_needs_no_number_of_classes():
+    class Mine(nn.Module):
+        @nn.compact
+        def __call__(self, image, *, train):
+            return nn.Dense(10)(image.mean(axis=(1, 2)))
+
+    assert plan(model=Mine()).model == Mine()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"batch_size": 50_001}, "batch_size must be at most the 50000 training examples"),
+        ({"keep_best": True}, "keep_best needs validation images"),
+        ({"model": models.LeNet(num_classes=7)}, "model.num_classes must be the 10 of cifar10"),
+        ({"schedule": Linear(warmup=10)}, "schedule.warmup must be shorter"),
+        ({"normalize": Normalize(mean=(0.5,))}, "normalize.mean must have 3 values"),
+    ],
+)
+def test_what_does_not_fit_the_data_is_one_line_that_names_the_field(fields, message):
+    with pytest.raises(UserError, match=f"^{message}") as error:
+        plan(**fields)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("batch_size", 0),
+        ("batch_size", -1),
+        ("epochs", 0.0),
+        ("epochs", float("nan")),
+        ("epochs", float("inf")),
+        ("seed", -1),
+        ("parallel", "shard"),
+        ("convolutions", "slow"),
+    ],
+)
+def test_impossible_fields_are_named(field, value):
+    with pytest.raises(ValueError, match=f"^{field} must"):
+        Experiment(data=Shapes(), model=models.LeNet(), **{field: value})
+
+
+def test_facts_are_those_of_the_data(dataset):
+    facts = DataFacts.of(dataset)
+    assert (facts.train, facts.validation, facts.test) == (70, 0, 37)
+    assert (facts.image_shape, facts.num_classes) == ((8, 8, 3), 10)
+    assert (facts.mean, facts.std) == (dataset.mean, dataset.std)
+
+
+def test_the_state_is_told_in_shapes_or_why_it_can_not_be():
+    state = state_shapes(plan(optimizer=Adam()))
+    assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == 62_006
+    assert state.step.shape == ()
+    small = dataclasses.replace(FACTS, image_shape=(8, 8, 3))
+    with pytest.raises(UserError, match=r"^model LeNet.* can't take images of 8x8x3: "):
+        state_shapes(plan(small))
+
+
+@pytest.mark.parametrize("name", config.recipes())
+def test_every_recipe_makes_a_step(name):
+    """In shapes: from the state to a state of the same shapes, whatever its model and optimiser."""
+    experiment = config.load(name).experiment
+    made = Plan.of(experiment, dataclasses.replace(FACTS, train=45_000, validation=5000))
+    state = state_shapes(made)
+    data = Resident(
+        jax.ShapeDtypeStruct((45_000, 32, 32, 3), jnp.uint8),
+        jax.ShapeDtypeStruct((45_000,), jnp.int32),
+    )
+    after, metrics = jax.eval_shape(
+        functools.partial(train_step, made),
+        state,
+        data,
+        jax.ShapeDtypeStruct((45_000,), jnp.int32),
+        jax.eval_shape(lambda: streams(0)),
+    )
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    for mine, theirs in zip(jax.tree.leaves(after), jax.tree.leaves(state), strict=True):
+        assert (mine.shape, mine.dtype) == (theirs.shape, theirs.dtype)
+    assert metrics.loss.shape == ()

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import jax
+import pytest
+
+from cnn_jax import models
+from cnn_jax.structure import forward_flops, layers, parameter_count
+
+IMAGE = (32, 32, 3)
+
+
+def test_lenet_by_hand():
+    """Multiply-adds: places x filters x (window x depth) of each convolution, then in x out."""
+    convolutions = 28 * 28 * 6 * (5 * 5 * 3) + 10 * 10 * 16 * (5 * 5 * 6)
+    connected = 400 * 120 + 120 * 84 + 84 * 10
+    assert forward_flops(models.LeNet(num_classes=10), IMAGE) == 2 * (convolutions + connected)
+
+
+def test_convnet_by_hand():
+    pairs = [(32, 3, 16), (16, 16, 32), (8, 32, 64)]  # side, depth before, depth after
+    products = sum(side * side * after * 9 * (before + after) for side, before, after in pairs) + (
+        1024 * 128 + 128 * 10
+    )
+    assert forward_flops(models.ConvNet(num_classes=10), IMAGE) == 2 * products
+
+
+def test_quicknet_by_hand():
+    products = 15 * 15 * 48 * (4 * 4 * 3)
+    for side, before, after in ((15, 48, 64), (7, 64, 64), (7, 64, 128), (3, 128, 128)):
+        products += side * side * after * 9 * before
+    products += 128 * 10
+    assert forward_flops(models.QuickNet(num_classes=10), IMAGE) == 2 * products == 26_973_184
+
+
+@pytest.mark.parametrize(
+    ("model", "published"),
+    [
+        (models.ResNet20, 81.1e6),  # 40.55 M multiply-adds
+        (models.ResNet18, 1111e6),  # 0.56 G multiply-adds
+    ],
+)
+def test_operations_as_published(model, published):
+    flops = forward_flops(model(num_classes=10), IMAGE)
+    assert flops == pytest.approx(published, rel=0.005)
+
+
+@pytest.mark.parametrize("name", models.__all__)
+def test_layers_hold_every_parameter_once(name):
+    model = getattr(models, name)(num_classes=7)
+    counted = parameter_count(model, IMAGE)
+    shapes = jax.eval_shape(
+        lambda: model.init(jax.random.key(0), jax.numpy.zeros((1, *IMAGE)), train=False)
+    )
+    assert counted == sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+    # Weights that are not trained: those of a whitening layer.
+    frozen = shapes.get("batch_stats", {}).get("whitening", {})
+    rest = sum(leaf.size for leaf in jax.tree.leaves(frozen))
+    assert sum(layer.weights + layer.biases for layer in layers(model, IMAGE)) == counted + rest
+
+
+def test_larger_images_cost_more_but_share_their_weights():
+    model = models.ResNet20(num_classes=10)
+    assert parameter_count(model, (64, 64, 3)) == parameter_count(model, IMAGE)
+    assert forward_flops(model, (64, 64, 3)) == pytest.approx(
+        4 * forward_flops(model, IMAGE), rel=1e-3
+    )
