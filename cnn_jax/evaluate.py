@@ -70,7 +70,7 @@ def evaluate(
         counts,
         plan.data.classes,
         run.folder / "figures" / "confusion_matrix.png",
-        title=f"{plan.data.name}, test accuracy {result.accuracy:.1%}",
+        title=f"{plan.data.name} test set",
     )
     return result
 

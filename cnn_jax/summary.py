@@ -78,7 +78,7 @@ def draw_figures(plan: Plan, run: Run, test: Evaluation, state: TrainState) -> N
         test.confusion(),
         plan.data.classes,
         folder / "confusion_matrix.png",
-        title=f"{plan.data.name}, test accuracy {test.accuracy:.1%}",
+        title=f"{plan.data.name} test set",
     )
     kernel = first_kernel(state.variables, plan.data.image_shape)
     if kernel is not None:

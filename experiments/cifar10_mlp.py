@@ -19,7 +19,7 @@ experiment = Experiment(
     model=MLP(),
     loss=Softmax(),
     augment=(Flip(),),
-    optimizer=SGD(peak_lr=0.015, per_batch=64, momentum=0.9),
+    optimizer=SGD(peak_lr=0.005, per_batch=64, momentum=0.9),
     schedule=Cosine(),
     batch_size=64,
     epochs=6,
