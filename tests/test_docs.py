@@ -51,3 +51,12 @@ def test_readme_begins_with_its_two_commands():
 def test_links_and_pictures_are_there(page):
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_the_lesson_s_program_runs_and_prints_what_the_page_says(capsys):
+    lesson = (docs.ROOT / "docs" / "lesson.md").read_text()
+    program, printed = re.search(
+        r"```python\n(.*?)```\n+```text\n(.*?)```", lesson, re.DOTALL
+    ).groups()
+    exec(program, {})
+    assert capsys.readouterr().out == printed

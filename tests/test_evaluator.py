@@ -75,7 +75,8 @@ def test_a_single_example(plan, variables, dataset, devices):
 
 def test_confusion_by_hand():
     """Rows are what the examples are, columns what they were taken for."""
-    logits = np.eye(3)[[0, 1, 1, 0, 0]]
-    result = Evaluation(0.0, 0.6, logits, np.array([0, 0, 1, 0, 1], np.int32))
-    np.testing.assert_array_equal(result.confusion(), [[2, 1, 0], [1, 1, 0], [0, 0, 0]])
-    np.testing.assert_allclose(result.per_class(), [2 / 3, 1 / 2, np.nan])
+    logits = np.eye(4)[[0, 1, 1, 0, 0]]
+    result = Evaluation(0.0, 0.6, logits, np.array([0, 0, 1, 0, 2], np.int32))
+    expected = [[2, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    np.testing.assert_array_equal(result.confusion(), expected)
+    np.testing.assert_allclose(result.per_class(), [2 / 3, 1, 0, np.nan])
