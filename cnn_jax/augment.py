@@ -97,6 +97,7 @@ class Cutout(Augmentation):
     """Blackens a square at a random place (DeVries and Taylor 2017, arXiv:1708.04552).
 
     As published, the square's centre is uniform over the image, so part of it may fall outside.
+    (The publication's square has the mean colour, since it is cut after normalisation.)
 
     Attributes:
       size: Side of the square in pixels.

@@ -31,14 +31,13 @@ KINDS: dict[str, Callable[[Sequence[str]], str]] = {"results": _results, "volume
 
 def refreshed(text: str) -> str:
     """The text of a page with its generated parts written anew."""
-    for kind, write in KINDS.items():
-        text = re.sub(
-            rf"(<!-- {kind}\b(.*?)-->\n).*?(\n<!-- /{kind} -->)",
-            lambda part, write=write: part[1] + write(part[2].split()) + part[3],
-            text,
-            flags=re.DOTALL,
-        )
-    return text
+
+    def written(part: re.Match[str]) -> str:
+        return f"{part[1]}\n{KINDS[part[2]](part[3].split())}\n{part[4]}"
+
+    kinds = "|".join(KINDS)
+    generated = rf"(<!-- ({kinds})\b(.*?)-->)\n.*?\n(<!-- /\2 -->)"
+    return re.sub(generated, written, text, flags=re.DOTALL)
 
 
 def pages() -> list[Path]:

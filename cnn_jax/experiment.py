@@ -18,8 +18,9 @@ from cnn_jax.losses import Loss, Softmax
 from cnn_jax.normalization import Normalize
 from cnn_jax.optim import SGD, Cosine, Optimizer, Schedule
 
-# The step is counted in an i32.
+# The step is counted in an i32, and a key is made of 32 bits of the seed.
 MOST_STEPS = 2**31 - 1
+MOST_SEED = 2**32 - 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,8 @@ class Experiment:
     def __post_init__(self):
         ranges.positive(batch_size=self.batch_size, epochs=self.epochs)
         ranges.non_negative(seed=self.seed)
+        if self.seed > MOST_SEED:
+            raise ValueError(f"seed must be at most {MOST_SEED:,}, got {self.seed:,}")
         ranges.one_of(("jit", "pmap"), parallel=self.parallel)
         ranges.one_of(("fast", "stock"), convolutions=self.convolutions)
 

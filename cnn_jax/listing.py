@@ -42,7 +42,7 @@ def recipe_entries(results: Path = RESULTS) -> Iterator[Entry]:
         yield Entry(
             name=name,
             about=re.split(r"\s{2,}", doc.partition("\n")[0])[0],
-            published=published[1] if published else "",
+            published=published[1].rstrip(".") if published else "none",
             measured=[json.loads(p.read_text()) for p in measured if p.exists()],
         )
 
@@ -61,14 +61,13 @@ def hardware_text(row: dict[str, Any]) -> str:
 
 
 def markdown(names: Collection[str] | None = None, results: Path = RESULTS) -> str:
-    """The recipes as a table for README and docs; only these, if named."""
+    """The recipes as a table for README and docs; only these and in this order, if named."""
+    entries = {entry.name: entry for entry in recipe_entries(results)}
     lines = [
         "| recipe | parameters | published | measured test accuracy | training | on |",
         "|---|--:|---|---|--:|---|",
     ]
-    for entry in recipe_entries(results):
-        if names is not None and entry.name not in names:
-            continue
+    for entry in (entries[name] for name in names or entries):
         for row in entry.measured:
             lines.append(
                 f"| `{entry.name}` | {row['parameters']:,} | {entry.published} | "

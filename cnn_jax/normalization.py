@@ -28,6 +28,7 @@ class Normalize:
     def __post_init__(self):
         if self.std is not None:
             ranges.positives(std=self.std)
+        ranges.finite(mean=self.mean)
 
     def resolve(self, mean: tuple[float, ...], std: tuple[float, ...]) -> Normalize:
         """With the data's statistics where it has none of its own."""

@@ -47,6 +47,13 @@ def positives(**fields) -> None:
             positive(**{f"{name}[{place}]": value})
 
 
+def finite(**fields) -> None:
+    """Raises ValueError for a field that is not a tuple of finite numbers (None passes)."""
+    for name, values in fields.items():
+        for place, value in enumerate(values or ()):
+            _number(f"{name}[{place}]", value)
+
+
 def one_of(choices: tuple[str, ...], **fields) -> None:
     """Raises ValueError for a field that is none of the choices."""
     for name, value in fields.items():

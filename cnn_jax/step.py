@@ -58,13 +58,15 @@ def train_step(
     for number, augment in enumerate(plan.experiment.augment):
         batch = augment(jax.random.fold_in(key, number), batch)
     image = plan.normalize(batch.image)
+    # The first example's index tells devices apart, where each has a part of the batch.
+    dropout_key = jax.random.fold_in(jax.random.fold_in(keys.dropout, state.step), batch.index[0])
 
     def mean_loss(params):
         logits, updates = plan.model.apply(
             {"params": params, "batch_stats": state.batch_stats},
             image,
             train=True,
-            rngs={"dropout": jax.random.fold_in(keys.dropout, state.step)},
+            rngs={"dropout": dropout_key},
             mutable=["batch_stats"],
         )
         losses = plan.experiment.loss(logits, batch.label)

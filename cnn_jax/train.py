@@ -92,6 +92,7 @@ def train(
       CheckpointError: a state can't be saved or restored.
     """
     # The data and the folder come first: what can't work is said before anything is compiled.
+    config.check(experiment, "experiment")
     source, note = experiment.data.resolve(data_dir)
     experiment = dataclasses.replace(experiment, data=source)
     data = source.load(data_dir)

@@ -16,8 +16,8 @@ class QuickNet(nn.Module):
 
     A frozen whitening layer of 4x4 patches at stride 2 spares the full-size convolutions; groups of
     conv - pool - norm - GELU - conv - norm - GELU follow, then the global maximum and the scores,
-    scaled down. The image must be at least 16 pixels high and wide. The default has 287,408
-    trained parameters at 10 classes.
+    scaled down. The image must be at least 10 pixels high and wide, and of three channels for the
+    default's 48 filters. It has 287,408 trained parameters at 10 classes.
 
     Attributes:
       filters: Filters of the whitening layer; half of them are negatives of the other half.

@@ -4,7 +4,9 @@
 and higher derivatives:
 
     with ops.stock():
-        jax.jvp(loss, (params,), (tangent,))
+        jax.jvp(lambda p: loss(p), (params,), (tangent,))
+
+What has been traced before keeps its form (JAX caches it by the function), hence the new function.
 """
 
 from cnn_jax.ops.convolution import conv_general_dilated

@@ -47,7 +47,7 @@ def conv_general_dilated(
 
 def _plain(image: jax.Array, kernel: jax.Array, options: dict) -> bool:
     numbers = lax.conv_dimension_numbers(
-        image.shape, kernel.shape, options.get("dimension_numbers") or ("NHWC", "HWIO", "NHWC")
+        image.shape, kernel.shape, options.get("dimension_numbers")
     )
     return (
         image.ndim == 4
@@ -135,11 +135,12 @@ def _kernel_gradient(image, gradient, *, size, strides, padding):
             rhs_dilation=strides,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
-        return total + part.transpose(1, 2, 0, 3), None
+        return total + part.transpose(1, 2, 0, 3).astype(total.dtype), None
 
-    total = jnp.zeros((*size, image.shape[3], gradient.shape[3]), gradient.dtype)
+    # A sum of many chunks would lose digits in half precision.
+    total = jnp.zeros((*size, image.shape[3], gradient.shape[3]), jnp.float32)
     chunks = jax.tree.map(lambda x: x.reshape(-1, chunk, *x.shape[1:]), (image, gradient))
-    return lax.scan(add_chunk, total, chunks)[0]
+    return lax.scan(add_chunk, total, chunks)[0].astype(gradient.dtype)
 
 
 _convolve.defvjp(_forward, _backward)

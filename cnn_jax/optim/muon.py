@@ -113,7 +113,7 @@ class Muon(Optimizer):
 
     def _rule(self, factor, batch_size, total_steps):
         scale = batch_size / self.sgd_per_batch
-        rest = round(self.whitening_until * total_steps)
+        rest = self.whitening_until * total_steps
 
         def sgd(peak, share):
             return optax.chain(
@@ -131,7 +131,7 @@ class Muon(Optimizer):
                     rescale_filters(),
                 ),
                 "bias": sgd(self.bias_lr, factor),
-                "whitening": sgd(self.bias_lr, optax.linear_schedule(1.0, 0.0, rest)),
+                "whitening": sgd(self.bias_lr, lambda step: jnp.maximum(0.0, 1 - step / rest)),
                 "head": sgd(self.head_lr, factor),
             },
             _group,

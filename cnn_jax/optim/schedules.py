@@ -120,5 +120,5 @@ class MultiStep(Schedule):
             raise ValueError(f"milestones must rise and be below 1, got {self.milestones!r}")
 
     def _curve(self, steps):
-        drops = {round(fraction * steps): self.gamma for fraction in self.milestones}
-        return optax.piecewise_constant_schedule(1.0, drops)
+        drops = jnp.array([max(1, round(fraction * steps)) for fraction in self.milestones])
+        return lambda step: self.gamma ** jnp.sum(step >= drops)
