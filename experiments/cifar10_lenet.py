@@ -2,8 +2,8 @@
 
 Published: 75.8 %, trained to the end.   Measured: see results/.
 
-Two 5x5 convolutions and three fully connected layers: 62,006 parameters. The learning rate is the
-best of 0.0015, 0.005, 0.015 and 0.05 on validation.
+Two 5x5 convolutions and three fully connected layers: 62,006 parameters. The learning rate is the best
+of 0.0005, 0.001, 0.002 and 0.004 on validation, in runs of two epochs.
 """
 
 from cnn_jax.augment import Flip
@@ -11,14 +11,14 @@ from cnn_jax.data import Cifar10
 from cnn_jax.experiment import Experiment
 from cnn_jax.losses import Softmax
 from cnn_jax.models import LeNet
-from cnn_jax.optim import SGD, Cosine
+from cnn_jax.optim import AdamW, Cosine
 
 experiment = Experiment(
     data=Cifar10(),
     model=LeNet(),
     loss=Softmax(),
     augment=(Flip(),),
-    optimizer=SGD(peak_lr=0.015, per_batch=64, momentum=0.9),
+    optimizer=AdamW(peak_lr=0.001, per_batch=64),
     schedule=Cosine(),
     batch_size=64,
     epochs=6,
