@@ -2,8 +2,8 @@
 
 Published: 75.8 %, trained to the end.   Measured: see results/.
 
-Two 5x5 convolutions and three fully connected layers: 62,006 parameters. The learning rate is the best
-of 0.0005, 0.001, 0.002 and 0.004 on validation, in runs of two epochs.
+Two 5x5 convolutions and three fully connected layers: 62,006 parameters. The learning rate is the
+best of 0.0005, 0.001, 0.002 and 0.004 on validation, in runs of two epochs.
 """
 
 from cnn_jax.augment import Flip
