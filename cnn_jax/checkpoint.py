@@ -53,7 +53,10 @@ class Checkpoints:
 
     def best(self) -> int | None:
         """The step with the highest validation accuracy; None where none was evaluated."""
-        return self._manager.best_step()
+        step = self._manager.best_step()
+        if step is None or self._manager.metrics(step) == {"validation_accuracy": NOT_EVALUATED}:
+            return None
+        return step
 
     def save(
         self, step: int, state: Any, progress: dict[str, Any], accuracy: float = NOT_EVALUATED
@@ -107,7 +110,8 @@ class Checkpoints:
             restored = self._manager.restore(step, args=items)
         except Exception as error:
             raise CheckpointError(
-                f"step {step} could not be restored: {_first_line(error)}"
+                f"step {step} could not be restored, is the model still the one that was saved? "
+                f"({_first_line(error).rstrip(':')})"
             ) from error
         return restored["state"], restored["progress"]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from cnn_jax import config, docs, listing, volumes
+from cnn_jax import config, docs, hardware, listing, volumes
 from cnn_jax.config import Command, Plain
 from cnn_jax.dry_run import dry_run
 from cnn_jax.errors import RunFailed, UserError
@@ -63,10 +64,24 @@ PLAIN = {
 }
 
 
+# What the other modes have no use for is refused there.
+ONLY_FOR = {
+    "sweep": ("sweep",),
+    "record": ("train", "sweep"),
+    "log_every_steps": ("train", "sweep"),
+    "save_every_steps": ("train", "sweep"),
+    "image_size": ("volumes",),
+    "eval_batch": ("evaluate",),
+}
+
+
 def main(argv: Sequence[str]) -> int:
     """Runs the program. Returns its exit code: 0, 1 (it failed), 2 (a user's mistake), 130."""
     try:
         return _run(config.parse(argv, plain=PLAIN, names=NAMES, usage=USAGE))
+    except BrokenPipeError:  # whoever read the output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("interrupted: the same command with the same --workdir resumes", file=sys.stderr)
         return 130
@@ -78,14 +93,18 @@ def main(argv: Sequence[str]) -> int:
 def _run(command: Command) -> int:
     flags = command.flags
     for note in command.notes:
-        print(note)
+        print(note, file=sys.stderr)
     if command.args:
         raise UserError(f"unexpected argument {command.args[0]!r}: flags begin with --")
+    for name in sorted(command.given & ONLY_FOR.keys()):
+        if flags.mode not in ONLY_FOR[name]:
+            raise UserError(f"--{name} is for --mode={' or '.join(ONLY_FOR[name])}")
     if flags.list:
         listing.show()
     elif flags.print_config:
         print(config.to_recipe(command.experiment, command.recipe.doc), end="")
     elif flags.dry_run:
+        hardware.check_devices()
         dry_run(command.experiment, data_dir=flags.data_dir)
     else:
         MODES[flags.mode](command)
@@ -93,9 +112,10 @@ def _run(command: Command) -> int:
 
 
 def _train(command: Command) -> None:
+    hardware.check_devices()
     flags = command.flags
     if flags.record:
-        check_recordable(command.overridden)
+        check_recordable(command.recipe, command.overridden)
     result = train(
         command.experiment,
         _workdir(command),
@@ -109,17 +129,20 @@ def _train(command: Command) -> None:
 
 
 def _sweep(command: Command) -> None:
+    hardware.check_devices()
     flags = command.flags
     if flags.sweep is None:
         raise UserError("--mode=sweep needs --sweep='field=value,value,...; ...'")
     if flags.record:
-        check_recordable((*command.overridden, *grid(flags.sweep)[0]))
+        check_recordable(command.recipe, (*command.overridden, *grid(flags.sweep)[0]))
     summaries = sweep(
         command.experiment,
         flags.sweep,
         _workdir(command),
         recipe=command.recipe,
         data_dir=flags.data_dir,
+        log_every_steps=flags.log_every_steps,
+        save_every_steps=flags.save_every_steps,
     )
     if flags.record:
         _record(command, summaries)
@@ -131,6 +154,7 @@ def _record(command: Command, summaries: list[dict[str, Any]]) -> None:
 
 
 def _evaluate(command: Command) -> None:
+    hardware.check_devices()
     flags = command.flags
     if flags.workdir is None:
         raise UserError("--mode=evaluate needs the --workdir of a run")
@@ -158,4 +182,4 @@ MODES = {"train": _train, "evaluate": _evaluate, "sweep": _sweep, "volumes": _vo
 
 def _workdir(command: Command) -> Path:
     default = Path("runs") / command.recipe.name / time.strftime("%Y%m%d-%H%M%S")
-    return Path(command.flags.workdir) if command.flags.workdir else default
+    return Path(command.flags.workdir).expanduser() if command.flags.workdir else default

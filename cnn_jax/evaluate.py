@@ -45,11 +45,12 @@ def evaluate(
     data = _same_data(plan, data_dir)
     result = Evaluator(plan, state.variables, data.test, batch_size)(state.variables)
     counts, per_class = result.confusion(), result.per_class()
+    unfinished = "" if run.summary() else f" of {plan.total_steps:,} (unfinished)"
     out = console or tables.console()
     out.print(
-        f"{run.folder} at step {int(state.step):,}: test accuracy {result.accuracy:.2%} on "
-        f"{plan.data.name} ({int(counts.trace()):,} of {len(data.test):,}), "
-        f"loss {result.loss:.4f}",
+        f"{run.folder} at step {int(state.step):,}{unfinished}: "
+        f"test accuracy {result.accuracy:.2%} on {plan.data.name} "
+        f"({int(counts.trace()):,} of {len(data.test):,}), loss {result.loss:.4f}",
         highlight=False,
     )
     out.print(tables.confusion(counts, plan.data.classes))

@@ -12,7 +12,19 @@ from typing import Any
 
 import jax
 
+from cnn_jax.errors import UserError
+
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
+
+
+def check_devices() -> None:
+    """Raises UserError where the platform that JAX is told to use isn't there."""
+    try:
+        jax.local_devices()
+    except (RuntimeError, AssertionError) as error:
+        asked = os.environ.get("JAX_PLATFORMS", "the default platform")
+        reason = (str(error).strip() or "no such device").splitlines()[0]
+        raise UserError(f"JAX can't start on {asked}: {reason}") from error
 
 
 def device_name() -> str:

@@ -57,7 +57,7 @@ def hardware_text(row: dict[str, Any]) -> str:
     """What a row of results/ was measured on."""
     software = row["software"]
     python = software["python"].rpartition(".")[0]
-    return f"{row['device']}, Python {python}, jax {software['jax']}"
+    return f"{row['dataset']}, {row['device']}, Python {python}, jax {software['jax']}"
 
 
 def markdown(names: Collection[str] | None = None, results: Path = RESULTS) -> str:
@@ -86,8 +86,7 @@ def show(console: Any = None) -> None:
         out.print(f"[bold]{entry.name}[/]  {entry.about}", highlight=False)
         out.print(f"    published  {entry.published}", highlight=False, soft_wrap=True)
         measured = [
-            f"{accuracy_text(row)} on {row['dataset']} in {duration(row['train_seconds'])}, "
-            f"{hardware_text(row)}"
+            f"{accuracy_text(row)} in {duration(row['train_seconds'])} on {hardware_text(row)}"
             for row in entry.measured
         ]
         for text in measured or ["not measured"]:

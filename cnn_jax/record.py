@@ -18,8 +18,10 @@ from cnn_jax.report.log import write_json
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 
-def check_recordable(overridden: tuple[str, ...]) -> None:
-    """Raises UserError where the experiment is not the recipe's: that would be another number."""
+def check_recordable(recipe: config.Recipe, overridden: tuple[str, ...]) -> None:
+    """Raises UserError where the number would not be one of a recipe in experiments/."""
+    if config.recipes().get(recipe.name) != recipe.path.resolve():
+        raise UserError(f"--record is for the recipes in experiments/, and {recipe.path} is not")
     changed = [name for name in overridden if name != "seed"]
     if changed:
         raise UserError(
@@ -35,12 +37,8 @@ def record(recipe: config.Recipe, summaries: list[dict[str, Any]], folder: Path 
       UserError: results on the built-in shapes, which are never shown as those of CIFAR-10.
     """
     first = summaries[0]
-    if (
-        first["dataset"] == "shapes"
-        and "Shapes(" in config.to_text(recipe.experiment.data)
-        and ("FirstAvailable(" in config.to_text(recipe.experiment.data))
-    ):
-        raise UserError(f"{recipe.name} fell back to the built-in shapes: not recorded")
+    if first["dataset"] == "shapes":
+        raise UserError(f"{recipe.name} was trained on the built-in shapes: not recorded")
     accuracies = [summary["test_accuracy"] for summary in summaries]
     averaged = [key for key in first if _measured(key) and first[key] is not None]
     row = first | {key: statistics.mean(s[key] for s in summaries) for key in averaged}

@@ -49,25 +49,28 @@ class Run:
         """Whether a run has begun here."""
         return (self.folder / "config.json").exists()
 
-    def begin(self, plan: Plan, recipe: config.Recipe | None, manifest: dict[str, Any]) -> None:
+    def begin(self, plan: Plan, recipe: config.Recipe | None, manifest: dict[str, Any]) -> str:
         """Makes the folder, or checks that it is of the same experiment; adds to the manifest.
 
         A finished run is left as it is.
+
+        Returns:
+          What the user should know; "" if nothing.
 
         Raises:
           RunError: where another experiment has run here, or the folder can't be made.
         """
         if self.exists():
-            self._check(plan)
+            note = self._check(plan, recipe)
             if self.summary():
-                return
-            launches = [*self._read("manifest.json")["launches"], manifest]
+                return note
+            launches = [*self._read("manifest.json", "launches")["launches"], manifest]
         else:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise RunError(f"--workdir={self.folder}: {error.strerror}") from error
-            launches = [manifest]
+            note, launches = "", [manifest]
         # config.json comes last: with it, the run exists.
         write_json(self.folder / "manifest.json", {"launches": launches})
         if not self.exists():
@@ -82,10 +85,11 @@ class Run:
                     "data": dataclasses.asdict(plan.data),
                 },
             )
+        return note
 
-    def _check(self, plan: Plan) -> None:
-        saved, text = self._read("config.json"), config.to_text(plan.experiment)
-        if saved["experiment"] != text:
+    def _check(self, plan: Plan, recipe: config.Recipe | None) -> str:
+        saved = self._config()
+        if saved["experiment"] != config.to_text(plan.experiment):
             names = {**NAMES, **config.classes(plan.experiment)}
             differences = config.diff(self.experiment(names), plan.experiment)
             raise RunError(
@@ -94,6 +98,10 @@ class Run:
             )
         if saved["data"]["fingerprint"] != plan.data.fingerprint:
             raise RunError(f"{self.folder} holds a run on other data of the name {plan.data.name}")
+        began_with = saved["recipe"].get("sha256")
+        if recipe and began_with not in (None, recipe.sha256):
+            return f"note: {recipe.path} has changed since this run began"
+        return ""
 
     def experiment(self, names: Any = NAMES) -> Experiment:
         """The run's experiment. Nothing of the folder is executed.
@@ -101,28 +109,31 @@ class Run:
         Raises:
           RunError: where it needs a class that only its recipe file defines.
         """
-        saved = self._read("config.json")
+        saved = self._config()
         try:
             return config.from_text(saved["experiment"], names)
         except config.ConfigError as error:
             path = saved["recipe"].get("path", "its recipe file")
-            raise RunError(f"{self.folder}/config.json: {error}; try --config={path}") from error
+            raise RunError(
+                f"{self.folder}/config.json: {str(error).rstrip('.')}; name its recipe: "
+                f"--config={path}, or restore(..., recipe=...)"
+            ) from error
 
     def plan(self, recipe: config.Recipe | None = None) -> Plan:
         """The run's plan, without its data."""
         names = recipe.names if recipe else NAMES
-        facts = self._read("config.json")["data"]
+        facts = self._config()["data"]
         facts = {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
         return Plan.of(self.experiment(names), DataFacts(**facts))
 
     def recipe_name(self) -> str:
         """The name of the recipe that the run began with; "" where it had none."""
-        return self._read("config.json")["recipe"].get("name", "")
+        return self._config()["recipe"].get("name", "")
 
     def summary(self) -> dict[str, Any] | None:
         """What the run came to, once it has finished."""
         try:
-            return self._read("summary.json")
+            return self._read("summary.json", "finished", "test_accuracy", "dataset")
         except RunError:
             return None
 
@@ -130,12 +141,18 @@ class Run:
         """The run's checkpoints."""
         return Checkpoints(self.folder / "checkpoints", keep_best)
 
-    def _read(self, name: str) -> dict[str, Any]:
+    def _config(self) -> dict[str, Any]:
+        return self._read("config.json", "experiment", "recipe", "data")
+
+    def _read(self, name: str, *keys: str) -> dict[str, Any]:
         path = self.folder / name
         try:
-            return json.loads(path.read_text())
-        except FileNotFoundError:
-            raise RunError(f"no run at {self.folder}: {name} is not there") from None
+            content = json.loads(path.read_text())
+            if not isinstance(content, dict) or not content.keys() >= set(keys):
+                raise ValueError(f"it should hold {', '.join(keys)}")
+            return content
+        except OSError as error:
+            raise RunError(f"no run at {self.folder}: {name}: {error.strerror}") from None
         except ValueError as error:
             raise RunError(f"{path} is damaged: {error}") from error
 
@@ -181,7 +198,7 @@ def trained_state(run: Run, plan: Plan) -> TrainState:
     checkpoints = run.checkpoints(plan.experiment.keep_best)
     step = checkpoints.best() if plan.experiment.keep_best else checkpoints.latest()
     if step is None:
-        raise CheckpointError(f"{run.folder} holds no checkpoint yet")
+        raise CheckpointError(f"{run.folder} holds no checkpoint to restore")
     state, _ = checkpoints.restore(step, state_shapes(plan))
     checkpoints.close()
     return state

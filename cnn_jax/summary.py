@@ -37,7 +37,7 @@ def verdict(summary: dict[str, Any]) -> str:
     """What a run came to: its last line."""
     return (
         f"test accuracy {summary['test_accuracy']:.2%} on {summary['dataset']} "
-        f"(loss {summary['test_loss']:.4f}), trained in {duration(summary['train_seconds'])}, "
+        f"(loss {summary['test_loss']:.4g}), trained in {duration(summary['train_seconds'])}, "
         f"compiled in {duration(summary['compile_seconds'])}"
     )
 
@@ -48,7 +48,6 @@ def summarise(
     """The content of summary.json."""
     validation = [row for row in run.metrics.rows() if row["split"] == "validation"]
     experiment = plan.experiment
-    images = plan.total_steps * experiment.batch_size
     return {
         "recipe": run.recipe_name(),
         "model": config.to_text(experiment.model),
@@ -63,11 +62,25 @@ def summarise(
         "validation_accuracy": validation[-1]["accuracy"] if validation else None,
         "train_seconds": clock.seconds(),
         "compile_seconds": clock.compile_seconds,
-        "images_per_second": images / clock.seconds(),
+        "images_per_second": images_per_second(plan, run.metrics.rows()),
         "device": hardware.device_name(),
         "software": hardware.software(),
         "finished": True,
     }
+
+
+def images_per_second(plan: Plan, rows: list[dict[str, Any]]) -> float:
+    """Images a second over all training steps, evaluation left out."""
+    images, seconds, before = 0, 0.0, 0
+    for row in rows:
+        if row["split"] == "train":
+            these = (row["step"] - before) * plan.experiment.batch_size
+            images, seconds, before = (
+                images + these,
+                seconds + these / row["images_per_second"],
+                row["step"],
+            )
+    return images / seconds
 
 
 def draw_figures(plan: Plan, run: Run, test: Evaluation, state: TrainState) -> None:

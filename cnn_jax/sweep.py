@@ -12,7 +12,7 @@ from cnn_jax import config
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Experiment
 from cnn_jax.report import tables
-from cnn_jax.train import train
+from cnn_jax.train import Diverged, train
 
 Assignment = dict[str, str]
 
@@ -25,14 +25,17 @@ def grid(text: str) -> list[Assignment]:
     """
     axes: dict[str, list[str]] = {}
     for part in filter(None, (part.strip() for part in text.split(";"))):
-        name, equals, values = part.partition("=")
+        name, equals, listed = part.partition("=")
         try:
-            call = ast.parse(f"f({values})", mode="eval").body
+            call = ast.parse(f"f({listed})", mode="eval").body
         except SyntaxError:
             equals = ""
         if not equals or not isinstance(call, ast.Call) or call.keywords or not call.args:
             raise UserError(f"--sweep: {part!r} is not of the form field=value,value,...")
-        axes[name.strip()] = [ast.unparse(value) for value in call.args]
+        values = [ast.unparse(value) for value in call.args]
+        if name.strip() in axes or len(set(values)) < len(values):
+            raise UserError(f"--sweep: {part!r} repeats a field or a value")
+        axes[name.strip()] = values
     if not axes:
         raise UserError("--sweep must name fields and values: 'optimizer.peak_lr=0.01,0.03'")
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
@@ -45,11 +48,14 @@ def sweep(
     *,
     recipe: config.Recipe,
     data_dir: str | None = None,
+    log_every_steps: int | None = None,
+    save_every_steps: int | None = None,
     console: Any = None,
 ) -> list[dict[str, Any]]:
     """Trains every combination in a folder of its own; runs that have finished are not repeated.
 
-    Choices are made on validation: the test accuracy is shown only of a sweep over seeds.
+    Choices are made on validation: the table has the test accuracy only of a sweep over seeds. A
+    run that diverges is said to, and the others go on.
 
     Args:
       experiment: What the values are put into.
@@ -57,10 +63,12 @@ def sweep(
       workdir: Where the runs' folders go.
       recipe: Where the experiment comes from.
       data_dir: Where TFDS data is.
+      log_every_steps: As in `train`.
+      save_every_steps: As in `train`.
       console: A `rich.console.Console`.
 
     Returns:
-      The runs' summaries, in the order of the grid.
+      The summaries of the runs that did not diverge, in the order of the grid.
 
     Raises:
       UserError: a field or a value that does not fit; nothing is trained then.
@@ -73,29 +81,41 @@ def sweep(
         ).config
         for chosen in assignments
     ]
-    summaries = []
+    summaries: list[dict[str, Any] | None] = []
     for chosen, changed in zip(assignments, experiments, strict=True):
         name = ",".join(f"{field}={value}" for field, value in chosen.items())
         out.rule(name, align="left")
-        folder = workdir / name.replace("/", "_")
-        result = train(changed, folder, recipe=recipe, data_dir=data_dir, console=console)
-        summaries.append(result.summary)
+        try:
+            result = train(
+                changed,
+                workdir / name.replace("/", "_"),
+                recipe=recipe,
+                data_dir=data_dir,
+                log_every_steps=log_every_steps,
+                save_every_steps=save_every_steps,
+                console=console,
+            )
+            summaries.append(result.summary)
+        except Diverged as error:
+            out.print(f"diverged: {error}", highlight=False, markup=False)
+            summaries.append(None)
     out.print(_table(assignments, summaries))
-    return summaries
+    return [summary for summary in summaries if summary]
 
 
-def _table(assignments: list[Assignment], summaries: list[dict[str, Any]]):
+def _table(assignments: list[Assignment], summaries: list[dict[str, Any] | None]):
     fields = list(assignments[0])
-    measure = "test_accuracy" if fields == ["seed"] else "validation_accuracy"
-    values = [summary[measure] for summary in summaries]
+    over_seeds = fields == ["seed"]
+    measure = "test_accuracy" if over_seeds else "validation_accuracy"
+    values = [summary[measure] if summary else None for summary in summaries]
     rows = [
-        [*chosen.values(), "" if value is None else f"{value:.2%}"]
-        for chosen, value in zip(assignments, values, strict=True)
+        [*chosen.values(), "diverged" if not summary else f"{value:.2%}" if value else ""]
+        for chosen, summary, value in zip(assignments, summaries, values, strict=True)
     ]
-    if fields == ["seed"] and len(values) > 1:
-        spread = f"{statistics.mean(values):.2%} +- {statistics.stdev(values):.2%}"
+    known = [value for value in values if value is not None]
+    if over_seeds and len(known) > 1:
+        spread = f"{statistics.mean(known):.2%} +- {statistics.stdev(known):.2%}"
         rows.append(["mean +- sd", spread])
-    elif None not in values:
-        best = max(range(len(values)), key=values.__getitem__)
-        rows[best][-1] += "  best"
+    elif not over_seeds and len(known) > 1:
+        rows[values.index(max(known))][-1] += "  best"
     return tables.table([*fields, measure.replace("_", " ")], rows)

@@ -20,7 +20,7 @@ from cnn_jax.data.pipeline import Resident, epoch_order
 from cnn_jax.errors import RunFailed
 from cnn_jax.evaluator import Evaluator
 from cnn_jax.experiment import DataFacts, Experiment, Plan
-from cnn_jax.parallel import parallel
+from cnn_jax.parallel import Parallel, parallel
 from cnn_jax.report.clock import Clock
 from cnn_jax.report.log import TensorBoard, write_json
 from cnn_jax.report.progress import Progress
@@ -97,10 +97,11 @@ def train(
     experiment = dataclasses.replace(experiment, data=source)
     data = source.load(data_dir)
     plan = Plan.of(experiment, DataFacts.of(data))
+    way = parallel(experiment.parallel, experiment.batch_size)
     run = Run(workdir)
-    run.begin(plan, recipe, hardware.manifest())
+    changed = run.begin(plan, recipe, hardware.manifest())
     say = Progress(0, 1, 0, console=console).note
-    for line in (note, headline(plan, run)):
+    for line in (note, changed, headline(plan, run)):
         if line:
             say(line)
     finished = run.summary()
@@ -108,13 +109,16 @@ def train(
         say(f"finished already: {verdict(finished)}")
         return Result(finished, plan, trained_state(run, plan))
 
-    checkpoints = run.checkpoints(experiment.keep_best)
-    state, clock, start = _first_state(plan, data, checkpoints)
-    if start:
-        say(f"resumed at step {start:,} of {plan.total_steps:,}")
-    with _open_log(run, start, writers) as log:
+    with contextlib.ExitStack() as stack:
+        # However this ends, saves that have begun are finished first.
+        checkpoints = stack.enter_context(contextlib.closing(run.checkpoints(experiment.keep_best)))
+        state, clock, start = _first_state(plan, data, checkpoints)
+        if start:
+            say(f"resumed at step {start:,} of {plan.total_steps:,}")
+        log = stack.enter_context(_open_log(run, start, writers))
         state = _advance(
             plan,
+            way,
             data,
             state,
             start,
@@ -134,8 +138,10 @@ def train(
             evaluator = Evaluator(plan, state.variables, data.test)
         test = evaluator(state.variables)
         clock.stop()
-        if not any(row["split"] == "test" for row in run.metrics.rows()):
-            log(_row(plan, plan.total_steps, "test", test.means()) | {"seconds": clock.seconds()})
+        row = _row(plan, plan.total_steps, "test", test.means()) | {"seconds": clock.seconds()}
+        _watch(row, plan.learning_rate(plan.total_steps - 1))
+        if not any(logged["split"] == "test" for logged in run.metrics.rows()):
+            log(row)
 
     draw_figures(plan, run, test, state)
     summary = summarise(plan, run, test, state, clock)
@@ -181,6 +187,7 @@ def _open_log(
 
 def _advance(
     plan: Plan,
+    way: Parallel,
     data: Dataset,
     state: TrainState,
     start: int,
@@ -195,7 +202,6 @@ def _advance(
     """Takes every step from `start` to the end of the run. One program advances the state."""
     batch_size, per_epoch, last = plan.experiment.batch_size, plan.steps_per_epoch, plan.total_steps
     log_every, save_every = (steps or last for steps in every)
-    way = parallel(plan.experiment.parallel, batch_size)
     with clock.compiling():
         keys = streams(plan.experiment.seed)
         draw = jax.jit(functools.partial(epoch_order, keys.order, examples=len(data.train)))
@@ -225,7 +231,6 @@ def _advance(
                 row["learning_rate"] = plan.learning_rate(step - 1)
                 row["images_per_second"] = (step - counted) * batch_size / (seconds - since)
                 row["seconds"] = seconds
-                _watch(row)
                 rows.append(row)
             if epoch_ends and validate:
                 validation = validate(way.fetch(state).variables)
@@ -233,6 +238,7 @@ def _advance(
                 row = _row(plan, step, "validation", validation.means())
                 rows.append(row | {"seconds": clock.seconds()})
             for row in rows:
+                _watch(row, plan.learning_rate(step - 1))
                 log(row)
             if epoch_ends or step % save_every == 0:
                 save(step, way.fetch(state), clock.as_json(), accuracy)
@@ -250,9 +256,9 @@ def _row(plan: Plan, step: int, split: str, means: dict[str, float]) -> dict[str
     return {"step": step, "epoch": step / plan.steps_per_epoch, "split": split, **means}
 
 
-def _watch(row: dict[str, Any]) -> None:
+def _watch(row: dict[str, Any], learning_rate: float) -> None:
     if not math.isfinite(row["loss"]):
         raise Diverged(
-            f"the loss is {row['loss']} in the epoch up to step {row['step']}, at learning rate "
-            f"{row['learning_rate']:g}: try a lower optimizer.peak_lr, or optimizer.clip_norm=1"
+            f"the {row['split']} loss is {row['loss']} at step {row['step']:,}, learning rate "
+            f"{learning_rate:g}: try a lower optimizer.peak_lr, or optimizer.clip_norm=1"
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -69,6 +71,8 @@ MISTAKES = {
     "sweep without values": (["--mode=sweep"], "--sweep"),
     "sweep of nonsense": (["--mode=sweep", "--sweep=seed"], "seed"),
     "sweep of an unknown field": (["--mode=sweep", "--sweep=sead=1,2"], "seed"),
+    "sweep of a repeated value": (["--mode=sweep", "--sweep=seed=1,1"], "repeats"),
+    "sweep in another mode": (["--sweep=seed=1,2"], "--mode=sweep"),
     "record of a changed recipe": (["--record", "--config.epochs=1"], "epochs"),
     "data that is not there": (["--config.data=Cifar10", "--data_dir=nowhere"], "data_dir"),
 }
@@ -248,6 +252,51 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
 def test_divergence_is_one_line_and_keeps_the_last_good_checkpoint(tmp_path, capsys):
     arguments = (*TINY, "--config.optimizer.peak_lr=1e30", f"--workdir={tmp_path}/run")
     assert call(*arguments) == 1
-    error = capsys.readouterr().err
-    assert one_line(error) and "peak_lr" in error
+    said = capsys.readouterr().err
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and "peak_lr" in errors[0] and "Traceback" not in said
     assert not (Path(tmp_path) / "run" / "summary.json").exists()
+
+
+def test_a_run_that_diverges_does_not_end_a_sweep(tmp_path, capsys):
+    sweep = "--sweep=optimizer.peak_lr=1e30,0.05"
+    assert call(*TINY, "--config.epochs=1", "--mode=sweep", sweep, f"--workdir={tmp_path}") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("diverged") == 2
+    assert len(list(tmp_path.glob("*/summary.json"))) == 1
+
+
+def test_notes_do_not_disturb_a_printed_config(capsys):
+    assert (
+        call(
+            "--config=cifar10_resnet18",
+            "--config.schedule=Linear",
+            "--config.data=Shapes",
+            "--print_config",
+        )
+        == 0
+    )
+    printed = capsys.readouterr()
+    assert "drops what was set before" in printed.err
+    compile(printed.out, "printed", "exec")
+
+
+def test_a_reader_who_has_gone_is_no_error_message():
+    process = run("--list", code=None)
+    assert process.returncode == 0
+    shell = f"{sys.executable} {ROOT}/run.py --list | head -n 1"
+    done = subprocess.run(shell, shell=True, capture_output=True, text=True, timeout=120)
+    assert done.stdout and "Traceback" not in done.stderr
+
+
+def test_an_absent_accelerator_is_one_line():
+    done = run(*TINY, "--dry_run", code=2, JAX_PLATFORMS="cuda")
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and "cuda" in errors[0] and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("content", ["xx", "{}", "[]", '{"experiment": 3}'])
+def test_a_damaged_config_of_a_run_is_one_line(content, tmp_path, capsys):
+    (tmp_path / "config.json").write_text(content)
+    assert call("--mode=evaluate", f"--workdir={tmp_path}") == 2
+    assert one_line(capsys.readouterr().err)

@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cnn_jax.errors import UserError
+
 
 def write_json(path: str | os.PathLike[str], value: object) -> None:
     """Writes a value as indented JSON, atomically and with its keys in their own order.
@@ -64,7 +66,7 @@ class MetricsLog:
         something has to go.
 
         Raises:
-          ValueError: If a line before the last one is not a JSON object.
+          UserError: If a line before the last one is not a JSON object.
         """
         before = self._read()
         after = b"".join(
@@ -78,7 +80,7 @@ class MetricsLog:
         """Every whole row, oldest first; none if the file does not exist.
 
         Raises:
-          ValueError: If a line before the last one is not a JSON object.
+          UserError: If a line before the last one is not a JSON object.
         """
         return [row for _, row in self._parsed(self._read())]
 
@@ -101,7 +103,7 @@ class MetricsLog:
             if isinstance(row, dict):
                 parsed.append((line, row))
             elif number < len(lines):
-                raise ValueError(
+                raise UserError(
                     f"{self.path}: line {number} is not a JSON object; mend or remove that line"
                 )
         return parsed

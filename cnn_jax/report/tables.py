@@ -17,7 +17,7 @@ def console() -> Console:
     """Standard output; a pipe or a file gets lines wide enough for every table."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 160)
+    return Console(width=None if sys.stdout.isatty() else 110)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> Table:
