@@ -3,7 +3,7 @@
 Published: none.   Measured: see results/.
 
 INPUT - [CONV - RELU - CONV - RELU - POOL]x3 - FC - RELU - FC with the softmax loss. The learning
-rate is the best of 0.0005, 0.001, 0.002 and 0.004 on validation, in runs of two epochs.
+rate is the best of 0.001, 0.002 and 0.004 on validation, in runs of two epochs.
 """
 
 from cnn_jax.augment import Flip
