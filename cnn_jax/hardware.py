@@ -14,6 +14,8 @@ import jax
 
 from cnn_jax.errors import UserError
 
+# What decides a number; README and results/ change whenever one is recorded.
+CODE = ("cnn_jax", "experiments", "run.py", "pyproject.toml")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 
 
@@ -60,16 +62,16 @@ def _version(package: str) -> str:
 
 
 def git() -> dict[str, Any]:
-    """The commit of the code, and whether files differ from it; empty outside a checkout."""
+    """The commit of the code, and whether the code differs from it; empty outside a checkout."""
     commit = _git("rev-parse", "HEAD")
-    return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))} if commit else {}
+    return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--", *CODE))} if commit else {}
 
 
 def _git(*arguments: str) -> str:
     try:
         return subprocess.run(
             ["git", *arguments],
-            cwd=Path(__file__).parent,
+            cwd=Path(__file__).parents[1],
             capture_output=True,
             text=True,
             check=True,
