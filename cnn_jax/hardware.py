@@ -64,7 +64,9 @@ def _version(package: str) -> str:
 def git() -> dict[str, Any]:
     """The commit of the code, and whether the code differs from it; empty outside a checkout."""
     commit = _git("rev-parse", "HEAD")
-    return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--", *CODE))} if commit else {}
+    if not commit:
+        return {}
+    return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--", *CODE))}
 
 
 def _git(*arguments: str) -> str:

@@ -193,6 +193,8 @@ def test_text_is_legible_and_the_callers_settings_neither_matter_nor_change(tmp_
 
     import matplotlib
 
+    # Other libraries may import pyplot; the figures must not.
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)
     built = []
     for name in ("build_learning_curves", "build_confusion_matrix", "build_first_layer_filters"):
         monkeypatch.setattr(figures, name, recorded(getattr(figures, name), built))

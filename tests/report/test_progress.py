@@ -55,14 +55,14 @@ def test_plain_lines_come_every_15_seconds():
     ]
 
 
-def test_epoch_line_of_rows_that_hold_speed_and_time():
+def test_epoch_line_has_the_rows_speed_and_the_epochs_own_time():
     stage = Stage(terminal=False)
     with stage.progress:
         stage.progress.epoch_done(
-            TRAIN | {"epoch": 3, "images_per_second": 850.4, "seconds": 41.2}, VALIDATION
+            TRAIN | {"epoch": 3, "images_per_second": 850.4, "seconds": 123.4}, VALIDATION
         )
     assert stage.lines == [
-        "epoch 3/8  train 1.234 56.7%  validation 1.111 60.1%  850 images/s  41 s"
+        "epoch 3/8  train 1.234 56.7%  validation 1.111 60.1%  850 images/s  0.0 s"
     ]
 
 
