@@ -41,7 +41,7 @@ def test_every_command_shown_is_understood(command):
 
 def test_readme_begins_with_its_two_commands():
     readme = (docs.ROOT / "README.md").read_text()
-    first, second, *_ = re.findall(r"```bash\n(.*?)```", readme, re.DOTALL)
+    first, second, *_ = re.findall(r"```\w*\n(.*?)```", readme, re.DOTALL)
     assert first.count("\n") == second.count("\n") == 1
     assert first.rstrip().endswith("python run.py")
     assert second.rstrip().endswith("python -m pytest")
