@@ -16,7 +16,6 @@ from cnn_jax.report import tables
 from cnn_jax.runs import state_shapes
 from cnn_jax.step import train_step
 from cnn_jax.streams import streams
-from cnn_jax.summary import parameter_count
 
 
 def dry_run(experiment: Experiment, *, data_dir: str | None = None, console: Any = None) -> None:
@@ -38,7 +37,7 @@ def dry_run(experiment: Experiment, *, data_dir: str | None = None, console: Any
         f"{data.test:,} test images of {height}x{width}x{depth}",
         "batch": f"u8[{experiment.batch_size},{height},{width},{depth}] on "
         f"{len(jax.local_devices())} device(s)",
-        "parameters": f"{parameter_count(state.params):,}",
+        "parameters": f"{structure.numbers(state.params):,}",
         "forward FLOPs an image": f"{flops:,}",
         "training FLOPs": f"{3 * flops * images / 1e15:.3g} P (three forward passes an image)",
         "steps": f"{plan.total_steps:,} ({plan.steps_per_epoch:,} an epoch, "

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 
+from cnn_jax import compile_cache
 from cnn_jax.errors import UserError
 
 # What decides a number; README and results/ change whenever one is recorded.
@@ -92,5 +93,7 @@ def manifest() -> dict[str, Any]:
         "devices": [str(device) for device in jax.local_devices()],
         "platform": platform.platform(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "glibc_tunables": os.environ.get("GLIBC_TUNABLES", ""),
+        "compile_cache": compile_cache.folder(),
         "command": sys.argv,
     }

@@ -81,7 +81,12 @@ def layers(model: nn.Module, image_shape: Volume) -> list[Layer]:
 
 def parameter_count(model: nn.Module, image_shape: Volume) -> int:
     """How many numbers training changes."""
-    return sum(leaf.size for leaf in jax.tree.leaves(_variables(model, image_shape)["params"]))
+    return numbers(_variables(model, image_shape)["params"])
+
+
+def numbers(tree: Any) -> int:
+    """How many numbers a tree of arrays or shapes holds."""
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
 def _variables(model: nn.Module, image_shape: Volume) -> dict[str, Any]:

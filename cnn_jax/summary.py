@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from cnn_jax import config, hardware
+from cnn_jax import config, hardware, structure
 from cnn_jax.evaluator import Evaluation
 from cnn_jax.experiment import Plan
 from cnn_jax.report import figures
@@ -17,18 +17,13 @@ from cnn_jax.runs import Run, state_shapes
 from cnn_jax.state import TrainState
 
 
-def parameter_count(tree: Any) -> int:
-    """How many numbers a tree of arrays or shapes holds."""
-    return sum(leaf.size for leaf in jax.tree.leaves(tree))
-
-
 def headline(plan: Plan, run: Run) -> str:
     """What is trained on what, where to: the first line of a run."""
     data = plan.data
     splits = f"{data.train:,} train, {data.validation:,} validation, {data.test:,} test"
     return (
         f"{config.to_text(plan.experiment.model)} on {data.name} ({splits}), "
-        f"{parameter_count(state_shapes(plan).params):,} parameters, "
+        f"{structure.numbers(state_shapes(plan).params):,} parameters, "
         f"{plan.total_steps:,} steps, {hardware.device_name()} -> {run.folder}"
     )
 
@@ -52,11 +47,11 @@ def summarise(
         "recipe": run.recipe_name(),
         "model": config.to_text(experiment.model),
         "dataset": plan.data.name,
-        "parameters": parameter_count(state.params),
+        "parameters": structure.numbers(state.params),
         "epochs": experiment.epochs,
         "steps": plan.total_steps,
         "seed": experiment.seed,
-        "precision": "float32",
+        "precision": plan.experiment.precision,
         "test_accuracy": test.accuracy,
         "test_loss": test.loss,
         "validation_accuracy": validation[-1]["accuracy"] if validation else None,

@@ -36,7 +36,14 @@ class TinyNet(nn.Module):
         x = ops.max_pool(nn.gelu(layers.batch_norm(train=train)(x)), 2)
         x = layers.Conv(6, use_bias=False)(x)
         x = nn.gelu(layers.batch_norm(train=train)(x))
-        return nn.Dense(self.num_classes)(x.mean(axis=(1, 2)))
+        return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_apart(tmp_path_factory):
+    """Keeps what the command line compiles out of the user's cache; processes share it."""
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(tmp_path_factory.mktemp("compiled"))
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 
 @pytest.fixture(scope="session")

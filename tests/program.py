@@ -21,7 +21,8 @@ TINY = (
 
 def environment(**more: str) -> dict[str, str]:
     """This process's, with one CPU device as a user has it."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "PJRT_NPROC")}
+    left_out = ("XLA_FLAGS", "PJRT_NPROC", "GLIBC_TUNABLES")
+    kept = {k: v for k, v in os.environ.items() if k not in left_out}
     return kept | {"JAX_PLATFORMS": "cpu"} | more
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cnn_jax import folders
 from cnn_jax.data import arrays, tfds
 from cnn_jax.data.dataset import (
     DataInvalid,
@@ -110,8 +111,7 @@ def _arrays_folder(root: Path) -> Path:
     beside = tfds.folder(root) / "arrays"
     if beside.exists() or not tfds.prepared(root) or arrays.writable(beside.parent):
         return beside
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute()
-    return cache / "cnn_jax" / "cifar10" / tfds.VERSION / "arrays"
+    return folders.user_cache() / "cifar10" / tfds.VERSION / "arrays"
 
 
 def _specifications() -> dict[str, arrays.Specification]:
