@@ -139,6 +139,29 @@ def test_callbacks_see_every_row(tmp_path):
     assert [[row["split"] for row in rows] for rows in epochs] == [["train", "validation"]] * 3
 
 
+def test_nothing_is_compiled_in_mid_run(tmp_path):
+    """The first epoch has compiled all that the later ones need: the step is compiled once."""
+    compiled, after_epoch = [], []
+
+    def count(event, seconds, **facts):
+        del seconds, facts
+        if event.endswith("backend_compile_duration"):
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(count)
+    try:
+        train(
+            experiment(seed=3, epochs=4),
+            tmp_path,
+            console=QUIET,
+            on_epoch=lambda rows: after_epoch.append(len(compiled)),
+        )
+    finally:
+        jax.monitoring.unregister_event_duration_listener(count)
+    assert after_epoch[0] > 0
+    assert after_epoch == after_epoch[:1] * 4
+
+
 def test_learning_rate_of_a_row_is_the_one_its_step_took(tmp_path):
     train(experiment(epochs=2), tmp_path / "run", log_every_steps=1, console=QUIET)
     rows = [r for r in Run(tmp_path / "run").metrics.rows() if r["split"] == "train"]

@@ -3,7 +3,8 @@
 XLA:CPU computes the kernel's gradient of a large batch at a tenth of the rate of a small one, and
 a convolution in any but the canonical layout inside a loop at a thirtieth. So both gradients are
 written out as canonical convolutions, the kernel's as a sum over small chunks of the batch that
-stay in the cache.
+stay in the cache. Wide convolutions of stride 1 take Winograd's form instead, and those in groups
+become shifted products.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from cnn_jax.ops import grouped, winograd
+from cnn_jax.ops.chunks import sum_chunks
 from cnn_jax.ops.switch import fast
 
 # Images in a chunk of the kernel's gradient: few enough to stay in the cache.
 CHUNK = 16
+# Below this many channels or filters, a Winograd tile's transforms cost more than they save.
+FEWEST_CHANNELS = 16
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -31,8 +36,9 @@ def conv_general_dilated(
 ) -> jax.Array:
     """`lax.conv_general_dilated` for `nn.Conv(conv_general_dilated=...)`, with fast gradients.
 
-    Plain convolutions (two spatial dimensions, NHWC and HWIO, no groups, no dilation) take the fast
-    form. Everything else, and everything under `ops.stock()`, is the library's own.
+    Convolutions of two spatial dimensions in NHWC and HWIO, grouped and depthwise ones too, take
+    the fast form. Those with dilation or in double precision, and everything under `ops.stock()`,
+    are the library's own.
     """
     if not fast() or not _plain(image, kernel, options):
         return lax.conv_general_dilated(image, kernel, window_strides, padding, **options)
@@ -42,7 +48,8 @@ def conv_general_dilated(
         if isinstance(padding, str)
         else padding
     )
-    return _convolve(image, kernel, strides, tuple((int(a), int(b)) for a, b in pads))
+    groups = options.get("feature_group_count", 1)
+    return _convolve(image, kernel, strides, tuple((int(a), int(b)) for a, b in pads), groups)
 
 
 def _plain(image: jax.Array, kernel: jax.Array, options: dict) -> bool:
@@ -51,8 +58,9 @@ def _plain(image: jax.Array, kernel: jax.Array, options: dict) -> bool:
     )
     return (
         image.ndim == 4
+        and image.dtype == kernel.dtype
+        and image.dtype in (jnp.float32, jnp.bfloat16, jnp.float16)  # sums are float32
         and numbers == lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
-        and options.get("feature_group_count", 1) == 1
         and options.get("batch_group_count", 1) == 1
         and all(d == 1 for d in options.get("lhs_dilation") or (1, 1))
         and all(d == 1 for d in options.get("rhs_dilation") or (1, 1))
@@ -61,7 +69,7 @@ def _plain(image: jax.Array, kernel: jax.Array, options: dict) -> bool:
     )
 
 
-def _canonical(image, kernel, strides, padding, lhs_dilation=(1, 1)):
+def _canonical(image, kernel, strides, padding, groups=1, lhs_dilation=(1, 1)):
     return lax.conv_general_dilated(
         image,
         kernel,
@@ -69,64 +77,113 @@ def _canonical(image, kernel, strides, padding, lhs_dilation=(1, 1)):
         padding,
         lhs_dilation=lhs_dilation,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
     )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _convolve(image, kernel, strides: tuple[int, int], padding: Padding):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _convolve(image, kernel, strides: tuple[int, int], padding: Padding, groups: int):
+    sizes = {"strides": strides, "padding": padding, "groups": groups}
+    form = functools.partial(_on_cpu, **sizes)
+    stock = functools.partial(_canonical, **sizes)
+    return lax.platform_dependent(image, kernel, cpu=form, default=stock)
+
+
+def _forward(image, kernel, strides, padding, groups):
+    return _convolve(image, kernel, strides, padding, groups), (image, kernel)
+
+
+def _backward(strides, padding, groups, residuals, gradient):
+    image, kernel = residuals
+    sizes = {"strides": strides, "padding": padding, "groups": groups}
+    form = functools.partial(_gradients_on_cpu, **sizes)
+    stock = functools.partial(_stock_gradients, **sizes)
+    return lax.platform_dependent(image, kernel, gradient, cpu=form, default=stock)
+
+
+_convolve.defvjp(_forward, _backward)
+
+
+def _stock_gradients(image, kernel, gradient, **sizes):
+    _, pullback = jax.vjp(functools.partial(_canonical, **sizes), image, kernel)
+    return pullback(gradient)
+
+
+def _winograd_pays(kernel, strides, groups) -> bool:
+    return (
+        strides == (1, 1)
+        and winograd.takes(kernel.shape, kernel.dtype.itemsize)
+        and min(kernel.shape[2], kernel.shape[3] // groups) >= FEWEST_CHANNELS
+    )
+
+
+def _group_by_group(function, groups: int, *arrays):
+    """Each group's channels, or filters, apart, as an operation without groups."""
+    apart = [jnp.moveaxis(a.reshape(*a.shape[:-1], groups, -1), -2, 0) for a in arrays]
+    results = lax.map(lambda group: function(*group), apart)
+    return jax.tree.map(
+        lambda a: jnp.moveaxis(a, 0, -2).reshape(*a.shape[1:-1], groups * a.shape[-1]), results
+    )
+
+
+def _on_cpu(image, kernel, *, strides, padding, groups):
+    if _winograd_pays(kernel, strides, groups):
+        if groups > 1:
+            form = functools.partial(_on_cpu, strides=strides, padding=padding, groups=1)
+            return _group_by_group(form, groups, image, kernel)
+        return winograd.convolve(image, kernel, padding)
+    if groups > 1 and kernel.shape[2] == 1:
+        return grouped.depthwise(image, kernel, strides, padding)
+    if groups > 1:
+        return grouped.convolve(image, kernel, groups, strides, padding)
     return _canonical(image, kernel, strides, padding)
 
 
-def _forward(image, kernel, strides, padding):
-    return _convolve(image, kernel, strides, padding), (image, kernel)
+def _gradients_on_cpu(image, kernel, gradient, *, strides, padding, groups):
+    winograd_pays = _winograd_pays(kernel, strides, groups)
+    if winograd_pays and groups > 1:
+        form = functools.partial(_gradients_on_cpu, strides=strides, padding=padding, groups=1)
+        return _group_by_group(form, groups, image, kernel, gradient)
+    size = kernel.shape[:2]
+    pads = _full_padding(image, gradient, size, strides, padding)
+    flipped = jnp.flip(kernel, (0, 1))
+    if winograd_pays:
+        of_image = winograd.convolve(gradient, flipped.swapaxes(2, 3), pads)
+        of_kernel = winograd.kernel_gradient(image, gradient, size[0], padding)
+    elif groups > 1 and kernel.shape[2] == 1:
+        of_image = grouped.depthwise_image_gradient(gradient, flipped, groups, strides, pads)
+        of_kernel = grouped.depthwise_kernel_gradient(image, gradient, size, strides, padding)
+    elif groups > 1:
+        of_image = grouped.image_gradient(gradient, flipped, groups, strides, pads)
+        of_kernel = grouped.kernel_gradient(image, gradient, groups, size, strides, padding)
+    else:
+        of_image = _canonical(gradient, flipped.swapaxes(2, 3), (1, 1), pads, lhs_dilation=strides)
+        of_kernel = _kernel_gradient(image, gradient, size, strides, padding)
+    return of_image, of_kernel.astype(kernel.dtype)
 
 
-def _backward(strides, padding, residuals, gradient):
-    image, kernel = residuals
-    kernel_gradient = lax.platform_dependent(
-        image,
-        gradient,
-        cpu=functools.partial(
-            _kernel_gradient, size=kernel.shape[:2], strides=strides, padding=padding
-        ),
-        default=functools.partial(
-            _stock_kernel_gradient, kernel=kernel, strides=strides, padding=padding
-        ),
-    )
-    return _image_gradient(image, kernel, gradient, strides, padding), kernel_gradient
-
-
-def _image_gradient(image, kernel, gradient, strides, padding):
-    """The full correlation of the gradient with the flipped kernel, in the canonical layout."""
+def _full_padding(image, gradient, size, strides, padding) -> Padding:
+    """What the output's gradient is padded by, `strides` apart, to correlate to the image's."""
     pads = []
     for axis in range(2):
-        size, length = kernel.shape[axis], image.shape[axis + 1]
-        before = size - 1 - padding[axis][0]
+        before, length = size[axis] - 1 - padding[axis][0], image.shape[axis + 1]
         reach = (gradient.shape[axis + 1] - 1) * strides[axis] + 1 + before
-        pads.append((before, length + size - 1 - reach))
-    flipped = jnp.flip(kernel, (0, 1)).transpose(0, 1, 3, 2)
-    return _canonical(gradient, flipped, (1, 1), pads, lhs_dilation=strides)
+        pads.append((before, length + size[axis] - 1 - reach))
+    return pads[0], pads[1]
 
 
-def _stock_kernel_gradient(image, gradient, *, kernel, strides, padding):
-    _, pullback = jax.vjp(lambda k: _canonical(image, k, strides, padding), kernel)
-    return pullback(gradient)[0]
-
-
-def _kernel_gradient(image, gradient, *, size, strides, padding):
+def _kernel_gradient(image, gradient, size, strides, padding):
     """dW[i,j,c,f] = sum over b,y,x of image[b, i+s*y, j+s*x, c] * gradient[b,y,x,f].
 
     This is a convolution whose batch is c, whose features are f, and whose window is the gradient.
     """
-    chunk = next(n for n in range(min(CHUNK, image.shape[0]), 0, -1) if image.shape[0] % n == 0)
     pads = []
     for axis in range(2):
         before, length = padding[axis][0], image.shape[axis + 1]
         reach = (gradient.shape[axis + 1] - 1) * strides[axis] + size[axis]
         pads.append((before, reach - length - before))
 
-    def add_chunk(total, arrays):
-        images, gradients = arrays
+    def gradient_chunk(images, gradients):
         part = lax.conv_general_dilated(
             images.transpose(3, 1, 2, 0),
             gradients.transpose(1, 2, 0, 3),
@@ -135,12 +192,7 @@ def _kernel_gradient(image, gradient, *, size, strides, padding):
             rhs_dilation=strides,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
-        return total + part.transpose(1, 2, 0, 3).astype(total.dtype), None
+        # A sum of many chunks would lose digits in half precision.
+        return part.transpose(1, 2, 0, 3).astype(jnp.float32)
 
-    # A sum of many chunks would lose digits in half precision.
-    total = jnp.zeros((*size, image.shape[3], gradient.shape[3]), jnp.float32)
-    chunks = jax.tree.map(lambda x: x.reshape(-1, chunk, *x.shape[1:]), (image, gradient))
-    return lax.scan(add_chunk, total, chunks)[0].astype(gradient.dtype)
-
-
-_convolve.defvjp(_forward, _backward)
+    return sum_chunks(gradient_chunk, CHUNK, image, gradient)

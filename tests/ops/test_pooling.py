@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -80,3 +81,25 @@ def test_ties_give_the_gradient_to_the_first_under_stock():
     image = np.array([[1, 5], [5, 5]], np.float32)[None, :, :, None]
     with ops.stock():
         np.testing.assert_array_equal(gradient_of_sum(image), [[0, 1], [0, 0]])
+
+
+@pytest.mark.parametrize("stock", [True, False])
+def test_forward_mode_and_second_derivatives(stock):
+    """Of the sum of the largests' sines: cosines and negative sines, at their places only."""
+    image, tangent = draw(2, 4, 6, 3) / 10, np.cos(draw(2, 4, 6, 3))
+    largest = np.repeat(np.repeat(slow_max_pool(image, 2, 2), 2, 1), 2, 2)
+    at = image == largest
+
+    def loss(image):
+        return jnp.sum(jnp.sin(ops.max_pool(image, 2)))
+
+    def derivatives(image):
+        slope = jax.jvp(loss, (image,), (tangent,))[1]
+        twice = jax.grad(lambda x: jnp.vdot(jax.grad(loss)(x), tangent))(image)
+        return slope, jax.jvp(jax.grad(loss), (image,), (tangent,))[1], twice
+
+    with ops.stock(stock):
+        slope, product, twice = jax.jit(derivatives)(image)
+    np.testing.assert_allclose(slope, (np.cos(image) * tangent)[at].sum(), rtol=1e-4)
+    for second in (product, twice):
+        np.testing.assert_allclose(second, -np.sin(image) * tangent * at, atol=1e-5)

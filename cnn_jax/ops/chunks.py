@@ -1,0 +1,48 @@
+"""Work on a few images of a batch at a time, so that what lies between stays in the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def map_chunks(function: Callable[..., jax.Array], size: int, *arrays: jax.Array) -> jax.Array:
+    """`function(*arrays)`, called on up to `size` examples of them at a time, one after the other.
+
+    What is left over is a chunk of its own, and compiled apart: where a chunk of more than half the
+    size divides the batch, it is taken instead.
+    """
+    whole, rest = _split(size, arrays)
+    parts = []
+    if whole:
+        _, chunks = lax.scan(lambda _, chunk: (None, function(*chunk)), None, whole)
+        parts.append(chunks.reshape(-1, *chunks.shape[2:]))
+    if rest:
+        parts.append(function(*rest))
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+
+
+def sum_chunks(function: Callable[..., jax.Array], size: int, *arrays: jax.Array) -> jax.Array:
+    """The sum of `function`, f32, over chunks of up to `size` examples of the arrays, likewise."""
+    whole, rest = _split(size, arrays)
+    if not whole:
+        return function(*rest)
+    if rest:
+        total = function(*rest)
+    else:
+        shape = jax.eval_shape(function, *(array[0] for array in whole))
+        total = jnp.zeros(shape.shape, shape.dtype)
+    return lax.scan(lambda t, chunk: (t + function(*chunk), None), total, whole)[0]
+
+
+def _split(size: int, arrays: tuple[jax.Array, ...]):
+    """The arrays as [chunks,size,...], and what is left over; None where there is none."""
+    batch = arrays[0].shape[0]
+    size = next((n for n in range(size, size // 2, -1) if batch % n == 0), size)
+    chunks, left = divmod(batch, size)
+    whole = [a[: chunks * size].reshape(chunks, size, *a.shape[1:]) for a in arrays]
+    rest = [a[chunks * size :] for a in arrays]
+    return whole if chunks else None, rest if left else None

@@ -1,0 +1,161 @@
+"""Convolution of stride 1 in Winograd's form: fewer multiplications, the same result.
+
+Lavin and Gray 2016 (arXiv:1509.09308). The output is cut into tiles of m x m pixels, each of which
+depends on n x n pixels of the image, n = m + r - 1 for an r x r kernel. Kernel and image tiles are
+taken to n^2 points each, where a convolution is one product a point: n^2 multiplications instead of
+m^2 r^2. In between, the channels are contracted by n^2 matrix products. F(4,3) needs a quarter of
+the multiplications; in float32 it keeps five digits, as much as a sum of its length can be trusted
+for anyway (tests/ops/test_winograd.py holds it to that).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from cnn_jax.ops.chunks import map_chunks, sum_chunks
+
+Padding = tuple[tuple[int, int], tuple[int, int]]
+# Interpolation points, besides infinity. The order keeps the rounding error low: for F(4,3),
+# 1/2 and -2 have two thirds of the error of 2 and -2.
+POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
+# Half precision bears the differences of few points only.
+LARGEST_TILE = {2: 4, 4: len(POINTS) + 1}
+# What the tiles of a chunk of images may take, in bytes: a share of a CPU's last cache.
+CHUNK_BYTES = 8 * 2**20
+
+
+@functools.cache
+def matrices(m: int, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A^T f64[m,n], G f64[n,r] and B^T f64[n,n], of y = A^T [(G g) * (B^T d)].
+
+    y are the m outputs of correlating d, n = m + r - 1 inputs, with the r weights g (Toom and Cook:
+    multiplication of polynomials by their values at n points, one of them infinity).
+    """
+    n = m + r - 1
+    points = POINTS[: n - 1]
+    basis = [_product_without(points, i) for i in range(n)]
+    scale = [math.prod((p - q for q in points if q != p), start=Fraction(1)) for p in points]
+    outputs = [[p**i for p in points] + [Fraction(i == m - 1)] for i in range(m)]
+    kernel = [[p**j / s for j in range(r)] for p, s in zip(points, scale, strict=True)]
+    kernel.append([Fraction(j == r - 1) for j in range(r)])
+    inputs = [row + [Fraction(0)] * (n - len(row)) for row in basis]
+    return np.array(outputs, float), np.array(kernel, float), np.array(inputs, float)
+
+
+def _product_without(points: Sequence[Fraction], i: int) -> list[Fraction]:
+    """The coefficients, lowest first, of the product of all x - p but the i-th."""
+    product = [Fraction(1)]
+    for point in (*points[:i], *points[i + 1 :]):
+        shifted = [Fraction(0), *product]
+        product = [s - point * c for s, c in zip(shifted, [*product, Fraction(0)], strict=True)]
+    return product
+
+
+def tile(side: Sequence[int], r: int, itemsize: int) -> int:
+    """The tile size m, at least 2, with the fewest multiplications for an output of these sides."""
+    largest = LARGEST_TILE[itemsize] - r + 1
+    return min(
+        range(2, largest + 1), key=lambda m: math.prod(-(-s // m) for s in side) * (m + r - 1) ** 2
+    )
+
+
+def takes(shape: Sequence[int], itemsize: int) -> bool:
+    """Whether a kernel HWIO of this shape can take this form in numbers of so many bytes."""
+    return shape[0] == shape[1] and 2 < shape[0] < LARGEST_TILE[itemsize]
+
+
+def convolve(image: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
+    """f[B,H,W,C], f[r,r,C,K] -> f[B,H',W',K], stride 1; products are summed in float32."""
+    r, dtype = kernel.shape[0], image.dtype
+    side = [s + sum(pads) - r + 1 for s, pads in zip(image.shape[1:3], padding, strict=True)]
+    m = tile(side, r, dtype.itemsize)
+    outputs, weights, inputs = matrices(m, r)
+    n, (channels, filters) = m + r - 1, kernel.shape[2:]
+    tiles = [-(-s // m) for s in side]
+    factors = _sandwich(weights, kernel).reshape(n * n, channels, filters).astype(dtype)
+
+    def convolve_chunk(images):
+        products = lax.dot_general(
+            _points(inputs, images, m, tiles, padding),
+            factors,
+            (((2,), (1,)), ((0,), (0,))),
+            preferred_element_type=jnp.float32,
+        ).reshape(n, n, -1, *tiles, filters)
+        # From [n,n,B,y,x,K] over [n,B,y,x,m,K] to [B,y,m,x,m,K]: pixels lie in their order.
+        columns = _combined(outputs, products, dtype, axis=4)
+        pixels = _combined(outputs, columns, dtype, axis=2)
+        whole = pixels.reshape(-1, tiles[0] * m, tiles[1] * m, filters)
+        return whole[:, : side[0], : side[1]]
+
+    return map_chunks(convolve_chunk, _chunk(n, tiles, channels + filters), image)
+
+
+def kernel_gradient(image: jax.Array, gradient: jax.Array, r: int, padding: Padding) -> jax.Array:
+    """The gradient f32[r,r,C,K] of the kernel, from that of the output, f[B,H',W',K].
+
+    It correlates image and gradient: each tile has r x r outputs of an m x m kernel.
+    """
+    side = gradient.shape[1:3]
+    m = tile(side, r, image.dtype.itemsize)
+    outputs, weights, inputs = matrices(r, m)
+    n, channels, filters = m + r - 1, image.shape[3], gradient.shape[3]
+    tiles = [-(-s // m) for s in side]
+
+    def gradient_chunk(images, gradients):
+        return lax.dot_general(
+            _points(inputs, images, m, tiles, padding),
+            _points(weights, gradients, m, tiles, ((0, 0), (0, 0))),
+            (((1,), (1,)), ((0,), (0,))),
+            preferred_element_type=jnp.float32,
+        )
+
+    chunk = _chunk(n, tiles, channels + filters)
+    products = sum_chunks(gradient_chunk, chunk, image, gradient)
+    return _sandwich(outputs, products.reshape(n, n, channels, filters))
+
+
+def _chunk(n: int, tiles: Sequence[int], depth: int) -> int:
+    """Images whose points, four bytes each, fit CHUNK_BYTES."""
+    return max(1, CHUNK_BYTES // (4 * n * n * math.prod(tiles) * depth))
+
+
+def _sandwich(matrix: np.ndarray, kernel: jax.Array) -> jax.Array:
+    """M k M^T over the first two axes, which trade places: f[a,b,C,K] -> f32[j,i,C,K]."""
+    rows = _combined(matrix, kernel, jnp.float32)
+    return _combined(matrix, rows.swapaxes(0, 1), jnp.float32)
+
+
+def _points(matrix, image, m: int, tiles: Sequence[int], padding: Padding) -> jax.Array:
+    """The values of an image's tiles, m pixels apart, at the points: f[B,H,W,C] -> f[n*n,B*y*x,C].
+
+    One pass over the rows of the tiles and one over their columns; each joins its results, where
+    XLA ends a fusion, so that nothing is computed twice.
+    """
+    points, window = matrix.shape
+    pads = [(0, 0, 0), (0, 0, 0)]
+    for side, count, (before, _) in zip(image.shape[1:3], tiles, padding, strict=True):
+        pads.insert(-1, (before, (count - 1) * m + window - side - before, 0))
+    image = lax.pad(image, jnp.zeros((), image.dtype), pads)
+    for axis, count in ((1, tiles[0]), (3, tiles[1])):
+        reach = (count - 1) * m + 1
+        places = [lax.slice_in_dim(image, i, i + reach, m, axis) for i in range(window)]
+        image = _combined(matrix, places, image.dtype)
+    return image.reshape(points * points, -1, image.shape[-1])
+
+
+def _combined(matrix: np.ndarray, terms, dtype, axis: int = 0) -> jax.Array:
+    """sum over j of M[i,j] terms[j], for each i, joined along a new axis."""
+
+    def combination(row):
+        parts = [np.float32(c) * terms[j].astype(jnp.float32) for j, c in enumerate(row) if c]
+        return functools.reduce(jnp.add, parts).astype(dtype)
+
+    return jnp.stack([combination(row) for row in matrix], axis)

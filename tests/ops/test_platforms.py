@@ -1,0 +1,55 @@
+"""Which form of a convolution is lowered for which platform."""
+
+from __future__ import annotations
+
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from cnn_jax import ops
+
+# Channels of the image, kernel, groups; and how often it is a convolution on a CPU.
+FORMS = {
+    "narrow": (4, (3, 3, 4, 6), 1, 3),
+    "Winograd": (16, (3, 3, 16, 16), 1, 0),
+    "depthwise": (8, (3, 3, 1, 16), 8, 0),
+    "groups": (8, (3, 3, 4, 6), 2, 0),
+    "groups, Winograd": (32, (3, 3, 16, 32), 2, 0),
+}
+
+
+def lowered(platform: str, channels: int, kernel: tuple[int, ...], groups: int, dtype) -> str:
+    """The program of the output and both gradients of 512 images."""
+
+    def loss(image, kernel):
+        numbers = ("NHWC", "HWIO", "NHWC")
+        options = {"dimension_numbers": numbers, "feature_group_count": groups}
+        return jnp.sum(ops.conv_general_dilated(image, kernel, (1, 1), "SAME", **options) ** 2)
+
+    shapes = jax.ShapeDtypeStruct((512, 9, 9, channels), dtype), jax.ShapeDtypeStruct(kernel, dtype)
+    program = jax.jit(jax.value_and_grad(loss, argnums=(0, 1))).trace(*shapes)
+    return program.lower(lowering_platforms=(platform,)).as_text()
+
+
+def count(operation: str, text: str) -> int:
+    return len(re.findall(rf"\bstablehlo\.{operation}\b", text))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_elsewhere_it_is_the_librarys_convolution(platform, form, dtype):
+    text = lowered(platform, *FORMS[form][:3], dtype)
+    assert count("convolution", text) == 3
+    assert count("while|dot_general|dynamic_slice", text) == 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_form_on_a_cpu(form):
+    *options, convolutions = FORMS[form]
+    text = lowered("cpu", *options, jnp.float32)
+    assert count("convolution", text) == convolutions
+    assert count("while", text) > 0
+    assert count("gather|scatter|reduce_window|select_and_scatter", text) == 0
