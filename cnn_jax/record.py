@@ -48,17 +48,39 @@ def record(recipe: config.Recipe, summaries: list[dict[str, Any]], folder: Path 
         "test_accuracies": accuracies,
         "test_accuracy_mean": row["test_accuracy"],
         "test_accuracy_sd": statistics.stdev(accuracies) if len(accuracies) > 1 else None,
-        "command": shlex.join(["python", "run.py", *sys.argv[1:]]),
+        "command": _command(),
         **hardware.git(),
     }
     del row["seed"]
     device = jax.local_devices()[0]
-    kind = re.sub(r"[^a-z0-9]+", "-", device.device_kind.lower()).strip("-")
+    kind = _slug(device.device_kind)
     name = recipe.name if device.platform == "cpu" else f"{recipe.name}-{kind}"
     path = folder / f"{name}.json"
     folder.mkdir(exist_ok=True)
     write_json(path, row)
     return path
+
+
+def record_benchmark(recipe: config.Recipe, result: dict[str, Any], folder: Path = RESULTS) -> Path:
+    """Writes what a benchmark of a recipe came to; returns the file, one a recipe and device.
+
+    Raises:
+      UserError: it ran on the built-in shapes.
+    """
+    if result["dataset"] == "shapes":
+        raise UserError(f"{recipe.name} ran on the built-in shapes: not recorded")
+    path = folder / "benchmarks" / f"{recipe.name}-{_slug(result['device'])}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, result | {"command": _command()})
+    return path
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _command() -> str:
+    return shlex.join(["python", "run.py", *sys.argv[1:]])
 
 
 def _measured(key: str) -> bool:

@@ -7,28 +7,17 @@ matplotlib's object interface only: no pyplot, no display, and no setting that o
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from cnn_jax.report import page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WIDTH = 7.0  # inches: the text width of a page
-_STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "figure.titlesize": 10,
-    "lines.linewidth": 1.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "savefig.facecolor": "white",
-}
 # Okabe and Ito's palette, told apart in every kind of colour blindness, and by marker too.
 _SPLITS = {"train": ("#0072B2", "o"), "validation": ("#D55E00", "s"), "test": ("#000000", "D")}
 
@@ -43,7 +32,7 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[s
     Returns:
       False, with nothing written, if no row holds a loss or an accuracy.
     """
-    return _save(path, build_learning_curves, rows)
+    return page.save(path, build_learning_curves, rows)
 
 
 def confusion_matrix(
@@ -65,7 +54,7 @@ def confusion_matrix(
     Raises:
       ValueError: If `counts` is not K x K.
     """
-    return _save(path, build_confusion_matrix, counts, classes, title)
+    return page.save(path, build_confusion_matrix, counts, classes, title)
 
 
 def first_layer_filters(kernel: np.ndarray, path: str | os.PathLike[str]) -> bool:
@@ -78,31 +67,7 @@ def first_layer_filters(kernel: np.ndarray, path: str | os.PathLike[str]) -> boo
     Returns:
       False, with nothing written, if it is no such kernel or holds NaN or infinity.
     """
-    return _save(path, build_first_layer_filters, kernel)
-
-
-def _save(path: str | os.PathLike[str], build: Callable[..., Figure | None], *args: Any) -> bool:
-    import matplotlib
-
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
-        figure = build(*args)
-        if figure is None:
-            return False
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, format="png", dpi=150)
-    return True
-
-
-def _figure(height: float) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return page.save(path, build_first_layer_filters, kernel)
 
 
 def build_learning_curves(rows: Sequence[Mapping[str, Any]]) -> Figure | None:
@@ -113,7 +78,7 @@ def build_learning_curves(rows: Sequence[Mapping[str, Any]]) -> Figure | None:
     if not any(drawn):
         return None
     last = max(points[-1][0] for points in drawn if points)
-    figure = _figure(4.6)
+    figure = page.figure(4.6)
     panels = figure.subplots(2, 1, sharex=True)
     for axes, key in zip(panels, ("loss", "accuracy"), strict=True):
         scale = 100.0 if key == "accuracy" else 1.0
@@ -196,7 +161,7 @@ def build_confusion_matrix(
         return None
     images = counts.sum(axis=1, keepdims=True)
     percent = np.divide(100.0 * counts, images, out=np.full((k, k), np.nan), where=images > 0)
-    figure = _figure(6.0)
+    figure = page.figure(6.0)
     axes, side = figure.subplots(1, 2, width_ratios=(5, 1))
     # A root scale: the confusions, a few per cent each, would vanish beside the diagonal.
     axes.imshow(percent, cmap="Blues", norm=PowerNorm(0.5, 0, 100), aspect="auto")
@@ -240,7 +205,7 @@ def build_first_layer_filters(kernel: np.ndarray) -> Figure | None:
         top, left = i // columns * cell_height, i % columns * cell_width
         enlarged = image.repeat(zoom, axis=0).repeat(zoom, axis=1)
         mosaic[top : top + height * zoom, left : left + width * zoom] = enlarged
-    figure = _figure(0.4 + min(_WIDTH / columns, 0.9) * rows * cell_height / cell_width)
+    figure = page.figure(0.4 + min(page.WIDTH / columns, 0.9) * rows * cell_height / cell_width)
     axes = figure.subplots()
     axes.imshow(mosaic, interpolation="nearest")
     axes.set_axis_off()

@@ -1,0 +1,55 @@
+"""What the machine can do and what was used of it: its matmul peak, and memory."""
+
+from __future__ import annotations
+
+import functools
+import resource
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from cnn_jax.benchmark.timing import measure
+from cnn_jax.parallel import Jit
+
+SIDES = (512, 1024, 2048, 4096, 8192, 16384)
+
+
+def matmul_flops_per_second(dtype: str, seconds: float) -> float:
+    """The most floating-point operations a second that a matrix product reaches on all devices.
+
+    Square matrices, ever larger until one product takes a tenth of the time; the best counts.
+
+    Args:
+      dtype: Of the matrices, such as "float32" or "bfloat16".
+      seconds: About how long to measure.
+    """
+    devices = jax.local_devices()
+    way = Jit(devices)
+    best = 0.0
+    for side in SIDES:
+        ones = jnp.ones((len(devices) * side, side), dtype)
+        left, right = jax.device_put(ones, way.sharded), way.place(ones[:side])
+        product = jax.jit(jnp.matmul, out_shardings=way.sharded).lower(left, right).compile()
+        taken = measure(functools.partial(product, left, right), seconds / 4).best
+        best = max(best, 2.0 * len(devices) * side**3 / taken)
+        if taken > seconds / 10:
+            break
+    return best
+
+
+def peak_memory() -> tuple[int, str]:
+    """The most bytes held so far, and of what: the fullest device, or this process."""
+    stats = [device.memory_stats() or {} for device in jax.local_devices()]
+    peaks = [int(found["peak_bytes_in_use"]) for found in stats if "peak_bytes_in_use" in found]
+    return (max(peaks), "device") if peaks else (_peak_of_process(), "process")
+
+
+def _peak_of_process() -> int:
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
+    except (OSError, StopIteration):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

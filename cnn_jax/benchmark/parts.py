@@ -1,0 +1,132 @@
+"""Where a step's time goes: the training step itself, cut off after each of its parts.
+
+Nothing of the step is written a second time here. `train_step` is traced with a piece of the plan
+replaced, and only what a part makes is asked for: the compiler drops what does not lead to it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from cnn_jax.benchmark.timing import Timing, measure
+from cnn_jax.data import Split
+from cnn_jax.data.pipeline import Resident, epoch_order
+from cnn_jax.experiment import Plan
+from cnn_jax.parallel import Jit
+from cnn_jax.step import train_step
+from cnn_jax.streams import streams
+
+SCAN_STEPS = 4
+
+
+class Entrance(nn.Module):
+    """No net: it keeps the images that come to it, in a collection that the step returns.
+
+    Attributes:
+      num_classes: Class scores, all zero.
+    """
+
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, image, *, train):
+        self.variable("batch_stats", "image", lambda: image).value = image
+        return jnp.zeros((image.shape[0], self.num_classes))
+
+
+def to_images(plan: Plan, *arguments: Any, **ways: Any) -> Any:
+    """The batch drawn, augmented and normalised: the arguments are those of `train_step`."""
+    plan = dataclasses.replace(plan, model=Entrance(plan.data.num_classes))
+    return train_step(plan, *arguments, **ways)[0].batch_stats["image"]
+
+
+def to_loss(plan: Plan, *arguments: Any, **ways: Any) -> Any:
+    """The above and the forward pass: the loss, and the running averages of norms."""
+    state, sums = train_step(plan, *arguments, **ways)
+    return sums, state.batch_stats
+
+
+def to_gradients(plan: Plan, *arguments: Any, **ways: Any) -> Any:
+    """The above and the backward pass: the gradients of the parameters."""
+
+    def keep(gradients, _, params):
+        return jax.tree.map(jnp.zeros_like, params), gradients
+
+    tx = optax.GradientTransformation(lambda params: params, keep)
+    return train_step(dataclasses.replace(plan, tx=tx), *arguments, **ways)[0].opt_state
+
+
+def gradients_in_scan(plan: Plan, state: Any, *constant: Any, **ways: Any) -> Any:
+    """The sum of `SCAN_STEPS` steps' gradients, in a loop on the device."""
+
+    def body(carry, _):
+        state, total = carry
+        gradients = to_gradients(plan, state, *constant, **ways)
+        return (state.replace(step=state.step + 1), jax.tree.map(jnp.add, total, gradients)), None
+
+    zero = jax.tree.map(jnp.zeros_like, state.params)
+    return jax.lax.scan(body, (state, zero), None, length=SCAN_STEPS)[0][1]
+
+
+class Parts:
+    """Times the parts of a plan's step. They are spread over the devices by `jit`.
+
+    Args:
+      plan: The plan.
+      split: The training set.
+      state: A state, on the host.
+      seconds: About how long each part is timed.
+    """
+
+    def __init__(self, plan: Plan, split: Split, state: Any, seconds: float):
+        self._plan, self._seconds = plan, seconds
+        self._way = Jit(jax.local_devices())
+        keys = streams(plan.experiment.seed)
+        order = epoch_order(keys.order, jnp.zeros((), jnp.int32), len(split))
+        self._arguments = self._way.place((state, Resident.of(split), order, keys))
+
+    def time(self, part: Callable[..., Any], steps: int = 1) -> Timing:
+        """Seconds a step of one of the functions above, which takes so many at once."""
+        program = self._compile(part)
+        timing = measure(lambda: program(*self._arguments), self._seconds)
+        return Timing(tuple(s / steps for s in timing.samples), timing.calls * steps)
+
+    def time_optimizer(self) -> Timing:
+        """Seconds that the optimiser takes from gradients to parameters, which are donated."""
+        state = jax.tree.map(jnp.copy, self._arguments[0])
+        gradients = self._arguments[0].params  # as good as any: the time is not in the values
+        weights = state.params, state.opt_state
+
+        def update(weights, gradients):
+            params, opt_state = weights
+            updates, opt_state = self._plan.tx.update(gradients, opt_state, params)
+            params = optax.apply_updates(params, updates)
+            # Something to wait for that is not donated to the next call.
+            done = jax.tree.leaves(params)[0].ravel()[0]
+            return (params, opt_state), done
+
+        jitted = jax.jit(update, donate_argnums=0, out_shardings=self._way.whole)
+        program = jitted.lower(weights, gradients).compile()
+
+        def call():
+            nonlocal weights
+            weights, done = program(weights, gradients)
+            return done
+
+        return measure(call, self._seconds)
+
+    def _compile(self, part: Callable[..., Any]) -> Any:
+        def program(*arguments):
+            return part(self._plan, *arguments, split=self._split)
+
+        return jax.jit(program).lower(*self._arguments).compile()
+
+    def _split(self, index):
+        return jax.lax.with_sharding_constraint(index, self._way.sharded)

@@ -1,0 +1,72 @@
+"""A training step as `train` takes it: placed, compiled, donated, and timed."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+
+from cnn_jax.benchmark.timing import SAMPLES, Timing, measure
+from cnn_jax.data import Split
+from cnn_jax.data.pipeline import Resident, epoch_order
+from cnn_jax.experiment import Plan
+from cnn_jax.parallel import parallel
+from cnn_jax.step import train_step
+from cnn_jax.streams import streams
+
+
+class Training:
+    """The step of a plan on a training set that lives on the device.
+
+    Args:
+      plan: Its data's facts are those of the split.
+      split: The training set.
+      state: The state to start from, on the host; it is left as it is.
+    """
+
+    def __init__(self, plan: Plan, split: Split, state: Any):
+        self.plan, self._state = plan, state
+        self._way = parallel(plan.experiment.parallel, plan.experiment.batch_size)
+        keys = streams(plan.experiment.seed)
+        self._draw = jax.jit(functools.partial(epoch_order, keys.order, examples=len(split)))
+        self._constant = (
+            self._way.place(Resident.of(split)),
+            self._order(),
+            self._way.place(keys),
+        )
+
+    def _order(self) -> jax.Array:
+        return self._way.place(self._draw(0))
+
+    def compile(self) -> Any:
+        """Traces and compiles the step."""
+        step = functools.partial(train_step, self.plan)
+        return self._way.compile(step, self._way.place(self._state), *self._constant)
+
+    def time(self, program: Any, seconds: float, samples: int = SAMPLES) -> Timing:
+        """Times the compiled step."""
+        return measure(self._call(program), seconds, samples)
+
+    def time_order(self, seconds: float) -> Timing:
+        """Times what each epoch begins with: its order is drawn and placed."""
+        return measure(self._order, seconds)
+
+    def trace(self, program: Any, steps: int, folder: str) -> None:
+        """Writes a trace of a few steps for TensorBoard or Perfetto."""
+        call = self._call(program)
+        jax.block_until_ready(call())
+        with jax.profiler.trace(folder):
+            for number in range(steps):
+                with jax.profiler.StepTraceAnnotation("train", step_num=number):
+                    jax.block_until_ready(call())
+
+    def _call(self, program: Any) -> Any:
+        state = self._way.place(self._state)
+
+        def call() -> Any:
+            nonlocal state
+            state, sums = program(state, *self._constant)
+            return sums
+
+        return call

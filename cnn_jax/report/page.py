@@ -1,0 +1,57 @@
+"""The page that figures of numbers are drawn on: its width, its style, and how it is saved.
+
+matplotlib's object interface only: no pyplot, no display, and no setting that outlives the call.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDTH = 7.0  # inches: the text width of a page
+_STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "figure.titlesize": 10,
+    "lines.linewidth": 1.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "savefig.facecolor": "white",
+}
+
+
+def save(path: str | os.PathLike[str], build: Callable[..., Figure | None], *args: Any) -> bool:
+    """Draws `build(*args)` in the style of the page to a PNG file.
+
+    Returns:
+      False, with nothing written, if it made no figure.
+    """
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        made = build(*args)
+        if made is None:
+            return False
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made.savefig(path, format="png", dpi=150)
+    return True
+
+
+def figure(height: float) -> Figure:
+    """An empty figure of the page's width and so many inches of height."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(made)
+    return made
