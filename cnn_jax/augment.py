@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from cnn_jax import ranges
 from cnn_jax.batch import Batch
+from cnn_jax.errors import UserError
 
 __all__ = ["AlternatingFlip", "Augmentation", "Cutout", "Flip", "RandomCrop"]
 
@@ -94,30 +95,45 @@ def _flip(batch: Batch, mirrored: jax.Array) -> Batch:
 
 @dataclasses.dataclass(frozen=True)
 class Cutout(Augmentation):
-    """Blackens a square at a random place (DeVries and Taylor 2017, arXiv:1708.04552).
+    """Covers a square at a random place (DeVries and Taylor 2017, arXiv:1708.04552).
 
     As published, the square's centre is uniform over the image, so part of it may fall outside.
     (The publication's square has the mean colour, since it is cut after normalisation.)
 
     Attributes:
       size: Side of the square in pixels.
+      color: What the square holds, from 0 to 255: a value for each channel, or one for all.
+      whole: Whether the square lies inside the image as a whole, at each place as likely.
     """
 
     size: int = 16
+    color: tuple[int, ...] = (0,)
+    whole: bool = False
 
     def __post_init__(self):
         ranges.positive(size=self.size)
+        ranges.finite(color=self.color)
+        if not self.color or not all(0 <= value <= 255 for value in self.color):
+            raise ValueError(f"color must have values from 0 to 255, got {self.color!r}")
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
-        height, width = batch.image.shape[1:3]
+        height, width, channels = batch.image.shape[1:]
+        if self.whole and self.size > min(height, width):
+            raise UserError(f"size must be at most the image's {height}x{width}, got {self.size}")
+        if len(self.color) not in (1, channels):
+            raise UserError(f"color must have 1 value or {channels}, got {self.color!r}")
+        beyond = self.size - 1 if self.whole else 0
         draw = jax.vmap(
-            lambda k: jax.random.randint(k, (2,), jnp.zeros(2, int), jnp.array([height, width]))
+            lambda k: jax.random.randint(
+                k, (2,), jnp.zeros(2, int), jnp.array([height - beyond, width - beyond])
+            )
         )
-        first = draw(_keys(key, batch)) - self.size // 2
+        first = draw(_keys(key, batch)) - (0 if self.whole else self.size // 2)
         rows = _within(jnp.arange(height), first[:, :1], self.size)
         columns = _within(jnp.arange(width), first[:, 1:], self.size)
         hole = rows[:, :, None] & columns[:, None, :]
-        return dataclasses.replace(batch, image=jnp.where(hole[..., None], 0, batch.image))
+        color = jnp.broadcast_to(jnp.array(self.color, batch.image.dtype), channels)
+        return dataclasses.replace(batch, image=jnp.where(hole[..., None], color, batch.image))
 
 
 def _within(place: jax.Array, first: jax.Array, size: int) -> jax.Array:

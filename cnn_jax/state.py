@@ -39,7 +39,7 @@ class TrainState:
 
 
 # Images that a model may look at when it is initialised (the whitening filters do).
-INIT_IMAGES = 2000
+INIT_IMAGES = 5000
 
 
 def init_state(plan: Plan, key: jax.Array, images: jax.Array) -> TrainState:

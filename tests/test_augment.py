@@ -21,6 +21,7 @@ EVERY = [
     Flip(),
     AlternatingFlip(),
     Cutout(3),
+    Cutout(3, color=(9,), whole=True),
 ]
 
 
@@ -133,6 +134,23 @@ def test_cutout_blackens_one_square_that_the_border_clips(size):
     assert max(centres.values()) < 30
 
 
+@pytest.mark.parametrize("color", [(0,), (0, 0, 200)])
+def test_cutout_of_a_whole_square_covers_it_with_the_color(color):
+    """There are 2 x 4 places for a square of 4; each is as likely."""
+    given = batch()
+    image, out = np.asarray(given.image), run(Cutout(4, color=color, whole=True), given)
+    places = Counter()
+    for before, after in zip(image, out, strict=True):
+        covered = (after[..., :2] == 0).all(-1)
+        top, left = np.argwhere(covered)[0]
+        expected = before.copy()
+        expected[top : top + 4, left : left + 4] = color
+        np.testing.assert_array_equal(after, expected)
+        places[top, left] += 1
+    assert set(places) == set(np.ndindex(HEIGHT - 3, WIDTH - 3))
+    assert all(25 < number < 80 for number in places.values())  # 50 on average
+
+
 @pytest.mark.parametrize("augment", EVERY, ids=repr)
 def test_what_is_not_an_image_is_left_alone(augment):
     given = batch()
@@ -176,6 +194,10 @@ def test_one_channel():
         (lambda: RandomCrop(fill="mean"), "fill"),
         (lambda: Cutout(size=0), "size"),
         (lambda: Cutout(size=float("nan")), "size"),
+        (lambda: Cutout(color=(256,)), "color"),
+        (lambda: Cutout(color=()), "color"),
+        (lambda: Cutout(6, whole=True)(jax.random.key(0), batch()), "size"),
+        (lambda: Cutout(2, color=(1, 2))(jax.random.key(0), batch()), "color"),
     ],
 )
 def test_impossible_fields_are_named(build, field):

@@ -3,6 +3,7 @@
 `num_classes=None` means as many as the data has; any image size works unless a docstring says so.
 """
 
+from cnn_jax.models.airbench import Airbench, Airbench93, Airbench94, Airbench96
 from cnn_jax.models.convnet import ConvNet
 from cnn_jax.models.lenet import LeNet
 from cnn_jax.models.mlp import MLP
@@ -12,6 +13,10 @@ from cnn_jax.models.resnet18 import ResNet18, ResNet34, StagedResNet
 
 __all__ = [
     "MLP",
+    "Airbench",
+    "Airbench93",
+    "Airbench94",
+    "Airbench96",
     "ConvNet",
     "LeNet",
     "QuickNet",

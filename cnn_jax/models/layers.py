@@ -6,6 +6,7 @@ import functools
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from cnn_jax import ops
 
@@ -46,7 +47,7 @@ def _inside_batch_axis() -> bool:
 
 
 def scores(num_classes: int | None, **options) -> nn.Dense:
-    """The last layer: f32[B,N] -> f32[B,K].
+    """The last layer: f[B,N] -> f32[B,K], in float32 whatever the precision before it.
 
     Raises:
       ValueError: where `num_classes` is still None, to be filled in from the data.
@@ -55,7 +56,7 @@ def scores(num_classes: int | None, **options) -> nn.Dense:
         raise ValueError(
             "num_classes must be set before a model is used: Plan takes it from the data"
         )
-    return nn.Dense(num_classes, **options)
+    return nn.Dense(num_classes, dtype=jnp.float32, **options)
 
 
 def flatten(volume: jax.Array) -> jax.Array:

@@ -15,31 +15,38 @@ EPSILON = 5e-4
 class Whitening(nn.Module):
     """Convolution with the eigenvectors of the image patches, and their negatives.
 
-    f32[B,H,W,C] -> f32[B,(H-window)//stride+1,...,filters]. The kernel is computed from the images
-    that the module is initialised with, divided by the square root of the eigenvalues, and then
-    frozen: a statistic of the data, kept with those of BatchNorm. Only the bias is trained.
+    f32[B,H,W,C] -> f32[B,(H-window)//stride+1,...,filters]; likewise in half precision. The kernel
+    is computed from the images that the module is initialised with, divided by the square root of
+    the eigenvalues, and then frozen: a statistic of the data, kept with those of BatchNorm, in
+    float32. Only the bias is trained.
     (Page 2018, "How to train your ResNet 8"; Jordan 2024, arXiv:2404.00498.)
 
     Attributes:
       filters: Number of filters, even: the leading half of the eigenvectors, both signs.
       window: Side of the square patch in pixels.
       stride: Step between patches in pixels.
+      images: How many of the images at hand the filters are computed from, at most.
+      bias_init: The bias before training.
     """
 
     filters: int
     window: int
     stride: int
+    images: int = 5000
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
         kernel = self.variable("batch_stats", "kernel", self._kernel, image).value
-        bias = self.param("bias", nn.initializers.zeros, (self.filters,))
+        bias = self.param("bias", self.bias_init, (self.filters,))
+        kernel, bias = kernel.astype(image.dtype), bias.astype(image.dtype)
         strides = (self.stride, self.stride)
         numbers = ("NHWC", "HWIO", "NHWC")
         out = ops.conv_general_dilated(image, kernel, strides, "VALID", dimension_numbers=numbers)
         return out + bias
 
     def _kernel(self, image: jax.Array) -> jax.Array:
+        image = image[: self.images].astype(jnp.float32)
         channels = image.shape[-1]
         size = channels * self.window**2
         if self.filters % 2 or self.filters > 2 * size:

@@ -1,6 +1,7 @@
 """Optimisers and learning-rate schedules, on optax."""
 
 from cnn_jax.optim.adam import Adam, AdamW
+from cnn_jax.optim.lookahead import LookaheadSGD
 from cnn_jax.optim.muon import Muon
 from cnn_jax.optim.optimizer import Optimizer
 from cnn_jax.optim.schedules import Constant, Cosine, Linear, MultiStep, Schedule
@@ -13,6 +14,7 @@ __all__ = [
     "Constant",
     "Cosine",
     "Linear",
+    "LookaheadSGD",
     "MultiStep",
     "Muon",
     "Optimizer",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from cnn_jax import ranges
+from cnn_jax.optim.groups import groups
 from cnn_jax.optim.optimizer import Optimizer
 
 # Jordan et al. 2024: a quintic whose iterates push every singular value towards 1, quickly and
@@ -17,15 +19,36 @@ from cnn_jax.optim.optimizer import Optimizer
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
+# Iterations on one Gram matrix: with more, rounding would tell on small singular values.
+ITERATIONS_A_GRAM = 3
+
+
 def orthogonalize(matrix: jax.Array, steps: int) -> jax.Array:
-    """The nearest semi-orthogonal matrix, roughly, by Newton-Schulz: f32[M,N] -> f32[M,N]."""
-    a, b, c = COEFFICIENTS
+    """The nearest semi-orthogonal matrix, roughly, by Newton-Schulz: f32[M,N] -> f32[M,N].
+
+    An iteration is x = p x with p = a + b g + c g^2 and g = x x^T. All p are polynomials of the
+    first g, so they commute, and the next g is p g p: only the first product and the last one touch
+    the wide matrix.
+    """
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
     x = wide / (jnp.linalg.norm(wide) + 1e-7)
-    for _ in range(steps):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
+    for first in range(0, steps, ITERATIONS_A_GRAM):
+        x = _iterated(x, min(ITERATIONS_A_GRAM, steps - first))
     return x.T if matrix.shape[0] > matrix.shape[1] else x
+
+
+def _iterated(x: jax.Array, steps: int) -> jax.Array:
+    a, b, c = COEFFICIENTS
+    # An accelerator's default for products is half precision, which these can't do with.
+    dot = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+    gram, identity = dot(x, x.T), jnp.eye(len(x), dtype=x.dtype)
+    whole = identity
+    for step in range(steps):
+        polynomial = a * identity + b * gram + c * dot(gram, gram)
+        whole = dot(polynomial, whole) if step else polynomial
+        if step < steps - 1:
+            gram = dot(dot(gram, polynomial), polynomial)
+    return dot(whole, x)
 
 
 class MuonState(NamedTuple):
@@ -134,14 +157,5 @@ class Muon(Optimizer):
                 "whitening": sgd(self.bias_lr, lambda step: jnp.maximum(0.0, 1 - step / rest)),
                 "head": sgd(self.head_lr, factor),
             },
-            _group,
+            groups,
         )
-
-
-def _group(params):
-    def label(path, p):
-        if any(getattr(entry, "key", "") == "whitening" for entry in path):
-            return "whitening"
-        return {1: "bias", 4: "filters"}.get(p.ndim, "head")
-
-    return jax.tree_util.tree_map_with_path(label, params)

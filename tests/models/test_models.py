@@ -10,10 +10,14 @@ import pytest
 
 from cnn_jax import models
 from cnn_jax.models import layers
-from cnn_jax.models.quicknet import partly_identity
+from cnn_jax.models.airbench_layers import partly_identity
 from cnn_jax.models.whitening import EPSILON, Whitening
 
 PUBLISHED = {
+    "Airbench": 1_971_352,
+    "Airbench93": 568_728,
+    "Airbench94": 1_971_352,
+    "Airbench96": 9_915_416,
     "LeNet": 62_006,
     "ConvNet": 204_570,
     "MLP": 1_841_162,

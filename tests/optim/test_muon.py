@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import jax
 import numpy as np
@@ -85,6 +86,26 @@ def test_orthogonalize(shape):
     wide = matrix if shape[0] <= shape[1] else matrix.T
     expected = newton_schulz(wide.astype(float), 5)
     np.testing.assert_allclose(out if wide is matrix else out.T, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("smallest", [1.0, 1e-2, 1e-4])
+def test_orthogonalize_small_singular_values(steps, smallest):
+    """The gradients of convolutions have singular values over orders of magnitude: rounding must
+    not drown the small ones, whose directions the iteration brings forward."""
+    random = np.random.default_rng(0)
+    u = np.linalg.qr(random.standard_normal((48, 48)))[0]
+    v = np.linalg.qr(random.standard_normal((100, 48)))[0]
+    matrix = (u * np.geomspace(1, smallest, 48)) @ v.T
+    out = jax.jit(lambda m: orthogonalize(m, steps))(matrix.astype(np.float32))
+    expected = newton_schulz(matrix.astype(np.float32).astype(float), steps)
+    assert np.linalg.norm(out - expected) < 3e-5 * np.linalg.norm(expected)
+
+
+def test_only_two_products_touch_the_wide_matrix():
+    program = str(jax.make_jaxpr(lambda m: orthogonalize(m, 3))(np.ones((4, 9), np.float32)))
+    assert program.count("dot_general[") == 2 + 9
+    assert len(re.findall(r":f32\[4,9\] = dot_general", program)) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,40 @@
+"""airbench93 on CIFAR-10.   python run.py --config=cifar10_airbench93
+
+Published: 93.00 % (n=50; github.com/KellerJordan/cifar10-airbench).   Measured: see results/.
+
+All 50,000 training images, 528 steps of 1024. Every epoch crops anew and shows
+the mirror images of the last. The publication computes in half precision.
+"""
+
+from cnn_jax.augment import AlternatingFlip, RandomCrop
+from cnn_jax.data import Cifar10
+from cnn_jax.experiment import Experiment
+from cnn_jax.losses import Softmax
+from cnn_jax.models import Airbench93
+from cnn_jax.optim import Linear, LookaheadSGD
+
+# Rates and decay are published apart from each other and from the momentum: the rate is that of
+# the whole step that a constant gradient comes to, and the decay is what the step of 1024 takes.
+RATE, DECAY, MOMENTUM = 11.5, 0.0153, 0.85
+
+experiment = Experiment(
+    data=Cifar10(validation=0),
+    model=Airbench93(),
+    loss=Softmax(label_smoothing=0.2),
+    augment=(RandomCrop(padding=2, fill="reflect"), AlternatingFlip()),
+    optimizer=LookaheadSGD(
+        peak_lr=RATE / (1 + 1 / (1 - MOMENTUM)),
+        per_batch=1024,
+        momentum=MOMENTUM,
+        weight_decay=DECAY / RATE,
+        bias_factor=64.0,
+        whitening_until=3 / 11,
+        interval=5,
+        slow_decay=0.95**5,
+    ),
+    # 23 % of the 528 steps, rounded down.
+    schedule=Linear(warmup=121 / 48, warmup_start=0.2, end=0.07),
+    batch_size=1024,
+    epochs=11,
+    tta="mirror_translate",
+)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from cnn_jax.optim import LookaheadSGD
+from cnn_jax.optim.lookahead import lookahead
+
+TOTAL = 6  # as many as the gradients at hand
+
+
+def factor(step):
+    return 1 - step / TOTAL
+
+
+def airbench(*, interval, slow_decay, rate=0.1, rest=TOTAL, weight_decay=0.3, bias_factor=8.0):
+    """The publication's loop over one parameter: torch's SGD, then the meeting, then the end."""
+
+    def rule(step, path, p, g, memory):
+        slow = memory.setdefault("slow", p)
+        times = bias_factor if p.ndim == 1 and path != "whitening/bias" else 1
+        if path != "whitening/bias" or step < rest:
+            g = g + weight_decay / times * p
+            m = memory["m"] = 0.85 * memory.get("m", 0) + g
+            p = p - rate * times * factor(step) * (g + 0.85 * m)
+        taken = step + 1
+        if taken % interval == 0:
+            share = slow_decay * (taken / TOTAL) ** 3
+            p = memory["slow"] = share * slow + (1 - share) * p
+        return memory["slow"] if taken == TOTAL else p
+
+    return rule
+
+
+@pytest.mark.parametrize("interval", [1, 2, 4, 6, 7])
+@pytest.mark.parametrize("slow_decay", [0.0, 0.95**5])
+def test_lookahead_sgd_is_that_of_airbench(optax_run, numpy_run, agree, interval, slow_decay):
+    optimizer = LookaheadSGD(
+        peak_lr=0.1,
+        weight_decay=0.3,
+        bias_factor=8.0,
+        interval=interval,
+        slow_decay=slow_decay,
+        whitening_until=0.5,
+    )
+    mine = optax_run(optimizer, factor, total_steps=TOTAL)
+    rule = airbench(interval=interval, slow_decay=slow_decay, rest=3)
+    agree(mine, numpy_run(rule), rtol=1e-4)
+
+
+def test_rate_grows_with_the_batch(optax_run, numpy_run, agree):
+    optimizer = LookaheadSGD(peak_lr=0.4, per_batch=128, weight_decay=0.3, bias_factor=8.0)
+    rule = airbench(interval=5, slow_decay=0.95**5, rate=0.1)
+    agree(optax_run(optimizer, factor, batch_size=32, total_steps=TOTAL), numpy_run(rule), 1e-4)
+
+
+def test_lookahead_by_hand():
+    """SGD of rate 1 on one number from 0 with the gradient -1, a half kept, every 2 of 5 steps.
+
+    1, 2 -> (0 + 2) / 2 = 1; 2, 3 -> (1 + 3) / 2 = 2; 3 -> the end: the slow 2.
+    """
+    tx = lookahead(optax.sgd(1.0), interval=2, kept=lambda step: 0.5, total_steps=5)
+    p, state = np.float32(0), tx.init(np.float32(0))
+    for expected in (1, 1, 2, 2, 2):
+        update, state = tx.update(np.float32(-1), state, p)
+        p = p + update
+        assert float(p) == pytest.approx(expected)
+
+
+def test_the_state_can_be_donated_with_the_parameters():
+    """The slow weights are a buffer of their own."""
+    params = {"head": {"kernel": jax.numpy.ones((2, 3))}}
+    tx = LookaheadSGD().build(factor, batch_size=8, total_steps=TOTAL)
+
+    def step(params, state):
+        updates, state = tx.update(jax.tree.map(lambda p: 0 * p, params), state, params)
+        return optax.apply_updates(params, updates), state
+
+    state = tx.init(params)
+    for _ in range(2):
+        params, state = jax.jit(step, donate_argnums=(0, 1))(params, state)
+    together = jax.jit(lambda: (params, tx.init(params)))()
+    jax.jit(step, donate_argnums=(0, 1))(*together)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"peak_lr": 0.0}, "peak_lr"),
+        ({"momentum": 1.0}, "momentum"),
+        ({"weight_decay": -1.0}, "weight_decay"),
+        ({"bias_factor": 0.0}, "bias_factor"),
+        ({"whitening_until": 0.0}, "whitening_until"),
+        ({"interval": 0}, "interval"),
+        ({"slow_decay": 1.0}, "slow_decay"),
+    ],
+)
+def test_impossible_fields_are_named(fields, field):
+    with pytest.raises(ValueError, match=f"^{field} must"):
+        LookaheadSGD(**fields)
