@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from cnn_jax import config, docs, hardware, listing, volumes
+from cnn_jax import compile_cache, config, docs, hardware, listing, process, volumes
+from cnn_jax.benchmark import SECONDS, benchmark
 from cnn_jax.config import Command, Plain
 from cnn_jax.dry_run import dry_run
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.evaluate import evaluate
-from cnn_jax.record import check_recordable, record
+from cnn_jax.record import check_recordable, record, record_benchmark
 from cnn_jax.runs import NAMES, Run
 from cnn_jax.sweep import grid, sweep
 from cnn_jax.train import train
@@ -26,14 +27,17 @@ USAGE = """Trains ConvNets on CIFAR-10 with JAX.
   python run.py --config=my_recipe.py --config.model=ResNet20 --config.model.width=32
   python run.py --mode=evaluate --workdir=runs/mine
   python run.py --mode=volumes --config=cifar10_resnet20
+  python run.py --mode=benchmark --config=cifar10_resnet20
   python run.py --list
 """
 
-Mode = Literal["train", "evaluate", "volumes", "sweep"]
+Mode = Literal["train", "evaluate", "volumes", "sweep", "benchmark"]
 
 PLAIN = {
     "What to do": [
-        Plain("mode", Mode, "train", "train, evaluate a run, show a net's volumes, or sweep"),
+        Plain(
+            "mode", Mode, "train", "train, evaluate a run, show a net's volumes, sweep or benchmark"
+        ),
         Plain("config", str, "quickstart", "Recipe: a name in experiments/, or a path to a .py"),
         Plain("list", bool, False, "List the recipes and the models"),
         Plain("print_config", bool, False, "Print the resolved experiment as a recipe"),
@@ -47,9 +51,21 @@ PLAIN = {
             None,
             "Where TFDS data is; default: $TFDS_DATA_DIR, then ~/tensorflow_datasets",
         ),
+        Plain(
+            "compile_cache",
+            str | None,
+            None,
+            "Where compiled programs are kept, or off; default: ~/.cache/cnn_jax/compiled",
+        ),
         Plain("record", bool, False, "Also write the result to results/"),
     ],
     "How": [
+        Plain(
+            "cpu_tuning",
+            bool,
+            True,
+            "Start anew with malloc tuned for XLA on a CPU, unless GLIBC_TUNABLES is set",
+        ),
         Plain("log_every_steps", int | None, None, "Also log every so many steps", minimum=1),
         Plain("save_every_steps", int | None, None, "Also save every so many steps", minimum=1),
         Plain("image_size", int | None, None, "volumes: height and width of the image", minimum=1),
@@ -60,6 +76,14 @@ PLAIN = {
             None,
             "sweep: fields and values, as 'optimizer.peak_lr=0.01,0.03; seed=0,1'",
         ),
+        Plain("seconds", float, SECONDS, "benchmark: most seconds of a measurement", minimum=0.01),
+        Plain(
+            "batch_sizes",
+            tuple[int, ...] | int | None,
+            None,
+            "benchmark: also time the step at these batch sizes, as 128,256,512",
+        ),
+        Plain("profile", bool, False, "benchmark: also write a jax.profiler trace of a few steps"),
     ],
 }
 
@@ -67,11 +91,14 @@ PLAIN = {
 # What the other modes have no use for is refused there.
 ONLY_FOR = {
     "sweep": ("sweep",),
-    "record": ("train", "sweep"),
+    "record": ("train", "sweep", "benchmark"),
     "log_every_steps": ("train", "sweep"),
     "save_every_steps": ("train", "sweep"),
     "image_size": ("volumes",),
     "eval_batch": ("evaluate",),
+    "seconds": ("benchmark",),
+    "batch_sizes": ("benchmark",),
+    "profile": ("benchmark",),
 }
 
 
@@ -103,49 +130,56 @@ def _run(command: Command) -> int:
         listing.show()
     elif flags.print_config:
         print(config.to_recipe(command.experiment, command.recipe.doc), end="")
-    elif flags.dry_run:
-        hardware.check_devices()
-        dry_run(command.experiment, data_dir=flags.data_dir)
     else:
-        MODES[flags.mode](command)
+        mode = _dry_run if flags.dry_run else MODES[flags.mode]
+        if mode is not _volumes:
+            _start_device(command)
+        mode(command)
     return 0
 
 
-def _train(command: Command) -> None:
+def _start_device(command: Command) -> None:
+    note = compile_cache.use(command.flags.compile_cache)
+    if note:
+        print(note, file=sys.stderr)
+    if process.tuned():
+        print("malloc is tuned for XLA on a CPU; --nocpu_tuning leaves it as it is")
     hardware.check_devices()
+
+
+def _dry_run(command: Command) -> None:
+    dry_run(command.experiment, data_dir=command.flags.data_dir)
+
+
+def _train(command: Command) -> None:
     flags = command.flags
     if flags.record:
         check_recordable(command.recipe, command.overridden)
-    result = train(
-        command.experiment,
-        _workdir(command),
-        recipe=command.recipe,
-        data_dir=flags.data_dir,
-        log_every_steps=flags.log_every_steps,
-        save_every_steps=flags.save_every_steps,
-    )
+    result = train(command.experiment, _workdir(command), **_training(command))
     if flags.record:
         _record(command, [result.summary])
 
 
 def _sweep(command: Command) -> None:
-    hardware.check_devices()
     flags = command.flags
     if flags.sweep is None:
         raise UserError("--mode=sweep needs --sweep='field=value,value,...; ...'")
     if flags.record:
         check_recordable(command.recipe, (*command.overridden, *grid(flags.sweep)[0]))
-    summaries = sweep(
-        command.experiment,
-        flags.sweep,
-        _workdir(command),
-        recipe=command.recipe,
-        data_dir=flags.data_dir,
-        log_every_steps=flags.log_every_steps,
-        save_every_steps=flags.save_every_steps,
-    )
+    summaries = sweep(command.experiment, flags.sweep, _workdir(command), **_training(command))
     if flags.record:
         _record(command, summaries)
+
+
+def _training(command: Command) -> dict[str, Any]:
+    """What every training that a command starts is told."""
+    flags = command.flags
+    return {
+        "recipe": command.recipe,
+        "data_dir": flags.data_dir,
+        "log_every_steps": flags.log_every_steps,
+        "save_every_steps": flags.save_every_steps,
+    }
 
 
 def _record(command: Command, summaries: list[dict[str, Any]]) -> None:
@@ -154,7 +188,6 @@ def _record(command: Command, summaries: list[dict[str, Any]]) -> None:
 
 
 def _evaluate(command: Command) -> None:
-    hardware.check_devices()
     flags = command.flags
     if flags.workdir is None:
         raise UserError("--mode=evaluate needs the --workdir of a run")
@@ -177,7 +210,31 @@ def _volumes(command: Command) -> None:
     volumes.show(experiment, image_size=flags.image_size, folder=flags.workdir, data_facts=facts)
 
 
-MODES = {"train": _train, "evaluate": _evaluate, "sweep": _sweep, "volumes": _volumes}
+def _benchmark(command: Command) -> None:
+    flags = command.flags
+    if flags.record:
+        check_recordable(command.recipe, command.overridden)
+    sizes = () if flags.batch_sizes is None else flags.batch_sizes
+    result = benchmark(
+        command.experiment,
+        _workdir(command),
+        recipe=command.recipe,
+        data_dir=flags.data_dir,
+        seconds=flags.seconds,
+        batch_sizes=(sizes,) if isinstance(sizes, int) else sizes,
+        profile=flags.profile,
+    )
+    if flags.record:
+        print(f"recorded in {record_benchmark(command.recipe, result)}")
+
+
+MODES = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "sweep": _sweep,
+    "volumes": _volumes,
+    "benchmark": _benchmark,
+}
 
 
 def _workdir(command: Command) -> Path:

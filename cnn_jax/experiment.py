@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Literal, get_args
 
 import flax.linen as nn
 import jax
@@ -17,6 +17,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.losses import Loss, Softmax
 from cnn_jax.normalization import Normalize
 from cnn_jax.optim import SGD, Cosine, Optimizer, Schedule
+from cnn_jax.views import Views
 
 # The step is counted in an i32, and a key is made of 32 bits of the seed.
 MOST_STEPS = 2**31 - 1
@@ -38,8 +39,13 @@ class Experiment:
       batch_size: Examples in a step, over all devices.
       epochs: Passes over the training set; a fraction ends within one.
       seed: Of the initialisation, the order, the augmentation and the dropout.
+      tta: Views of each image of validation and test whose scores are averaged: "none": the image;
+        "mirror": it and its mirror image, .5 each; "mirror_translate": those by .5, and by .25 each
+        the same of the image shifted by one pixel up and left, and down and right.
       keep_best: Whether the test set sees the weights that were best on validation, not the last.
       parallel: How a step is spread over the devices: "jit" shards the batch, "pmap" sums by hand.
+      precision: What the net computes in; parameters, statistics of the data and scores are float32
+        either way.
       convolutions: "fast": with this package's gradients; "stock": the library's own.
     """
 
@@ -53,8 +59,10 @@ class Experiment:
     batch_size: int = 128
     epochs: float = 10
     seed: int = 0
+    tta: Views = "none"
     keep_best: bool = False
     parallel: Literal["jit", "pmap"] = "jit"
+    precision: Literal["float32", "bfloat16"] = "float32"
     convolutions: Literal["fast", "stock"] = "fast"
 
     def __post_init__(self):
@@ -62,7 +70,9 @@ class Experiment:
         ranges.non_negative(seed=self.seed)
         if self.seed > MOST_SEED:
             raise ValueError(f"seed must be at most {MOST_SEED:,}, got {self.seed:,}")
+        ranges.one_of(get_args(Views), tta=self.tta)
         ranges.one_of(("jit", "pmap"), parallel=self.parallel)
+        ranges.one_of(("float32", "bfloat16"), precision=self.precision)
         ranges.one_of(("fast", "stock"), convolutions=self.convolutions)
 
 

@@ -18,12 +18,36 @@ from cnn_jax.experiment import Plan
 from cnn_jax.metrics import Sums
 from cnn_jax.state import TrainState
 from cnn_jax.streams import Streams
+from cnn_jax.views import average_scores
 
 OnDevices = Callable[[Any], Any]
 
 
 def unchanged(tree: Any) -> Any:
     return tree
+
+
+def scores(
+    plan: Plan, variables: dict[str, Any], image: jax.Array, **options: Any
+) -> tuple[jax.Array, dict[str, Any]]:
+    """The net's scores, computed in the experiment's precision.
+
+    Args:
+      plan: The run's plan.
+      variables: `params` and `batch_stats`, float32. In half precision the net works on a rounded
+        copy of the parameters; the statistics stay as they are, and so do the gradients.
+      image: f32[B,H,W,C], normalised.
+      **options: As the model's `apply` takes them.
+
+    Returns:
+      The scores f32[B,K], and the collections that `mutable` names.
+    """
+    params, image = jax.tree.map(
+        lambda x: x.astype(plan.experiment.precision), (variables["params"], image)
+    )
+    result: Any = plan.model.apply({**variables, "params": params}, image, **options)
+    logits, updates = result if options.get("mutable") else (result, {})
+    return logits.astype(jnp.float32), updates
 
 
 def train_step(
@@ -62,7 +86,8 @@ def train_step(
     dropout_key = jax.random.fold_in(jax.random.fold_in(keys.dropout, state.step), batch.index[0])
 
     def mean_loss(params):
-        logits, updates = plan.model.apply(
+        logits, updates = scores(
+            plan,
             {"params": params, "batch_stats": state.batch_stats},
             image,
             train=True,
@@ -92,12 +117,16 @@ def train_step(
 def eval_step(
     plan: Plan, variables: dict[str, Any], data: Resident, index: jax.Array
 ) -> tuple[Sums, jax.Array]:
-    """Scores the examples at index i32[B]; an index beyond the last example is padding.
+    """Scores the examples at index i32[B], in all their views; an index beyond the last is padding.
 
     Returns:
       Their sums, and the scores f32[B,K].
     """
     batch = gather(data, index, jnp.zeros((), jnp.int32))
     with ops.stock(plan.experiment.convolutions == "stock"):
-        logits: Any = plan.model.apply(variables, plan.normalize(batch.image), train=False)
+        logits = average_scores(
+            lambda image: scores(plan, variables, image, train=False)[0],
+            plan.normalize(batch.image),
+            plan.experiment.tta,
+        )
     return Sums.of(plan.experiment.loss(logits, batch.label), logits, batch), logits

@@ -65,6 +65,29 @@ def test_one_evaluator_takes_any_weights(plan, variables, dataset):
     np.testing.assert_array_equal(again.logits, first.logits)
 
 
+@pytest.mark.parametrize("count", [1, 4])
+def test_every_view_of_an_example_counts(plan_of, variables, dataset, devices, count):
+    """Reference: the images are mirrored and shifted as uint8, and scored one kind at a time."""
+    devices(count)
+    plan = plan_of(tta="mirror_translate")
+    apply = jax.jit(functools.partial(plan.model.apply, train=False))
+
+    def scores(pixels):
+        image = ((pixels / 255 - dataset.mean) / dataset.std).astype(np.float32)
+        return np.asarray(apply(variables, image), np.float64)
+
+    pixels = dataset.test.images
+    wide = np.pad(pixels, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    parts = [(pixels, 0.5), (wide[:, :8, :8], 0.25), (wide[:, 2:, 2:], 0.25)]
+    expected = sum(
+        weight / 2 * scores(way) for part, weight in parts for way in (part, part[:, :, ::-1])
+    )
+    assert abs(expected - scores(pixels)).max() > 1e-3
+    result = Evaluator(plan, variables, dataset.test, 10)(variables)
+    np.testing.assert_allclose(result.logits, expected, rtol=1e-4, atol=1e-5)
+    assert result.accuracy == (expected.argmax(1) == dataset.test.labels).mean()
+
+
 def test_a_single_example(plan, variables, dataset, devices):
     devices(4)
     one = Split(dataset.test.images[:1], dataset.test.labels[:1])

@@ -160,6 +160,7 @@ def test_what_does_not_fit_the_data_is_one_line_that_names_the_field(fields, mes
         ("epochs", float("nan")),
         ("epochs", float("inf")),
         ("seed", -1),
+        ("tta", "flip"),
         ("parallel", "shard"),
         ("convolutions", "slow"),
     ],

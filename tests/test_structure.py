@@ -25,11 +25,25 @@ def test_convnet_by_hand():
 
 
 def test_quicknet_by_hand():
+    """The convolutions before a pool leave out the odd row and column that it drops."""
     products = 15 * 15 * 48 * (4 * 4 * 3)
-    for side, before, after in ((15, 48, 64), (7, 64, 64), (7, 64, 128), (3, 128, 128)):
+    for side, before, after in ((14, 48, 64), (7, 64, 64), (6, 64, 128), (3, 128, 128)):
         products += side * side * after * 9 * before
     products += 128 * 10
-    assert forward_flops(models.QuickNet(num_classes=10), IMAGE) == 2 * products == 26_973_184
+    assert forward_flops(models.QuickNet(num_classes=10), IMAGE) == 2 * products == 23_452_672
+
+
+def test_airbench96_by_hand():
+    products = 31 * 31 * 24 * (2 * 2 * 3)
+    for side, before, after in ((15, 24, 128), (7, 128, 384), (3, 384, 512)):
+        products += 9 * after * ((2 * side) ** 2 * before + 2 * side**2 * after)
+    products += 512 * 10
+    assert forward_flops(models.Airbench96(num_classes=10), IMAGE) == 2 * products
+    names = [layer.name for layer in layers(models.Airbench96(num_classes=10), IMAGE)]
+    group = ["conv", "max pool", "norm", "conv", "norm", "conv", "norm"]
+    assert [name for name in names if name.endswith("max pool")] == ["max pool"] * 3
+    kinds = [layer.kind for layer in layers(models.Airbench96(num_classes=10), IMAGE)]
+    assert kinds == ["conv", *[kind.split()[-1] for kind in group] * 3, "pool", "fc"]
 
 
 @pytest.mark.parametrize(

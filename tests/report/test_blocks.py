@@ -57,6 +57,7 @@ NETS = {
     "convnet": lambda: net(models.ConvNet),
     "convnet at 200": lambda: net(models.ConvNet, 200),
     "quicknet": lambda: net(models.QuickNet),
+    "airbench96": lambda: net(models.Airbench96),
     "resnet20": lambda: net(models.ResNet20),
     "resnet18": lambda: net(models.ResNet18),
     "vgg": vgg,
