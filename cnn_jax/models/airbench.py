@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Literal
 
@@ -13,10 +12,10 @@ from cnn_jax import ranges
 from cnn_jax.models import layers
 from cnn_jax.models.airbench_layers import conv, norm, pooled_conv, uniform, unit_head
 from cnn_jax.models.whitening import Whitening
+from cnn_jax.ops import gelu
 
 # Side of the patches of the first layer.
 WINDOW = 2
-gelu = functools.partial(nn.gelu, approximate=False)
 
 
 class Airbench(nn.Module):

@@ -9,6 +9,7 @@ from cnn_jax import ranges
 from cnn_jax.models import layers
 from cnn_jax.models.airbench_layers import conv, norm, pooled_conv, unit_head
 from cnn_jax.models.whitening import Whitening
+from cnn_jax.ops import gelu
 
 
 class QuickNet(nn.Module):
@@ -37,10 +38,10 @@ class QuickNet(nn.Module):
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
         whitening = Whitening(self.filters, window=4, stride=2, images=2000, name="whitening")
-        x = nn.gelu(whitening(image))
+        x = gelu(whitening(image))
         for width in self.widths:
-            x = nn.gelu(norm(train=train)(pooled_conv(x, width)))
-            x = nn.gelu(norm(train=train)(conv(width)(x)))
+            x = gelu(norm(train=train)(pooled_conv(x, width)))
+            x = gelu(norm(train=train)(conv(width)(x)))
         x = x.max(axis=(1, 2))
         head = layers.scores(self.num_classes, use_bias=False, kernel_init=unit_head, name="head")
         return head(x) / self.widths[-1]

@@ -1,0 +1,30 @@
+"""The GELU, with its derivative in closed form."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+
+@jax.custom_jvp
+def gelu(x: jax.Array) -> jax.Array:
+    """x P(X < x) for a standard normal X (Hendrycks and Gimpel 2016, arXiv:1606.08415), exactly.
+
+    As `nn.gelu(x, approximate=False)`. Differentiating that one step by step keeps half a dozen
+    arrays of the size of x for the way back; the closed form keeps one.
+    """
+    return x * _below(x)
+
+
+@gelu.defjvp
+def _gelu_jvp(primals, tangents):
+    (x,), (tangent,) = primals, tangents
+    density = jnp.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))
+    below = _below(x)
+    return x * below, (below + x * density) * tangent
+
+
+def _below(x: jax.Array) -> jax.Array:
+    return 0.5 * (1 + jax.lax.erf(x * math.sqrt(0.5)))
