@@ -23,4 +23,5 @@ experiment = Experiment(
     schedule=Linear(),
     batch_size=500,
     epochs=4,
+    tta="mirror",
 )

@@ -30,6 +30,9 @@ POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
 LARGEST_TILE = {2: 4, 4: len(POINTS) + 1}
 # What the tiles of a chunk of images may take, in bytes: a share of a CPU's last cache.
 CHUNK_BYTES = 8 * 2**20
+# Whether small matrix products take both cores only where the first factor's last axis is summed,
+# so that transposing it pays: XLA:CPU's newer kernels.
+SUMS_LAST = jax.__version_info__ >= (0, 11)
 
 
 @functools.cache
@@ -110,10 +113,13 @@ def kernel_gradient(image: jax.Array, gradient: jax.Array, r: int, padding: Padd
     tiles = [-(-s // m) for s in side]
 
     def gradient_chunk(images, gradients):
+        values = _points(inputs, images, m, tiles, padding).swapaxes(1, 2)
+        if SUMS_LAST:
+            values = lax.optimization_barrier(values)  # or the product undoes the transposition
         return lax.dot_general(
-            _points(inputs, images, m, tiles, padding),
+            values,
             _points(weights, gradients, m, tiles, ((0, 0), (0, 0))),
-            (((1,), (1,)), ((0,), (0,))),
+            (((2,), (1,)), ((0,), (0,))),
             preferred_element_type=jnp.float32,
         )
 
