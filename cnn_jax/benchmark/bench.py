@@ -77,7 +77,7 @@ class Bench:
     def utilisation(self, train_images_per_second: float) -> dict[str, Any]:
         self.say("Timing matrix products")
         forward = structure.forward_flops(self.plan.model, self.plan.data.image_shape)
-        peak = matmul_flops_per_second(precision(self.plan), self.seconds)
+        peak = matmul_flops_per_second(self.plan.experiment.precision, self.seconds)
         reached = 3 * forward * train_images_per_second
         return {
             "forward_flops_per_image": forward,
@@ -175,7 +175,3 @@ _SPEEDS = ("train_images_per_second", "train_step_ms_p50", "train_step_ms_p90")
 def _speed(timing: Timing, batch_size: int) -> dict[str, float]:
     values = (batch_size / timing.p50, 1e3 * timing.p50, 1e3 * timing.p90)
     return dict(zip(_SPEEDS, values, strict=True))
-
-
-def precision(plan: Plan) -> str:
-    return getattr(plan.experiment, "precision", "float32")

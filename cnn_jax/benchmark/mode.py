@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from cnn_jax import config, hardware, structure
-from cnn_jax.benchmark.bench import Bench, precision
+from cnn_jax.benchmark.bench import Bench
 from cnn_jax.benchmark.tables import tables
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
@@ -109,10 +109,10 @@ def _identity(plan: Plan, run: Run) -> dict[str, Any]:
         "dataset": plan.data.name,
         "parameters": structure.parameter_count(plan.model, plan.data.image_shape),
         "batch_size": experiment.batch_size,
-        "precision": precision(plan),
+        "precision": plan.experiment.precision,
         "parallel": experiment.parallel,
         "convolutions": experiment.convolutions,
-        "tta": getattr(experiment, "tta", "none"),
+        "tta": experiment.tta,
         "device": hardware.device_name(),
         "devices": len(jax.local_devices()),
     }
@@ -121,7 +121,7 @@ def _identity(plan: Plan, run: Run) -> dict[str, Any]:
 def _headline(plan: Plan, run: Run) -> str:
     return (
         f"{config.to_text(plan.experiment.model)} on {plan.data.name}, batch "
-        f"{plan.experiment.batch_size}, {precision(plan)}, {hardware.device_name()} "
+        f"{plan.experiment.batch_size}, {plan.experiment.precision}, {hardware.device_name()} "
         f"-> {run.folder}"
     )
 
