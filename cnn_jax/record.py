@@ -15,6 +15,8 @@ from cnn_jax import config, hardware
 from cnn_jax.errors import UserError
 from cnn_jax.report.log import write_json
 
+# Flags that decide where things lie, and no number.
+PLACES = ("workdir", "data_dir", "compile_cache")
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 
@@ -80,7 +82,9 @@ def _slug(text: str) -> str:
 
 
 def _command() -> str:
-    return shlex.join(["python", "run.py", *sys.argv[1:]])
+    """What was typed, but for where things lie on this machine."""
+    shown = [a for a in sys.argv[1:] if a.lstrip("-").partition("=")[0] not in PLACES]
+    return shlex.join(["python", "run.py", *shown])
 
 
 def _measured(key: str) -> bool:
