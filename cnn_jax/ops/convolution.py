@@ -37,19 +37,22 @@ def conv_general_dilated(
     """`lax.conv_general_dilated` for `nn.Conv(conv_general_dilated=...)`, with fast gradients.
 
     Convolutions of two spatial dimensions in NHWC and HWIO, grouped and depthwise ones too, take
-    the fast form. Those with dilation or in double precision, and everything under `ops.stock()`,
-    are the library's own.
+    the fast form. Those with dilation, in double precision or without an output, and everything
+    under `ops.stock()`, are the library's own.
     """
-    if not fast() or not _plain(image, kernel, options):
-        return lax.conv_general_dilated(image, kernel, window_strides, padding, **options)
-    strides = tuple(window_strides)
-    pads: Sequence[tuple[int, int]] = (
-        lax.padtype_to_pads(image.shape[1:3], kernel.shape[:2], strides, padding)
-        if isinstance(padding, str)
-        else padding
-    )
-    groups = options.get("feature_group_count", 1)
-    return _convolve(image, kernel, strides, tuple((int(a), int(b)) for a, b in pads), groups)
+    if fast() and _plain(image, kernel, options):
+        strides, size = tuple(window_strides), kernel.shape[:2]
+        pads: Sequence[tuple[int, int]] = (
+            lax.padtype_to_pads(image.shape[1:3], size, strides, padding)
+            if isinstance(padding, str)
+            else padding
+        )
+        room = [s + sum(p) - k for s, p, k in zip(image.shape[1:3], pads, size, strict=True)]
+        if image.size and min(room) >= 0:
+            groups = options.get("feature_group_count", 1)
+            pads = tuple((int(before), int(after)) for before, after in pads)
+            return _convolve(image, kernel, strides, pads, groups)
+    return lax.conv_general_dilated(image, kernel, window_strides, padding, **options)
 
 
 def _plain(image: jax.Array, kernel: jax.Array, options: dict) -> bool:
