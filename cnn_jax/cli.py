@@ -110,7 +110,9 @@ def main(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        print("interrupted: a training goes on with the same command and --workdir", file=sys.stderr)
+        print(
+            "interrupted: a training goes on with the same command and --workdir", file=sys.stderr
+        )
         return 130
     except (UserError, RunFailed) as error:
         print(f"error: {error}", file=sys.stderr)
