@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -52,7 +53,13 @@ def start(*arguments: str, cwd: Path | None = None, **environ: str) -> subproces
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=_heeds_ctrl_c,
     )
+
+
+def _heeds_ctrl_c() -> None:
+    # Tests that a shell runs in the background are deaf to it, and so is what they start.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def one_line(text: str) -> bool:
