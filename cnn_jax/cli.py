@@ -111,7 +111,7 @@ def main(argv: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         print(
-            "interrupted: a training goes on with the same command and --workdir", file=sys.stderr
+            "interrupted: a training resumes with the same command and --workdir", file=sys.stderr
         )
         return 130
     except (UserError, RunFailed) as error:
