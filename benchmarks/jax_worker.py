@@ -18,16 +18,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cnn_jax import config, hardware
+from cnn_jax import config, hardware, host
+from cnn_jax.benchmark.training import Training
 from cnn_jax.config import Plain
 from cnn_jax.data import DataConfig, DataUnavailable, Split
-from cnn_jax.data.pipeline import Resident, epoch_order
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
-from cnn_jax.parallel import parallel
 from cnn_jax.runs import NAMES
 from cnn_jax.state import INIT_IMAGES, init_state
-from cnn_jax.step import train_step
 from cnn_jax.streams import streams
 
 PLAIN = {
@@ -55,22 +53,14 @@ def main(argv: list[str]) -> int:
 def _time(experiment: Experiment, flags) -> None:
     facts, train = training_data(experiment.data, flags.data_dir)
     plan = Plan.of(experiment, facts)
-    way = parallel(experiment.parallel, experiment.batch_size)
     begun = time.perf_counter()
-    keys = streams(experiment.seed)
-    state = jax.jit(functools.partial(init_state, plan))(keys.init, train.images[:INIT_IMAGES])
-    order = jax.jit(functools.partial(epoch_order, keys.order, examples=len(train)))(0)
-    rest = way.place(Resident.of(train)), way.place(order), way.place(keys)
-    state = way.place(state)
-    program = way.compile(functools.partial(train_step, plan), state, *rest)
+    init = jax.jit(functools.partial(init_state, plan))
+    state = init(streams(experiment.seed).init, train.images[:INIT_IMAGES])
+    training = Training(plan, train, state)
+    program = training.compile()
     compile_seconds = time.perf_counter() - begun
-
-    def step() -> None:
-        nonlocal state
-        state, sums = program(state, *rest)
-        jax.block_until_ready((state, sums))
-
-    seconds = measure.time_steps(step, flags.warm_up, flags.steps)
+    take = training.steps(program)
+    seconds = measure.time_steps(lambda: jax.block_until_ready(take()), flags.warm_up, flags.steps)
     measure.report(
         seconds,
         experiment.batch_size,
@@ -78,7 +68,7 @@ def _time(experiment: Experiment, flags) -> None:
         precision=experiment.precision,
         convolutions=experiment.convolutions,
         # XLA's own threads on a CPU: one a core that the process may use.
-        threads=measure.cores(),
+        threads=host.cores(),
         device=hardware.device_name(),
         versions=hardware.software(),
         git=hardware.git(),

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+# From a checkout it goes uninstalled too, as run.py does.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from cnn_jax import host
 
 
 def time_steps(step: Callable[[], Any], warm_up: int, steps: int) -> dict[str, list[float]]:
@@ -28,41 +33,10 @@ def report(seconds: dict[str, list[float]], batch_size: int, **facts: Any) -> No
     median = statistics.median(seconds["step_seconds"])
     row = {
         "images_per_second": batch_size / median,
-        "peak_rss_bytes": peak_rss_bytes(),
+        "peak_rss_bytes": host.peak_resident_bytes(),
         "batch_size": batch_size,
-        "processor": processor(),
+        "processor": host.processor(),
         "python": platform.python_version(),
         "malloc": os.environ.get("GLIBC_TUNABLES", ""),
     }
     print(json.dumps(row | facts | seconds), flush=True)
-
-
-def peak_rss_bytes() -> int:
-    """The most memory that this process has had resident."""
-    # On Linux `ru_maxrss` outlives `exec`, so it would begin with the parent's; VmHWM does not.
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    unit = 1 if platform.system() == "Darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def processor() -> str:
-    """The processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

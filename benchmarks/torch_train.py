@@ -14,12 +14,13 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import measure
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch_nets import Airbench94, halve
 from torch_optimizer import Optimizer
+
+from cnn_jax import host
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 PADDING = 2
@@ -37,7 +38,7 @@ class Split(NamedTuple):
 def main() -> None:
     begun = time.perf_counter()
     flags = _flags()
-    threads = measure.cores()
+    threads = host.cores()
     torch.set_num_threads(threads)
     torch.manual_seed(flags.seed)
     train = _load(flags.arrays, "train", flags.train)
@@ -58,9 +59,9 @@ def main() -> None:
         "test_accuracy_all_views": accuracies["all_views"],
         "train_seconds": seconds,
         "process_seconds": time.perf_counter() - begun,
-        "peak_rss_bytes": measure.peak_rss_bytes(),
+        "peak_rss_bytes": host.peak_resident_bytes(),
         "threads": threads,
-        "processor": measure.processor(),
+        "processor": host.processor(),
         "torch": torch.__version__,
     }
     print(json.dumps(row), flush=True)

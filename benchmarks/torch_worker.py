@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from torch_nets import Airbench94, ResNet18, halve
 from torch_optimizer import Optimizer
 
+from cnn_jax import host
+
 NETS = {"airbench94": Airbench94, "resnet18": ResNet18}
 MODES = ("eager-float32", "compile-float32", "autocast-bfloat16", "bfloat16")
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -31,7 +33,7 @@ def main() -> None:
     parser.add_argument("--warm_up", type=int, default=2)
     parser.add_argument("--steps", type=int, default=10)
     flags = parser.parse_args()
-    threads = measure.cores()
+    threads = host.cores()
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     step = training_step(flags.net, flags.mode, flags.layout, flags.batch_size)

@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 
-from cnn_jax import compile_cache
+from cnn_jax import compile_cache, host
 from cnn_jax.errors import UserError
 
 # What decides a number; README and results/ change whenever one is recorded.
@@ -35,17 +35,8 @@ def device_name() -> str:
     devices = jax.local_devices()
     kind = devices[0].device_kind
     if devices[0].platform == "cpu":
-        return f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
+        return f"{host.processor()}, {host.cores()} cores"
     return kind if len(devices) == 1 else f"{len(devices)} x {kind}"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def software() -> dict[str, str]:

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "cnn_jax"
 
 # The parts of the package (files, or packages with all that is in them), from the bottom up.
 LEVELS = (
-    ("batch", "errors", "folders", "ops", "process", "ranges", "streams"),
+    ("batch", "errors", "folders", "host", "ops", "process", "ranges", "streams"),
     ("augment", "data", "losses", "metrics", "models", "normalization", "optim", "views"),
     ("compile_cache", "experiment", "hardware", "parallel", "state", "structure"),
     ("checkpoint", "config", "evaluator", "report", "runs", "step"),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import functools
-import resource
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
+from cnn_jax import host
 from cnn_jax.benchmark.timing import measure
 from cnn_jax.parallel import Jit
 
@@ -43,13 +41,4 @@ def peak_memory() -> tuple[int, str]:
     """The most bytes held so far, and of what: the fullest device, or this process."""
     stats = [device.memory_stats() or {} for device in jax.local_devices()]
     peaks = [int(found["peak_bytes_in_use"]) for found in stats if "peak_bytes_in_use" in found]
-    return (max(peaks), "device") if peaks else (_peak_of_process(), "process")
-
-
-def _peak_of_process() -> int:
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
-    except (OSError, StopIteration):
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return (max(peaks), "device") if peaks else (host.peak_resident_bytes(), "process")

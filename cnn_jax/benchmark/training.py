@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -46,7 +47,7 @@ class Training:
 
     def time(self, program: Any, seconds: float, samples: int = SAMPLES) -> Timing:
         """Times the compiled step."""
-        return measure(self._call(program), seconds, samples)
+        return measure(self.steps(program), seconds, samples)
 
     def time_order(self, seconds: float) -> Timing:
         """Times what each epoch begins with: its order is drawn and placed."""
@@ -54,14 +55,15 @@ class Training:
 
     def trace(self, program: Any, steps: int, folder: str) -> None:
         """Writes a trace of a few steps for TensorBoard or Perfetto."""
-        call = self._call(program)
+        call = self.steps(program)
         jax.block_until_ready(call())
         with jax.profiler.trace(folder):
             for number in range(steps):
                 with jax.profiler.StepTraceAnnotation("train", step_num=number):
                     jax.block_until_ready(call())
 
-    def _call(self, program: Any) -> Any:
+    def steps(self, program: Any) -> Callable[[], Any]:
+        """A function that takes the next step of the compiled program, and returns its metrics."""
         state = self._way.place(self._state)
 
         def call() -> Any:
