@@ -12,6 +12,7 @@ import optax
 from cnn_jax import ranges
 from cnn_jax.optim.groups import groups
 from cnn_jax.optim.optimizer import Factor, Optimizer
+from cnn_jax.optim.sgd import coupled_sgd
 
 
 class LookaheadState(NamedTuple):
@@ -101,13 +102,10 @@ class LookaheadSGD(Optimizer):
         rest = round(self.whitening_until * total_steps)
 
         def sgd(times=1.0, share=factor):
-            return optax.chain(
-                optax.add_decayed_weights(self.weight_decay / times),
-                optax.sgd(
-                    lambda step: times * self.learning_rate(share, batch_size)(step),
-                    self.momentum,
-                    nesterov=True,
-                ),
+            return coupled_sgd(
+                lambda step: times * self.learning_rate(share, batch_size)(step),
+                self.momentum,
+                weight_decay=self.weight_decay / times,
             )
 
         fast = optax.partition(

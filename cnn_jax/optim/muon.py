@@ -13,6 +13,7 @@ import optax
 from cnn_jax import ranges
 from cnn_jax.optim.groups import groups
 from cnn_jax.optim.optimizer import Optimizer
+from cnn_jax.optim.sgd import coupled_sgd
 
 # Jordan et al. 2024: a quintic whose iterates push every singular value towards 1, quickly and
 # roughly.
@@ -139,11 +140,10 @@ class Muon(Optimizer):
         rest = self.whitening_until * total_steps
 
         def sgd(peak, share):
-            return optax.chain(
-                optax.add_decayed_weights(self.weight_decay * self.sgd_per_batch / peak),
-                optax.sgd(
-                    lambda step: peak * scale * share(step), self.sgd_momentum, nesterov=True
-                ),
+            return coupled_sgd(
+                lambda step: peak * scale * share(step),
+                self.sgd_momentum,
+                weight_decay=self.weight_decay * self.sgd_per_batch / peak,
             )
 
         return optax.partition(

@@ -7,7 +7,17 @@ import dataclasses
 import optax
 
 from cnn_jax import ranges
-from cnn_jax.optim.optimizer import Decay, Optimizer, decayed
+from cnn_jax.optim.optimizer import Decay, Factor, Optimizer, decayed
+
+
+def coupled_sgd(
+    rate: Factor, momentum: float | None, *, weight_decay: float, nesterov: bool = True, mask=None
+) -> optax.GradientTransformation:
+    """SGD at a rate that depends on the step, with decay that is added to the gradient."""
+    return optax.chain(
+        optax.add_decayed_weights(weight_decay, mask),
+        optax.sgd(rate, momentum, nesterov=nesterov),
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,11 +45,10 @@ class SGD(Optimizer):
         ranges.one_of(("all", "kernels"), decay=self.decay)
 
     def _rule(self, factor, batch_size, total_steps):
-        return optax.chain(
-            optax.add_decayed_weights(self.weight_decay, decayed(self.decay)),
-            optax.sgd(
-                self.learning_rate(factor, batch_size),
-                momentum=self.momentum or None,
-                nesterov=self.nesterov,
-            ),
+        return coupled_sgd(
+            self.learning_rate(factor, batch_size),
+            self.momentum or None,
+            weight_decay=self.weight_decay,
+            nesterov=self.nesterov,
+            mask=decayed(self.decay),
         )
