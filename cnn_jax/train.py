@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import jax
 
-from cnn_jax import config, hardware
+from cnn_jax import config, hardware, host
 from cnn_jax.checkpoint import NOT_EVALUATED, Checkpoints
 from cnn_jax.data import Dataset
 from cnn_jax.data.pipeline import Resident, epoch_order
@@ -213,6 +213,7 @@ def _advance(
         validate = None
         if data.validation:
             validate = Evaluator(plan, way.fetch(state).variables, data.validation)
+    host.release_freed_memory()
 
     in_flight: collections.deque[Any] = collections.deque()
     with Progress(last, per_epoch, batch_size, start, console) as progress:

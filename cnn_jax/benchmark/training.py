@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from cnn_jax import host
 from cnn_jax.benchmark.timing import SAMPLES, Timing, measure
 from cnn_jax.data import Split
 from cnn_jax.data.pipeline import Resident, epoch_order
@@ -43,7 +44,9 @@ class Training:
     def compile(self) -> Any:
         """Traces and compiles the step."""
         step = functools.partial(train_step, self.plan)
-        return self._way.compile(step, self._way.place(self._state), *self._constant)
+        program = self._way.compile(step, self._way.place(self._state), *self._constant)
+        host.release_freed_memory()
+        return program
 
     def time(self, program: Any, seconds: float, samples: int = SAMPLES) -> Timing:
         """Times the compiled step."""

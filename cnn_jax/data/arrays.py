@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 Specification = tuple[tuple[int, ...], str]
+# Bytes; what XLA asks for.
+ALIGNMENT = 64
 
 
 class ArraysDamaged(Exception):
@@ -33,15 +35,24 @@ def read(folder: Path, specifications: Mapping[str, Specification]) -> dict[str,
     for name, (shape, dtype) in specifications.items():
         path = folder / f"{name}.npy"
         try:
-            array = np.load(path, allow_pickle=False)
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ArraysDamaged(f"{path} cannot be read ({reason})") from error
         if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
             kind = f"{getattr(array, 'dtype', '?')}{list(getattr(array, 'shape', []))}"
             raise ArraysDamaged(f"{path} holds {kind} and not {dtype}{list(shape)}")
-        arrays[name] = array
+        arrays[name] = _aligned(array)
     return arrays
+
+
+def _aligned(array: np.ndarray) -> np.ndarray:
+    """The array at an address that XLA on a CPU can use as it is, so that there is one copy."""
+    buffer = np.empty(array.nbytes + ALIGNMENT, np.uint8)
+    start = -buffer.ctypes.data % ALIGNMENT
+    aligned = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    aligned[...] = array
+    return aligned
 
 
 def write(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:

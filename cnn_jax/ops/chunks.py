@@ -18,11 +18,28 @@ def map_chunks(function: Callable[..., jax.Array], size: int, *arrays: jax.Array
     whole, rest = _split(size, arrays)
     parts = []
     if whole:
-        _, chunks = lax.scan(lambda _, chunk: (None, function(*chunk)), None, whole)
-        parts.append(chunks.reshape(-1, *chunks.shape[2:]))
+        parts.append(_loop(function, whole))
     if rest:
         parts.append(function(*rest))
     return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+
+
+def _loop(function: Callable[..., jax.Array], whole: list[jax.Array]) -> jax.Array:
+    """`lax.map`, but what its results are written into isn't there before the arrays are.
+
+    A scan's begins as zeros, which XLA makes at the program's start: the buffers of a backward pass
+    would lie about during the forward one.
+    """
+    first, count = [array[0] for array in whole], len(whole[0])
+    shape = jax.eval_shape(function, *first)
+    blank = jnp.broadcast_to(whole[0].reshape(-1)[0].astype(shape.dtype), (count, *shape.shape))
+
+    def write(number: jax.Array, results: jax.Array) -> jax.Array:
+        chunk = [lax.dynamic_index_in_dim(a, number, keepdims=False) for a in whole]
+        return lax.dynamic_update_index_in_dim(results, function(*chunk), number, 0)
+
+    results = lax.fori_loop(0, count, write, blank)
+    return results.reshape(-1, *shape.shape[1:])
 
 
 def sum_chunks(function: Callable[..., jax.Array], size: int, *arrays: jax.Array) -> jax.Array:
