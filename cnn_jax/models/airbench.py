@@ -36,6 +36,7 @@ class Airbench(nn.Module):
       start: How training starts. "muon", as its publication with that optimiser: uniform biases of
         the whitening layer, scores of unit weights over their number. "sgd", as the earlier ones:
         biases of zero, and a ninth of the scores of uniform weights.
+      whitening_bias: Whether the whitening layer has a bias, the only part of it that is trained.
       num_classes: Number of class scores; None: as many as the data has.
     """
 
@@ -43,6 +44,7 @@ class Airbench(nn.Module):
     convolutions: int = 2
     momentum: float = 0.6
     start: Literal["muon", "sgd"] = "muon"
+    whitening_bias: bool = True
     num_classes: int | None = None
 
     def __post_init__(self):
@@ -61,6 +63,7 @@ class Airbench(nn.Module):
             filters=2 * patch,
             window=WINDOW,
             stride=1,
+            use_bias=self.whitening_bias,
             bias_init=_uniform_bias(patch) if self.start == "muon" else nn.initializers.zeros,
             name="whitening",
         )

@@ -18,7 +18,7 @@ class Whitening(nn.Module):
     f32[B,H,W,C] -> f32[B,(H-window)//stride+1,...,filters]; likewise in half precision. The kernel
     is computed from the images that the module is initialised with, divided by the square root of
     the eigenvalues, and then frozen: a statistic of the data, kept with those of BatchNorm, in
-    float32. Only the bias is trained.
+    float32. Only the bias is trained, if there is one.
     (Page 2018, "How to train your ResNet 8"; Jordan 2024, arXiv:2404.00498.)
 
     Attributes:
@@ -26,6 +26,8 @@ class Whitening(nn.Module):
       window: Side of the square patch in pixels.
       stride: Step between patches in pixels.
       images: How many of the images at hand the filters are computed from, at most.
+      use_bias: Whether there is a bias. Nothing is trained without, so the gradient ends at the
+        layer above, which saves a net's widest image gradient.
       bias_init: The bias before training.
     """
 
@@ -33,17 +35,20 @@ class Whitening(nn.Module):
     window: int
     stride: int
     images: int = 5000
+    use_bias: bool = True
     bias_init: nn.initializers.Initializer = nn.initializers.zeros
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
         kernel = self.variable("batch_stats", "kernel", self._kernel, image).value
-        bias = self.param("bias", self.bias_init, (self.filters,))
-        kernel, bias = kernel.astype(image.dtype), bias.astype(image.dtype)
+        kernel = kernel.astype(image.dtype)
         strides = (self.stride, self.stride)
         numbers = ("NHWC", "HWIO", "NHWC")
         out = ops.conv_general_dilated(image, kernel, strides, "VALID", dimension_numbers=numbers)
-        return out + bias
+        if not self.use_bias:
+            return out
+        bias = self.param("bias", self.bias_init, (self.filters,))
+        return out + bias.astype(image.dtype)
 
     def _kernel(self, image: jax.Array) -> jax.Array:
         image = image[: self.images].astype(jnp.float32)

@@ -72,7 +72,7 @@ def plain(model, variables, image, train):
         return (x - mean) / jnp.sqrt(var + 1e-12) + params[name]["bias"]
 
     x = conv(image, stats["whitening"]["kernel"], 2 if quick else 1, "VALID")
-    x = gelu(x + params["whitening"]["bias"])
+    x = gelu(x + params["whitening"]["bias"] if "whitening" in params else x)
     for _ in model.widths:
         number = next(layer)
         x = conv(x, params[f"Conv_{number}"]["kernel"])
@@ -92,9 +92,10 @@ def plain(model, variables, image, train):
     [
         models.Airbench(widths=(5, 7, 6), num_classes=4),
         models.Airbench(widths=(5, 7, 6), convolutions=3, start="sgd", num_classes=4),
+        models.Airbench(widths=(5, 7, 6), whitening_bias=False, num_classes=4),
         models.QuickNet(filters=6, widths=(5, 7), num_classes=4),
     ],
-    ids=["two", "three", "quicknet"],
+    ids=["two", "three", "without a bias", "quicknet"],
 )
 def test_scores_and_gradients_are_those_of_the_plain_way(model, train):
     images = smooth_images(6, 24, 18, 3)  # pools meet odd and even sides
