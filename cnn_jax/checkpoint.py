@@ -1,21 +1,38 @@
-"""Checkpoints of the train state. Orbax is used here and nowhere else."""
+"""Checkpoints of the train state: written whole, with digests, and read only if nothing changed.
+
+Orbax is used here and nowhere else. A step's folder holds `state/`, which Orbax writes,
+`progress.json`, and `SHA256SUMS`, which `sha256sum -c` reads too. It is written beside its place
+and renamed into it last: what has the name of a step was complete once.
+"""
 
 from __future__ import annotations
 
+import concurrent.futures
+import json
 import logging
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
+from cnn_jax import digests, files
 from cnn_jax.errors import RunFailed
 
-NOT_EVALUATED = -1.0
+KEPT = 2
+LOG = logging.getLogger(__name__)
 
 
 class CheckpointError(RunFailed):
     """A checkpoint could not be written or read; one line."""
+
+
+class NotFinite(CheckpointError):
+    """What was to be saved holds NaN or infinity."""
 
 
 class Checkpoints:
@@ -26,42 +43,83 @@ class Checkpoints:
     Args:
       folder: Where the steps' folders go.
       keep_best: Whether the step with the highest validation accuracy is kept too.
+      warn: Told in a line of each checkpoint that is passed over, and why.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], keep_best: bool = False):
-        from orbax import checkpoint as ocp
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        keep_best: bool = False,
+        warn: Callable[[str], None] = LOG.warning,
+    ):
+        self._folder = Path(folder).absolute()
+        self._keep_best = keep_best
+        self._warn = warn
+        self._writer = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
+        self._saving: concurrent.futures.Future[None] | None = None
 
-        # Orbax tells every save and garbage collection at INFO and some retries at WARNING.
-        logging.getLogger("absl").setLevel(logging.ERROR)
-        policies = ocp.checkpoint_managers
-        kept: list[Any] = [policies.LatestN(2)]
-        if keep_best:
-            kept.append(policies.BestN(get_metric_fn=_validation_accuracy, n=1))
-        self._ocp = ocp
-        self._manager = ocp.CheckpointManager(
-            Path(folder).absolute(),
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=policies.AnyPreservationPolicy(kept),
-                best_fn=_validation_accuracy,
-                best_mode="max",
-            ),
-        )
+    def steps(self) -> list[int]:
+        """Every step that has a folder, damaged ones too, oldest first."""
+        if not self._folder.is_dir():
+            return []
+        names = [entry.name for entry in self._folder.iterdir() if _filled(entry)]
+        return sorted(int(name) for name in names if name.isdecimal() and str(int(name)) == name)
 
     def latest(self) -> int | None:
-        """The newest step that is saved."""
-        return self._manager.latest_step()
+        """The newest step that is as it was saved; None where nothing has been saved.
+
+        Raises:
+          CheckpointError: there are checkpoints, and all are damaged.
+        """
+        return self._first_good(list(reversed(self.steps())))
 
     def best(self) -> int | None:
-        """The step with the highest validation accuracy; None where none was evaluated."""
-        step = self._manager.best_step()
-        if step is None or self._manager.metrics(step) == {"validation_accuracy": NOT_EVALUATED}:
-            return None
-        return step
+        """The step of the highest validation accuracy; None where none was evaluated."""
+        return self._first_good(self._by_accuracy())
+
+    def _by_accuracy(self) -> list[int]:
+        """The steps with a validation accuracy, the highest and then the newest first."""
+        found = []
+        for step in self.steps():
+            try:
+                saved = json.loads((self._folder / str(step) / "progress.json").read_text())
+                accuracy = saved["validation_accuracy"]
+            except (OSError, ValueError, TypeError, KeyError):
+                continue  # damaged, as its digests will tell
+            if isinstance(accuracy, float):
+                found.append((accuracy, step))
+        return [step for _, step in sorted(found, reverse=True)]
+
+    def _first_good(self, steps: list[int]) -> int | None:
+        problems: list[str] = []
+        for step in steps:
+            problem = digests.problem(self._folder / str(step))
+            if not problem:
+                for line in problems:
+                    self._warn(f"{line}: going back to step {step:,}")
+                return step
+            problems.append(f"checkpoint {self._folder / str(step)} is damaged: {problem}")
+        if problems:
+            raise CheckpointError("; ".join(problems) + ": no good checkpoint is left")
+        return None
+
+    def go_on_from(self, step: int) -> None:
+        """Puts later checkpoints aside, which will be written anew, and removes what kills left."""
+        if not self._folder.is_dir():
+            return
+        for leftover in [*self._folder.glob("*.saving"), *self._folder.glob("*.old")]:
+            shutil.rmtree(leftover, ignore_errors=True)
+        for later in self.steps():
+            if later > step:
+                place = self._folder / str(later)
+                aside = place.with_name(f"{later}.damaged")
+                shutil.rmtree(aside, ignore_errors=True)
+                place.rename(aside)
 
     def save(
-        self, step: int, state: Any, progress: dict[str, Any], accuracy: float = NOT_EVALUATED
+        self, step: int, state: Any, progress: dict[str, Any], accuracy: float | None = None
     ) -> None:
-        """Starts saving a step.
+        """Starts saving a step, once the save before is on the disk.
 
         Args:
           step: Steps taken.
@@ -70,23 +128,47 @@ class Checkpoints:
           accuracy: On validation, where it was measured at this step.
 
         Raises:
-          CheckpointError: where this step is saved already, or an earlier save failed.
+          NotFinite: a number in the state is NaN or infinite.
+          CheckpointError: this step is saved already, or an earlier save failed.
         """
-        items = self._ocp.args.Composite(
-            state=self._ocp.args.StandardSave(state),
-            progress=self._ocp.args.JsonSave(progress),
-        )
-        metrics = {"validation_accuracy": accuracy}
+        self.wait()
+        if step in self.steps():
+            raise CheckpointError(f"step {step:,} is saved in {self._folder} already")
+        # A copy: on a CPU, what `device_get` gives is the very memory that the next step reuses.
+        copy = jax.tree.map(lambda x: np.array(x), jax.device_get(state))
+        numbers = [x for x in jax.tree.leaves(copy) if jnp.issubdtype(x.dtype, jnp.inexact)]
+        if not all(np.isfinite(x).all() for x in numbers):
+            raise NotFinite(f"a number in the state of step {step:,} is NaN or infinite")
+        content = {"progress": progress, "validation_accuracy": accuracy}
+        self._saving = self._writer.submit(self._write, step, copy, content)
+
+    def _write(self, step: int, state: Any, content: dict[str, Any]) -> None:
+        """Runs in the background."""
+        temporary = self._folder / f"{step}.saving"
         try:
-            saved = self._manager.save(step, args=items, metrics=metrics)
-        except Exception as error:
-            raise CheckpointError(
-                f"step {step} could not be saved: {_first_line(error)}"
-            ) from error
-        if not saved:
-            raise CheckpointError(
-                f"step {step} was not saved: step {self.latest()} is there already"
-            )
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            with _checkpointer() as checkpointer:
+                checkpointer.save(temporary / "state", args=_orbax().args.StandardSave(state))
+            files.write_atomically(temporary / "progress.json", json.dumps(content).encode())
+            digests.seal(temporary)
+            temporary.rename(self._folder / str(step))
+            files.sync(self._folder)
+            self._remove_old()
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+    def _remove_old(self) -> None:
+        kept = set(self.steps()[-KEPT:])
+        if self._keep_best:
+            kept |= set(self._by_accuracy()[:1])
+        for step in self.steps():
+            if step not in kept:
+                place = self._folder / str(step)
+                # Under another name first: a step's folder that is half removed would seem damaged.
+                place.rename(place.with_name(f"{step}.old"))
+                shutil.rmtree(place.with_name(f"{step}.old"), ignore_errors=True)
 
     def restore(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
         """The state and the progress of a step.
@@ -96,41 +178,67 @@ class Checkpoints:
           like: A pytree of arrays or shapes of the state's structure.
 
         Raises:
-          CheckpointError: where the step is not there or is damaged.
+          CheckpointError: where the step is not there, is damaged or is of another structure.
         """
-        device = jax.local_devices()[0]
-        sharding = jax.sharding.SingleDeviceSharding(device)
+        place = self._folder / str(step)
+        problem = digests.problem(place)
+        if problem:
+            raise CheckpointError(f"checkpoint {place} is damaged: {problem}")
+        sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         target = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like
         )
-        items = self._ocp.args.Composite(
-            state=self._ocp.args.StandardRestore(target), progress=self._ocp.args.JsonRestore()
-        )
         try:
-            restored = self._manager.restore(step, args=items)
+            with _checkpointer() as checkpointer:
+                args = _orbax().args.StandardRestore(target)
+                state = checkpointer.restore(place / "state", args=args)
+            progress = json.loads((place / "progress.json").read_text())["progress"]
         except Exception as error:
             raise CheckpointError(
-                f"step {step} could not be restored, is the model still the one that was saved? "
+                f"step {step:,} could not be restored, is the model still the one that was saved? "
                 f"({_first_line(error).rstrip(':')})"
             ) from error
-        return restored["state"], restored["progress"]
+        return state, progress
 
-    def close(self) -> None:
-        """Waits until every save is on the disk.
+    def wait(self) -> None:
+        """Waits until what `save` has begun is on the disk.
 
         Raises:
-          CheckpointError: where one failed.
+          CheckpointError: where it failed.
         """
+        saving, self._saving = self._saving, None
+        if saving:
+            try:
+                saving.result()
+            except Exception as error:
+                raise CheckpointError(
+                    f"a checkpoint was not saved: {_first_line(error)}"
+                ) from error
+
+    def close(self) -> None:
+        """Waits like `wait`; nothing can be saved afterwards."""
         try:
-            self._manager.wait_until_finished()
-            self._manager.close()
-        except Exception as error:
-            raise CheckpointError(f"a save failed: {_first_line(error)}") from error
+            self.wait()
+        finally:
+            self._writer.shutdown()
 
 
-def _validation_accuracy(metrics: dict[str, float]) -> float:
-    return metrics["validation_accuracy"]
+def _filled(folder: Path) -> bool:
+    """Whether this is a folder with something in it."""
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def _orbax() -> Any:
+    from orbax import checkpoint
+
+    # Orbax tells every save at INFO, some retries at WARNING, and what it raises as a traceback too.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    return checkpoint
+
+
+def _checkpointer() -> Any:
+    return _orbax().Checkpointer(_orbax().StandardCheckpointHandler())
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -18,7 +18,7 @@ from cnn_jax.evaluate import evaluate
 from cnn_jax.record import check_recordable, record, record_benchmark
 from cnn_jax.runs import NAMES, Run
 from cnn_jax.sweep import grid, sweep
-from cnn_jax.train import train
+from cnn_jax.train import Interrupted, train
 
 USAGE = """Trains ConvNets on CIFAR-10 with JAX.
 
@@ -66,6 +66,12 @@ PLAIN = {
             True,
             "Start anew with malloc tuned for XLA on a CPU, unless GLIBC_TUNABLES is set",
         ),
+        Plain(
+            "deterministic",
+            bool,
+            False,
+            "The same bits at every launch on a GPU too, which costs speed; a CPU's always are",
+        ),
         Plain("log_every_steps", int | None, None, "Also log every so many steps", minimum=1),
         Plain("save_every_steps", int | None, None, "Also save every so many steps", minimum=1),
         Plain("image_size", int | None, None, "volumes: height and width of the image", minimum=1),
@@ -103,7 +109,11 @@ ONLY_FOR = {
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the program. Returns its exit code: 0, 1 (it failed), 2 (a user's mistake), 130."""
+    """Runs the program.
+
+    Returns:
+      Its exit code: 0, 1 (it failed), 2 (a user's mistake), 130 (Ctrl-C) or 143 (SIGTERM).
+    """
     try:
         return _run(config.parse(argv, plain=PLAIN, names=NAMES, usage=USAGE))
     except BrokenPipeError:  # whoever read the output has gone
@@ -114,7 +124,10 @@ def main(argv: Sequence[str]) -> int:
             "interrupted: a training resumes with the same command and --workdir", file=sys.stderr
         )
         return 130
-    except (UserError, RunFailed) as error:
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        return 128 + stop.signal
+    except (UserError, RunFailed, OSError) as error:  # OSError: a full disk, a file without rights
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
 
@@ -144,6 +157,8 @@ def _start_device(command: Command) -> None:
     note = compile_cache.use(command.flags.compile_cache)
     if note:
         print(note, file=sys.stderr)
+    if command.flags.deterministic:
+        hardware.be_deterministic()
     if process.tuned():
         print("malloc is tuned for XLA on a CPU; --nocpu_tuning leaves it as it is")
     hardware.check_devices()

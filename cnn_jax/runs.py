@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import augment, config, data, experiment, losses, models, normalization, optim
+from cnn_jax import augment, config, data, experiment, files, losses, models, normalization, optim
 from cnn_jax.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
@@ -50,7 +52,7 @@ class Run:
         return (self.folder / "config.json").exists()
 
     def begin(self, plan: Plan, recipe: config.Recipe | None, manifest: dict[str, Any]) -> str:
-        """Makes the folder, or checks that it is of the same experiment; adds to the manifest.
+        """Writes down what the run is, or checks that it is the same; adds to the manifest.
 
         A finished run is left as it is.
 
@@ -58,7 +60,7 @@ class Run:
           What the user should know; "" if nothing.
 
         Raises:
-          RunError: where another experiment has run here, or the folder can't be made.
+          RunError: where another experiment has run here.
         """
         if self.exists():
             note = self._check(plan, recipe)
@@ -66,10 +68,6 @@ class Run:
                 return note
             launches = [*self._read("manifest.json", "launches")["launches"], manifest]
         else:
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise RunError(f"--workdir={self.folder}: {error.strerror}") from error
             note, launches = "", [manifest]
         # config.json comes last: with it, the run exists.
         write_json(self.folder / "manifest.json", {"launches": launches})
@@ -137,9 +135,29 @@ class Run:
         except RunError:
             return None
 
-    def checkpoints(self, keep_best: bool = False) -> Checkpoints:
+    def checkpoints(self, keep_best: bool = False, **options: Any) -> Checkpoints:
         """The run's checkpoints."""
-        return Checkpoints(self.folder / "checkpoints", keep_best)
+        return Checkpoints(self.folder / "checkpoints", keep_best, **options)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Makes the folder, and keeps other processes from training in it.
+
+        Raises:
+          RunError: another process trains here, or the folder can't be made.
+        """
+        path = self.folder / ".lock"
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(files.locked(path, wait=False))
+            except BlockingIOError:
+                raise RunError(
+                    f"{self.folder}: process {path.read_text().strip()} is training here; wait for "
+                    "it, or give another --workdir"
+                ) from None
+            except OSError as error:
+                raise RunError(f"--workdir={self.folder}: {error.strerror}") from error
+            yield
 
     def _config(self) -> dict[str, Any]:
         return self._read("config.json", "experiment", "recipe", "data")

@@ -7,7 +7,7 @@ import os
 
 import pytest
 from program import TINY, run
-from test_resume import assert_same_run
+from same_run import assert_same_run
 
 from cnn_jax import compile_cache
 

@@ -40,7 +40,7 @@ def expected(plan, variables, dataset):
 @pytest.mark.parametrize(
     ("count", "batch_size"), [(1, 37), (1, 1), (1, 10), (1, 500), (4, 37), (4, 5), (4, 12), (4, 1)]
 )
-def test_every_example_counts_once_in_batches_of_any_size(
+def test_row_20_every_example_counts_once_in_batches_of_any_size(
     plan, variables, dataset, expected, devices, count, batch_size
 ):
     devices(count)

@@ -17,18 +17,22 @@ PACKAGE = ROOT / "cnn_jax"
 
 # The parts of the package (files, or packages with all that is in them), from the bottom up.
 LEVELS = (
-    ("batch", "errors", "folders", "host", "ops", "process", "ranges", "streams"),
+    (
+        "batch", "digests", "errors", "files", "folders", "host", "ops", "process", "ranges",
+        "signals", "streams",
+    ),
     ("augment", "data", "losses", "metrics", "models", "normalization", "optim", "views"),
     ("compile_cache", "experiment", "hardware", "parallel", "state", "structure"),
     ("checkpoint", "config", "evaluator", "report", "runs", "step"),
     (
-        "benchmark", "docs", "dry_run", "evaluate", "export", "listing", "predict", "record",
-        "summary", "sweep", "train", "volumes",
+        "benchmark", "docs", "dry_run", "evaluate", "export", "listing", "loop", "predict",
+        "record", "summary", "sweep", "train", "volumes",
     ),
     ("cli",),
 )  # fmt: skip
 # Who may import what of its own level.
 BESIDE = {
+    ("digests", "files"),
     ("state", "experiment"),
     ("hardware", "compile_cache"),
     ("evaluator", "step"),
@@ -36,8 +40,9 @@ BESIDE = {
     ("runs", "config"),
     ("runs", "report"),
     ("listing", "record"),
-    ("benchmark", "train"),
+    ("benchmark", "loop"),
     ("sweep", "train"),
+    ("train", "loop"),
     ("train", "summary"),
     ("docs", "listing"),
     ("docs", "volumes"),

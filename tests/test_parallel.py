@@ -108,7 +108,7 @@ def test_placing_and_fetching_gives_back_the_same(devices, start, kind):
         assert (mine.shape, mine.dtype) == (theirs.shape, theirs.dtype)
 
 
-def test_a_batch_that_does_not_divide_is_refused(devices):
+def test_row_20_a_batch_that_does_not_divide_is_refused(devices):
     devices(4)
     with pytest.raises(UserError, match=r"^batch_size must be a multiple of the 4 devices, got 18"):
         parallel("jit", 18)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +57,7 @@ def write(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes `<name>.npy` for every array, in the place of what the folder held.
 
     They are written into a folder beside it, which is then renamed: whoever is interrupted leaves
-    nothing that could be taken for the whole. Call it with the folder `locked`.
+    nothing that could be taken for the whole. Call it with the folder locked.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder.parent, f".{folder.name}.")
@@ -83,19 +81,6 @@ def remove_leftovers(parent: Path, prefix: str) -> None:
     for leftover in parent.glob(f"{prefix}*"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds a lock between processes; it ends with the process that holds it.
-
-    Args:
-      path: The lock file, made if absent, and left behind.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def writable(folder: Path) -> bool:

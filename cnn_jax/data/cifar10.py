@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnn_jax import folders
+from cnn_jax import files, folders
 from cnn_jax.data import arrays, tfds
 from cnn_jax.data.dataset import (
     DataInvalid,
@@ -151,7 +151,7 @@ def _load_arrays(root: Path) -> dict[str, np.ndarray]:
         return held
     if not arrays.writable(place.parent):
         return _decoded(root, f"{place.parent} cannot be written: this is done at every start")
-    with arrays.locked(place.parent / ".arrays.lock"):
+    with files.locked(place.parent / ".arrays.lock"):
         held = _cached(root, place)
         if held is None:
             held = _decoded(root, f"the arrays are kept in {place}")

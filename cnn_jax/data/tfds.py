@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.data.arrays import locked, remove_leftovers, writable
+from cnn_jax.data.arrays import remove_leftovers, writable
 from cnn_jax.data.dataset import DataInvalid, DataUnavailable
+from cnn_jax.files import locked
 
 VERSION = "3.0.2"
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"

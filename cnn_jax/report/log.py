@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax.errors import UserError
+from cnn_jax.files import write_atomically
 
 
 def write_json(path: str | os.PathLike[str], value: object) -> None:
@@ -33,7 +34,7 @@ def write_json(path: str | os.PathLike[str], value: object) -> None:
       TypeError: If the value holds anything else.
     """
     text = json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False)
-    _write_atomically(Path(path), text.encode() + b"\n")
+    write_atomically(Path(path), text.encode() + b"\n")
 
 
 class MetricsLog:
@@ -73,7 +74,7 @@ class MetricsLog:
             line + b"\n" for line, row in self._parsed(before) if row.get("step", 0) <= step
         )
         if after != before:
-            _write_atomically(self.path, after)
+            write_atomically(self.path, after)
         self._last_line_is_whole = True
 
     def rows(self) -> list[dict[str, Any]]:
@@ -197,17 +198,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     raise TypeError(f"cannot write {type(value).__name__} {value!r} as JSON")
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -178,7 +178,7 @@ def damage_array(path, damage):
         np.save(path, np.load(path).astype(np.float32))
 
 
-def test_no_pickle_is_loaded(genuine, monkeypatch, tmp_path):
+def test_row_26_no_pickle_is_loaded(genuine, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     path = keep(tmp_path, genuine) / "train_labels.npy"
     for content in (np.array([Bomb()], dtype=object), None):
@@ -192,7 +192,7 @@ def test_no_pickle_is_loaded(genuine, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["train_images", "train_labels", "test_images", "test_labels"])
-def test_one_flipped_bit_is_refused(name, genuine, tmp_path):
+def test_row_17_one_flipped_bit_is_refused(name, genuine, tmp_path):
     path = keep(tmp_path, genuine) / f"{name}.npy"
     content = bytearray(path.read_bytes())
     content[-8] ^= 1
@@ -202,14 +202,14 @@ def test_one_flipped_bit_is_refused(name, genuine, tmp_path):
     assert str(path) in str(caught.value)
 
 
-def test_records_of_something_else_are_refused(archive, tmp_path):
+def test_row_17_records_of_something_else_are_refused(archive, tmp_path):
     tfds.prepare(tmp_path, archive)
     with pytest.raises(DataInvalid, match="does not hold CIFAR-10"):
         Cifar10(validation=0).load(str(tmp_path))
     assert not (tfds.folder(tmp_path) / "arrays").exists()
 
 
-def test_what_an_interrupted_writer_left_is_removed(prepared):
+def test_row_18_what_an_interrupted_writer_left_is_removed(prepared):
     left = tfds.folder(prepared) / ".arrays.abc"
     left.mkdir()
     (left / "train_images.npy").write_bytes(b"half")
@@ -217,7 +217,7 @@ def test_what_an_interrupted_writer_left_is_removed(prepared):
     assert not left.exists()
 
 
-def test_an_interrupted_writer_leaves_nothing_to_read(genuine, monkeypatch, tmp_path):
+def test_row_18_an_interrupted_writer_leaves_nothing_to_read(genuine, monkeypatch, tmp_path):
     save = np.save
 
     def interrupted(file, array, **options):
@@ -240,7 +240,7 @@ def test_a_full_disk_costs_the_cache_only(prepared, monkeypatch, capfd):
     assert "No space left on device" in capfd.readouterr().err
 
 
-def test_absent_and_offline(small, offline, tmp_path):
+def test_row_16_absent_and_offline(small, offline, tmp_path):
     with pytest.raises(DataUnavailable) as caught:
         Cifar10(validation=0).load(str(tmp_path / "none"))
     message = str(caught.value)

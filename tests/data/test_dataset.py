@@ -37,7 +37,7 @@ def test_properties():
     assert len(data.train) == 6
 
 
-def test_float_pixels_are_refused_and_nan_is_located():
+def test_row_19_float_pixels_are_refused_and_nan_is_located():
     images = np.zeros((5, 4, 4, 3), np.float32)
     labels = np.zeros(5, np.int32)
     with pytest.raises(DataInvalid, match=r"images must be uint8.*float32$"):
@@ -48,13 +48,13 @@ def test_float_pixels_are_refused_and_nan_is_located():
 
 
 @pytest.mark.parametrize("shape", [(5, 4, 4), (5, 4, 4, 2), (5, 48)])
-def test_wrong_image_shape(shape):
+def test_row_19_wrong_image_shape(shape):
     with pytest.raises(DataInvalid, match=r"images must be u8\[N,H,W,C\]"):
         Split(np.zeros(shape, np.uint8), np.zeros(5, np.int32))
 
 
 @pytest.mark.parametrize("labels", [np.zeros(5), np.zeros(5, np.int64), np.zeros((5, 1), np.int32)])
-def test_wrong_labels(labels):
+def test_row_19_wrong_labels(labels):
     with pytest.raises(DataInvalid, match=r"labels must be i32\[N\]"):
         Split(np.zeros((5, 4, 4, 3), np.uint8), labels)
 
@@ -73,7 +73,7 @@ def test_empty_split():
 
 @pytest.mark.parametrize("label", [3, -1])
 @pytest.mark.parametrize("part", ["train", "validation", "test"])
-def test_label_out_of_range_names_the_example(part, label):
+def test_row_19_label_out_of_range_names_the_example(part, label):
     bad = split(5, [0, 1, label, 9, 0])
     with pytest.raises(DataInvalid, match=rf"label of {part} example 2 is {label}, .*0\.\.2"):
         dataset(**{part: bad})

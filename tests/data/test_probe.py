@@ -41,7 +41,7 @@ def listening(answer: bytes | None = None):
         yield server.getsockname()[1], heard, thread
 
 
-def test_reachable_and_closed_without_a_word():
+def test_row_16_reachable_and_closed_without_a_word():
     with listening() as (port, heard, thread):
         assert why_unreachable(f"http://127.0.0.1:{port}/file") == ""
         thread.join(5)
@@ -55,7 +55,7 @@ def test_refused():
     assert reason.startswith("no connection to 127.0.0.1: ")
 
 
-def test_a_look_up_that_hangs_is_given_up(monkeypatch):
+def test_row_16_a_look_up_that_hangs_is_given_up(monkeypatch):
     release = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(30))
     start = time.monotonic()
@@ -65,7 +65,7 @@ def test_a_look_up_that_hangs_is_given_up(monkeypatch):
     assert time.monotonic() - start < 20
 
 
-def test_a_server_that_does_not_answer_is_given_up(monkeypatch):
+def test_row_16_a_server_that_does_not_answer_is_given_up(monkeypatch):
     made = []
 
     class Deaf(socket.socket):

@@ -117,13 +117,13 @@ def refused(data_dir, archive, match):
     assert nothing_left(data_dir)
 
 
-def test_another_checksum(archive, tmp_path):
+def test_row_17_another_checksum(archive, tmp_path):
     with open(archive, "ab") as file:
         file.write(b"\0")
     refused(tmp_path, archive, "SHA-256")
 
 
-def test_a_damaged_archive(archive, monkeypatch, tmp_path):
+def test_row_17_a_damaged_archive(archive, monkeypatch, tmp_path):
     content = archive.read_bytes()[:-5000]
     archive.write_bytes(content)
     monkeypatch.setattr(tfds, "ARCHIVE_SHA256", hashlib.sha256(content).hexdigest())
@@ -131,7 +131,7 @@ def test_a_damaged_archive(archive, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["outside", "link"])
-def test_an_archive_that_reaches_outside(kind, archive, files, pack, monkeypatch, tmp_path):
+def test_row_17_an_archive_that_reaches_outside(kind, archive, files, pack, monkeypatch, tmp_path):
     member = tarfile.TarInfo("../escaped")
     if kind == "link":
         member = tarfile.TarInfo("cifar-10-batches-bin/link")
@@ -167,7 +167,7 @@ def test_an_archive_that_is_not_there(tmp_path, small):
 
 
 @pytest.mark.parametrize("damage", ["cut short", "flipped bit", "empty"])
-def test_damaged_records_are_refused(damage, archive, tmp_path):
+def test_row_17_damaged_records_are_refused(damage, archive, tmp_path):
     tfds.prepare(tmp_path, archive)
     (path,) = tfds.folder(tmp_path).glob("*train.array_record*")
     content = bytearray(path.read_bytes())
@@ -186,7 +186,7 @@ def test_too_few_records_are_refused(archive, monkeypatch, tmp_path):
         tfds.read(tmp_path)
 
 
-def test_the_next_preparation_repairs_an_interrupted_one(archive, arrays, tmp_path):
+def test_row_18_the_next_preparation_repairs_an_interrupted_one(archive, arrays, tmp_path):
     left = tmp_path / "cifar10" / "incomplete.ABCDEF_3.0.2"
     left.mkdir(parents=True)
     (left / "half").write_bytes(b"half")
@@ -204,7 +204,7 @@ def test_a_folder_of_something_else_is_left_alone(archive, tmp_path):
     assert (tfds.folder(tmp_path) / "notes.txt").read_text() == "mine"
 
 
-def test_prepared_once_by_several(archive, monkeypatch, tmp_path):
+def test_row_18_prepared_once_by_several(archive, monkeypatch, tmp_path):
     calls = []
     generate = tfds._generate
 

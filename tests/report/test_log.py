@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 
 import numpy as np
 import pytest
+from tensorboard_events import scalars_shown
 
 from cnn_jax.report.log import MetricsLog, TensorBoard, write_json
 
@@ -128,35 +128,6 @@ def test_write_json_keeps_the_order_and_is_strict(tmp_path):
     assert json.loads(text) == {"b": None, "a": [1, [0, 1]], "c": {"é": True}}
     assert text.index('"b"') < text.index('"a"')
     assert text.startswith('{\n  "b": null,\n') and text.endswith("}\n")
-
-
-def events(path):
-    """The events of one file by the TFRecord layout: length, its CRC, message, its CRC."""
-    from tensorboardX.proto import event_pb2
-
-    content, place = path.read_bytes(), 0
-    while place < len(content):
-        (length,) = struct.unpack_from("<Q", content, place)
-        yield event_pb2.Event.FromString(content[place + 12 : place + 12 + length])
-        place += 12 + length + 4
-
-
-def scalars_shown(folder):
-    """{(tag, step): value} as TensorBoard's event accumulator keeps them.
-
-    It reads the files by name; the first session start only marks the run's beginning, each
-    later one drops what was read before from its step on.
-    """
-    shown, seen_start = [], False
-    for path in sorted(folder.iterdir()):
-        for event in events(path):
-            if event.HasField("session_log"):
-                if seen_start:
-                    shown = [entry for entry in shown if entry[1] < event.step]
-                seen_start = True
-            shown += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
-    assert len({entry[:2] for entry in shown}) == len(shown), "a scalar is shown twice"
-    return {(tag, step): pytest.approx(value) for tag, step, value in shown}
 
 
 def test_scalars_are_on_disk_at_once_and_only_measurements_are_written(tmp_path):

@@ -1,0 +1,165 @@
+"""The loop over the steps of a run: what is logged, saved, watched and heeded between them."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from cnn_jax import host, signals
+from cnn_jax.checkpoint import NotFinite
+from cnn_jax.data import Dataset
+from cnn_jax.data.pipeline import Resident, epoch_order
+from cnn_jax.errors import RunFailed
+from cnn_jax.evaluator import Evaluator
+from cnn_jax.experiment import Plan
+from cnn_jax.parallel import Parallel
+from cnn_jax.report.clock import Clock
+from cnn_jax.report.progress import Progress
+from cnn_jax.state import TrainState
+from cnn_jax.step import train_step
+from cnn_jax.streams import streams
+
+# Steps that may wait on the device: enough for it never to idle, few enough for a loop over
+# simulated devices not to dead-lock.
+IN_FLIGHT = 4
+
+
+class Diverged(RunFailed):
+    """The loss is no longer a finite number."""
+
+
+class Interrupted(RunFailed):
+    """SIGTERM or Ctrl-C; the state is saved. `signal` is its number."""
+
+    def __init__(self, step: int, number: int):
+        super().__init__(
+            f"interrupted: step {step:,} is saved; the same command with its --workdir resumes"
+        )
+        self.signal = number
+
+
+def advance(
+    plan: Plan,
+    way: Parallel,
+    data: Dataset,
+    state: TrainState,
+    start: int,
+    *,
+    clock: Clock,
+    log: Callable[[dict[str, Any]], None],
+    save: Callable[..., None],
+    every: tuple[int | None, int | None],
+    on_epoch: Callable[[list[dict[str, Any]]], None],
+    console: Any,
+) -> TrainState:
+    """Takes every step from `start` to the end of the run. One program advances the state."""
+    batch_size, per_epoch, last = plan.experiment.batch_size, plan.steps_per_epoch, plan.total_steps
+    log_every, save_every = (steps or last for steps in every)
+    with clock.compiling():
+        keys = streams(plan.experiment.seed)
+        draw = jax.jit(functools.partial(epoch_order, keys.order, examples=len(data.train)))
+        constant = way.place(Resident.of(data.train)), way.place(keys)
+        state, order = way.place(state), way.place(draw(start // per_epoch))
+        step_program = way.compile(
+            functools.partial(train_step, plan), state, constant[0], order, constant[1]
+        )
+        validate = None
+        if data.validation:
+            validate = Evaluator(plan, way.fetch(state).variables, data.validation)
+    host.release_freed_memory()
+
+    in_flight: collections.deque[tuple[int, Any]] = collections.deque()
+
+    def arrive(most: int) -> dict[str, float]:
+        """Waits until at most so many steps are on the device; the means of the newest that isn't.
+
+        Each step's loss is looked at, so that the first that is not finite is named.
+        """
+        means: dict[str, float] = {}
+        while len(in_flight) > most:
+            number, sums = in_flight.popleft()
+            means = way.fetch(sums).means()
+            watch(row_of(plan, number, "train", means), plan.learning_rate(number - 1))
+        return means
+
+    with (
+        Progress(last, per_epoch, batch_size, start, console) as progress,
+        signals.noted() as stop,
+    ):
+        clock.start()
+        counted, since = start, clock.seconds()
+        for step in range(start + 1, last + 1):
+            state, sums = step_program(state, constant[0], order, constant[1])
+            in_flight.append((step, sums))
+            means = arrive(IN_FLIGHT)
+            if means:
+                progress.update(step - IN_FLIGHT, **means)
+            signal = stop.after(step)
+            epoch_ends = step % per_epoch == 0 or step == last
+            logs = epoch_ends or step % log_every == 0
+            saves = epoch_ends or step % save_every == 0 or signal is not None
+            rows, accuracy = [], None
+            if logs or saves:
+                means = arrive(0)
+            if logs:
+                row = row_of(plan, step, "train", means)
+                seconds = clock.seconds()
+                row["learning_rate"] = plan.learning_rate(step - 1)
+                row["images_per_second"] = (step - counted) * batch_size / (seconds - since)
+                row["seconds"] = seconds
+                rows.append(row)
+            if epoch_ends and validate:
+                validation = validate(way.fetch(state).variables)
+                accuracy = validation.accuracy
+                row = row_of(plan, step, "validation", validation.means())
+                rows.append(row | {"seconds": clock.seconds()})
+            for row in rows:
+                watch(row, plan.learning_rate(step - 1))
+                log(row)
+            if saves:
+                _save(plan, save, step, way.fetch(state), clock, accuracy)
+            if rows:
+                counted, since = step, clock.seconds()
+            if epoch_ends:
+                progress.epoch_done(*rows)
+                on_epoch(rows)
+                order = way.place(draw(step // per_epoch))
+            if signal is not None and step < last:
+                raise Interrupted(step, signal)
+    return way.fetch(state)
+
+
+def _save(
+    plan: Plan,
+    save: Callable[..., None],
+    step: int,
+    state: TrainState,
+    clock: Clock,
+    accuracy: float | None,
+) -> None:
+    try:
+        save(step, state, clock.as_json(), accuracy)
+    except NotFinite as error:
+        raise Diverged(_advice(str(error), plan.learning_rate(step - 1))) from error
+
+
+def row_of(plan: Plan, step: int, split: str, means: dict[str, float]) -> dict[str, Any]:
+    return {"step": step, "epoch": step / plan.steps_per_epoch, "split": split, **means}
+
+
+def watch(row: dict[str, Any], learning_rate: float) -> None:
+    if not math.isfinite(row["loss"]):
+        what = f"the {row['split']} loss is {row['loss']} at step {row['step']:,}"
+        raise Diverged(_advice(what, learning_rate))
+
+
+def _advice(what: str, learning_rate: float) -> str:
+    return (
+        f"{what}, learning rate {learning_rate:g}: try a lower optimizer.peak_lr, or "
+        "optimizer.clip_norm=1"
+    )

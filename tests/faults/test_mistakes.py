@@ -1,0 +1,51 @@
+"""Rows 14 and 15 of docs/reliability.md: one line, exit code 2, and the way out."""
+
+from __future__ import annotations
+
+import pytest
+from program import TINY, one_line
+
+from cnn_jax.cli import main
+
+CONFIG = {
+    "typo": ("--config.batch_sise=32", "batch_size"),
+    "typo below": ("--config.optimizer.momentun=0.9", "momentum"),
+    "wrong type": ("--config.epochs=many", "epochs"),
+    "fraction of a count": ("--config.batch_size=1.5", "batch_size"),
+    "negative": ("--config.batch_size=-32", "batch_size"),
+    "zero": ("--config.epochs=0", "epochs"),
+    "NaN": ("--config.optimizer.peak_lr=nan", "peak_lr"),
+    "infinite": ("--config.optimizer.weight_decay=inf", "weight_decay"),
+    "unknown choice": ("--config.precision=float16", "bfloat16"),
+}
+NAMES = {
+    "recipe": ("--config=cifar10_resnet", ("cifar10_resnet20", "cifar10_resnet18")),
+    "model": ("--config.model=ResNet19", ("ResNet18", "ResNet20")),
+    "loss": ("--config.loss=Sofmax", ("Softmax",)),
+    "data set": ("--config.data=Cifar", ("Cifar10",)),
+    "augmentation": ("--config.augment=(Flipp(),)", ("Flip",)),
+}
+
+
+def error_of(capsys, *arguments: str) -> str:
+    assert main(["run.py", *arguments]) == 2
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+    (error,) = [line for line in said.err.splitlines() if line.startswith("error: ")]
+    assert one_line(error)
+    return error
+
+
+@pytest.mark.parametrize("mistake", CONFIG)
+def test_row_14_a_mistake_in_the_config_names_the_field(mistake, capsys, tmp_path):
+    argument, named = CONFIG[mistake]
+    assert named in error_of(capsys, *TINY, argument, f"--workdir={tmp_path}/run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_row_15_an_unknown_name_brings_those_there_are(kind, capsys, tmp_path):
+    argument, any_of = NAMES[kind]
+    error = error_of(capsys, argument, f"--workdir={tmp_path}/run")
+    assert any(name in error for name in any_of)
+    assert not (tmp_path / "run").exists()

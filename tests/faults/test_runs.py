@@ -1,0 +1,374 @@
+"""Rows 1, 2, 4, 5, 7, 8, 10 to 13, 21, 23 and 24 of docs/reliability.md: what can happen to a run.
+
+Where a process must die, a real one does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from program import ROOT, RUN, TINY, environment, one_line, run, start
+from rich.console import Console
+from same_run import assert_same_run, bits, untimed, wait_for_checkpoint
+
+from cnn_jax import hardware
+from cnn_jax.augment import Flip, RandomCrop
+from cnn_jax.cli import main
+from cnn_jax.data import Shapes
+from cnn_jax.experiment import Experiment
+from cnn_jax.losses import Loss
+from cnn_jax.models import ResNet
+from cnn_jax.optim import SGD, Linear
+from cnn_jax.runs import Run, RunError, restore
+from cnn_jax.train import Diverged, train
+
+QUIET = Console(quiet=True)
+# 24 steps with BatchNorm, momentum and augmentation; a row every 3 steps.
+RECIPE = (
+    *TINY,
+    "--config.model=ResNet(depth=8, width=4)",
+    "--config.augment=(RandomCrop(2), Flip())",
+    "--log_every_steps=3",
+)
+
+
+def experiment(**fields) -> Experiment:
+    defaults = {
+        "data": Shapes(train=96, validation=32, test=32),
+        "model": ResNet(depth=8, width=2),
+        "augment": (RandomCrop(2), Flip()),
+        "optimizer": SGD(peak_lr=0.02),
+        "batch_size": 16,
+        "epochs": 3,
+    }
+    return Experiment(**(defaults | fields))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """An uninterrupted run of the command line."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    run(*RECIPE, f"--workdir={folder}")
+    return folder
+
+
+@pytest.mark.slow
+def test_row_1_killed_at_20_random_moments_and_resumed_is_bit_identical(tmp_path):
+    """A kill comes once a new checkpoint is there, after up to what a few steps and saves take."""
+    recipe = (*RECIPE, "--config.epochs=60", "--save_every_steps=2")  # 480 steps
+    run(*recipe, f"--workdir={tmp_path}/whole")
+    folder, rng = tmp_path / "killed", random.Random(0)
+    steps: list[int] = []
+    for _ in range(20):
+        process = start(*recipe, f"--workdir={folder}")
+        newest = max(steps, default=0)
+        wait_for_checkpoint(folder, newest + 2)
+        time.sleep(rng.uniform(0, 0.15))
+        process.send_signal(signal.SIGKILL)
+        said, _ = process.communicate()
+        assert not (folder / "summary.json").exists(), "the run is too short for 20 kills"
+        if steps:
+            assert f"resumed at step {steps[-1]} of 480" in said
+        found = [int(p.name) for p in (folder / "checkpoints").iterdir() if p.name.isdecimal()]
+        steps.append(max(found))
+        assert steps[-1] > newest
+    resumed = run(*recipe, f"--workdir={folder}")
+    assert f"resumed at step {steps[-1]} of 480" in resumed.stdout
+    assert_same_run(tmp_path / "whole", folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_row_2_asked_to_stop_a_run_saves_its_step_and_resumes(number, code, whole, tmp_path):
+    folder = tmp_path / "run"
+    process = start(*RECIPE, f"--workdir={folder}")
+    deadline = time.monotonic() + 120
+    while not (folder / "metrics.jsonl").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == code, said
+    assert "Traceback" not in said
+    step = int(said.split("interrupted: step ")[1].split()[0])
+    assert Run(folder).checkpoints().latest() == step
+    assert not (folder / "summary.json").exists()
+    resumed = run(*RECIPE, f"--workdir={folder}")
+    assert f"resumed at step {step} of 24" in resumed.stdout
+    assert_same_run(whole, folder)
+
+
+@pytest.mark.slow
+def test_row_2_asked_to_stop_under_jax_distributed(tmp_path):
+    script = f"""
+import sys
+import jax
+jax.distributed.initialize("localhost:{_free_port()}", 1, 0)
+sys.argv = [{str(RUN)!r}, *{[*RECIPE, "--config.epochs=400", f"--workdir={tmp_path}/run"]!r}]
+from cnn_jax.cli import main
+sys.exit(main(sys.argv))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", script],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    wait_for_checkpoint(tmp_path / "run", 8)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 143, said
+    step = int(said.split("interrupted: step ")[1].split()[0].replace(",", ""))
+    assert Run(tmp_path / "run").checkpoints().latest() == step >= 8
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
+class Stop(Exception):
+    """What a preempted machine does to a run."""
+
+
+class StopAt:
+    """A writer that ends the run where it logs a step."""
+
+    def __init__(self, step: int):
+        self.step = step
+
+    def write(self, row):
+        if row["step"] == self.step:
+            raise Stop
+
+
+def stopped(folder: Path, at: int, **options) -> None:
+    with pytest.raises(Stop):
+        train(
+            experiment(),
+            folder,
+            writers=[StopAt(at)],
+            log_every_steps=2,
+            save_every_steps=3,
+            console=QUIET,
+            **options,
+        )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> Path:
+    """A run of 18 steps, as `stopped` begins it."""
+    folder = tmp_path_factory.mktemp("runs") / "uninterrupted"
+    train(experiment(), folder, log_every_steps=2, console=QUIET)
+    return folder
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 16
+    path.write_bytes(content)
+
+
+def test_row_4_a_run_that_fell_back_ends_equal(uninterrupted, tmp_path, capsys):
+    folder = tmp_path / "run"
+    stopped(folder, 14)
+    checkpoints = folder / "checkpoints"
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["12", "9"]
+    damaged = max((checkpoints / "12" / "state").rglob("*"), key=lambda p: p.stat().st_size)
+    flip_a_bit(damaged)
+    train(experiment(), folder, log_every_steps=2, save_every_steps=3)
+    said = " ".join(capsys.readouterr().out.split())
+    assert damaged.name in said.replace(" ", "") and "going back to step 9" in said
+    assert "resumed at step 9 of 18" in said
+    assert_same_run(uninterrupted, folder)
+    assert (checkpoints / "12.damaged").is_dir()
+
+
+def test_row_5_with_no_good_checkpoint_a_run_does_not_start_again(tmp_path, capsys):
+    command = ["run.py", *TINY, "--config.epochs=1", f"--workdir={tmp_path}/run"]
+    assert main(command) == 0
+    (tmp_path / "run" / "summary.json").unlink()
+    for path in (tmp_path / "run" / "checkpoints").glob("*/progress.json"):
+        path.write_text("{}")
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    capsys.readouterr()
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    assert one_line(said) and "progress.json has changed" in said
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_row_7_a_full_disk_is_one_line_and_costs_no_checkpoint(tmp_path):
+    """The limit on a file's size lies above what logs take, and below what the state takes."""
+    recipe = (*TINY, f"--workdir={tmp_path}/run", "--compile_cache=off")
+    script = f"""
+import resource, sys
+from cnn_jax.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+sys.exit(main([{str(RUN)!r}, *{list(recipe)!r}]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and "Traceback" not in done.stderr, done.stderr
+    assert not (tmp_path / "run" / "summary.json").exists()
+
+
+def test_row_8_an_impossible_workdir_fails_before_anything_is_compiled(tmp_path, monkeypatch):
+    monkeypatch.setattr("cnn_jax.train.init_state", None)  # not to be reached
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="Not a directory"):
+        train(experiment(), tmp_path / "file" / "run", console=QUIET)
+
+
+def test_row_10_another_experiment_in_the_workdir_is_refused_with_a_diff(uninterrupted):
+    before = (uninterrupted / "metrics.jsonl").read_bytes()
+    with pytest.raises(RunError, match=r"another experiment \(seed: 0 -> 1\)"):
+        train(experiment(seed=1), uninterrupted, console=QUIET)
+    assert (uninterrupted / "metrics.jsonl").read_bytes() == before
+
+
+def test_row_11_a_finished_run_is_returned_as_it_is(uninterrupted):
+    before = {p: p.stat().st_mtime_ns for p in uninterrupted.rglob("*") if p.is_file()}
+    result = train(experiment(), uninterrupted, log_every_steps=2, console=QUIET)
+    assert bits(result.state) == bits(restore(uninterrupted)[1])
+    assert {p: p.stat().st_mtime_ns for p in uninterrupted.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.slow
+def test_row_12_a_second_process_in_the_workdir_is_refused(tmp_path):
+    recipe = (*RECIPE, "--config.epochs=400", f"--workdir={tmp_path}/run")
+    first = start(*recipe)
+    try:
+        wait_for_checkpoint(tmp_path / "run", 8)
+        second = run(*recipe, code=2)
+        errors = [line for line in second.stderr.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1 and f"process {first.pid} is training here" in errors[0]
+        assert first.poll() is None
+    finally:
+        first.kill()
+        first.communicate()
+
+
+class BadGradient(Loss):
+    """A loss that is always finite, and whose gradient never is."""
+
+    takes_mixed_labels = False
+
+    def __call__(self, logits, label):
+        return (logits + jnp.sqrt(0 * logits)).sum(-1)
+
+
+@pytest.mark.parametrize("rate", [1e20, 1e30])
+def test_row_13_a_loss_that_is_not_finite_names_its_step_and_is_not_saved(rate, tmp_path):
+    """The rate rises from 0: the first steps are good, and the last good checkpoint stays."""
+    wanted = experiment(optimizer=SGD(peak_lr=rate, momentum=0), schedule=Linear(warmup=2))
+    with pytest.raises(Diverged, match=r"at step [1-9]\d*, learning rate .*peak_lr") as caught:
+        train(wanted, tmp_path / "run", log_every_steps=1, save_every_steps=1, console=QUIET)
+    named = int(str(caught.value).split("step ")[1].split(",")[0])
+    rows = Run(tmp_path / "run").metrics.rows()
+    assert [row["step"] for row in rows if row["split"] == "train"] == list(range(1, named))
+    assert all(np.isfinite(row["loss"]) for row in rows)
+    newest = Run(tmp_path / "run").checkpoints().latest()
+    assert newest in (None, named - 1)
+
+
+def test_row_13_a_gradient_that_is_not_finite_stops_the_run(tmp_path):
+    with pytest.raises(Diverged, match="step 1"):
+        train(
+            experiment(loss=BadGradient()),
+            tmp_path / "run",
+            save_every_steps=1,
+            console=QUIET,
+        )
+    assert Run(tmp_path / "run").checkpoints().latest() is None
+
+
+@pytest.mark.parametrize("way", ["jit", "pmap"])
+def test_row_21_saved_on_several_devices_restored_on_one_and_back(way, devices, tmp_path):
+    """Bits may differ where sums are split otherwise; the state that is handed over may not."""
+    wanted = experiment(parallel=way)
+    handed = []
+    for at, count in ((4, 4), (8, 1), (14, 4)):
+        devices(count)
+        with pytest.raises(Stop):
+            train(
+                wanted,
+                tmp_path / "run",
+                writers=[StopAt(at)],
+                log_every_steps=2,
+                save_every_steps=3,
+                console=QUIET,
+            )
+        handed.append(Run(tmp_path / "run").checkpoints().latest())
+    assert handed == [3, 6, 12]
+    devices(1)
+    one = bits(restore(tmp_path / "run")[1])
+    devices(4)
+    assert bits(restore(tmp_path / "run")[1]) == one
+    result = train(wanted, tmp_path / "run", log_every_steps=2, console=QUIET)
+    devices(4)
+    alone = train(wanted, tmp_path / "alone", log_every_steps=2, console=QUIET)
+    for a, b in zip(
+        jax.tree.leaves(result.state.params), jax.tree.leaves(alone.state.params), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("torn", [b'{"step": 12, "spl', b"\x00\x00\x00", b'{"step": 99}\n{"step"'])
+def test_row_23_torn_and_late_rows_of_metrics_are_repaired(torn, uninterrupted, tmp_path):
+    folder = tmp_path / "run"
+    stopped(folder, 14)
+    assert Run(folder).metrics.rows()[-1]["step"] > Run(folder).checkpoints().latest()
+    with open(folder / "metrics.jsonl", "ab") as file:
+        file.write(torn)
+    train(experiment(), folder, log_every_steps=2, save_every_steps=3, console=QUIET)
+    assert_same_run(uninterrupted, folder)
+
+
+def test_row_24_the_same_seed_gives_the_same_bits_and_another_others(uninterrupted, tmp_path):
+    for name, seed in (("same", 0), ("other", 1)):
+        train(experiment(seed=seed), tmp_path / name, log_every_steps=2, console=QUIET)
+    assert_same_run(uninterrupted, tmp_path / "same")
+    assert bits(restore(uninterrupted)[1]) != bits(restore(tmp_path / "other")[1])
+    assert untimed(uninterrupted) != untimed(tmp_path / "other")
+
+
+def test_row_24_deterministic_asks_xla_for_it(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=x")
+    hardware.be_deterministic()
+    assert os.environ["XLA_FLAGS"] == "--xla_dump_to=x --xla_gpu_deterministic_ops=true"
+
+
+def test_row_25_an_accelerator_that_is_absent_is_no_cpu(tmp_path):
+    done = run(*TINY, f"--workdir={tmp_path}/run", code=2, JAX_PLATFORMS="cuda")
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and "cuda" in errors[0] and "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_summary_is_what_says_that_a_run_is_finished(uninterrupted):
+    assert json.loads((uninterrupted / "summary.json").read_text())["finished"]
