@@ -231,7 +231,7 @@ def _filled(folder: Path) -> bool:
 def _orbax() -> Any:
     from orbax import checkpoint
 
-    # Orbax tells every save at INFO, some retries at WARNING, and what it raises as a traceback too.
+    # Orbax tells every save at INFO, some retries at WARNING, and logs what it raises besides.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     return checkpoint
 

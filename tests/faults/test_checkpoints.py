@@ -282,6 +282,7 @@ class Bomb:
         return (Path.touch, (Path("exploded"),))
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_row_26_a_strangers_checkpoint_runs_no_code(kept, monkeypatch, tmp_path):
     """Sealed by its maker, so that the digests are right, with a pickle in every file's place."""
     monkeypatch.chdir(tmp_path)
