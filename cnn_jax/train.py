@@ -125,6 +125,7 @@ def train(
             console=console,
         )
         checkpoints.wait()
+        clock.stop()
 
         # The test set is seen once, at the end.
         if experiment.keep_best:
@@ -132,7 +133,6 @@ def train(
         with clock.compiling():
             evaluator = Evaluator(plan, state.variables, data.test)
         test = evaluator(state.variables)
-        clock.stop()
         row = row_of(plan, plan.total_steps, "test", test.means()) | {"seconds": clock.seconds()}
         watch(row, plan.learning_rate(plan.total_steps - 1))
         if not any(logged["split"] == "test" for logged in run.metrics.rows()):

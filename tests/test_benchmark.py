@@ -71,6 +71,9 @@ NUMBERS = (
     "train_tflops_per_second",
     "matmul_tflops_per_second",
     "utilisation",
+    "save_blocking_seconds",
+    "save_seconds",
+    "save_share_of_epoch",
 )
 
 
@@ -120,6 +123,15 @@ def test_measures_are_positive_numbers_that_fit_together(result):
     reached = result["train_flops_per_image"] * result["train_images_per_second"] / 1e12
     assert result["train_tflops_per_second"] == pytest.approx(reached)
     assert result["utilisation"] == pytest.approx(reached / result["matmul_tflops_per_second"])
+
+
+def test_saving_takes_no_less_than_training_waits_for_it_and_leaves_nothing(result, measured):
+    assert result["save_blocking_seconds"] <= result["save_seconds"]
+    epoch = result["epochs"][0]["epoch_seconds"]
+    assert result["save_share_of_epoch"] == pytest.approx(result["save_seconds"] / epoch)
+    left = {path.name for path in measured[1].iterdir()}
+    files = {".lock", "benchmark.json", "config.json", "figures", "manifest.json", "profile"}
+    assert left == files
 
 
 def test_flops_by_formula_are_those_counted_by_hand(result):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import statistics
+import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +28,7 @@ from cnn_jax.benchmark.parts import (
 )
 from cnn_jax.benchmark.timing import Timing, measure
 from cnn_jax.benchmark.training import Training
+from cnn_jax.checkpoint import Checkpoints
 from cnn_jax.data import Dataset, Split
 from cnn_jax.evaluator import EVAL_BATCH, Evaluator
 from cnn_jax.experiment import Plan
@@ -32,6 +37,7 @@ from cnn_jax.streams import streams
 
 TIMES_THE_DATA = (1, 2, 4)
 TRACED_STEPS = 5
+SAVES = 5
 
 
 class Bench:
@@ -145,6 +151,31 @@ class Bench:
             "step_seconds": step.p50,
             "order_seconds": order.p50,
             "epoch_seconds": plan.steps_per_epoch * step.p50 + order.p50,
+        }
+
+    def saving(self, folder: Path, epoch_seconds: float) -> dict[str, Any]:
+        """Saves the state as at the end of an epoch: how long training waits, and how long in all.
+
+        Args:
+          folder: On the disk that is to be measured.
+          epoch_seconds: What an epoch takes.
+        """
+        self.say("Timing a checkpoint")
+        blocked, whole = [], []
+        with (
+            tempfile.TemporaryDirectory(dir=folder) as place,
+            contextlib.closing(Checkpoints(place)) as checkpoints,
+        ):
+            for step in range(SAVES):
+                begun = time.perf_counter()
+                checkpoints.save(step, self.state, {})
+                blocked.append(time.perf_counter() - begun)
+                checkpoints.wait()
+                whole.append(time.perf_counter() - begun)
+        return {
+            "save_blocking_seconds": statistics.median(blocked),
+            "save_seconds": statistics.median(whole),
+            "save_share_of_epoch": statistics.median(whole) / epoch_seconds,
         }
 
     def sizes(self, plans: Sequence[Plan], result: dict[str, Any]) -> list[dict[str, Any]]:

@@ -62,28 +62,30 @@ def benchmark(
     parallel(experiment.parallel, experiment.batch_size)
     resized = [_resized(plan, size) for size in sorted(set(batch_sizes))]
     run = Run(workdir)
-    manifest = hardware.manifest()
-    changed = run.begin(plan, recipe, manifest)
-    out = console or standard_output()
-    for line in (note, changed, _headline(plan, run)):
-        if line:
-            out.print(line, highlight=False, markup=False, soft_wrap=True)
+    with run.locked():
+        manifest = hardware.manifest()
+        changed = run.begin(plan, recipe, manifest)
+        out = console or standard_output()
+        for line in (note, changed, _headline(plan, run)):
+            if line:
+                out.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    with out.status("Compiling") as status:
-        bench = Bench(plan, data, seconds, status.update)
-        result = _identity(plan, run) | bench.step()
-        result |= bench.inference(result["train_images_per_second"])
-        result |= bench.utilisation(result["train_images_per_second"])
-        result["parts"] = bench.parts()
-        result["epochs"] = bench.epochs()
-        result["batch_sizes"] = bench.sizes(resized, result)
-        if profile:
-            bench.trace(run.folder / "profile")
-    result["seconds_per_measurement"] = seconds
-    result |= {key: manifest[key] for key in ("software", "xla_flags", "glibc_tunables")}
-    result |= manifest["git"]
-    write_json(run.folder / "benchmark.json", result)
-    benchmark_figure.draw(result, run.folder / "figures" / "benchmark.png")
+        with out.status("Compiling") as status:
+            bench = Bench(plan, data, seconds, status.update)
+            result = _identity(plan, run) | bench.step()
+            result |= bench.inference(result["train_images_per_second"])
+            result |= bench.utilisation(result["train_images_per_second"])
+            result["parts"] = bench.parts()
+            result["epochs"] = bench.epochs()
+            result |= bench.saving(run.folder, result["epochs"][0]["epoch_seconds"])
+            result["batch_sizes"] = bench.sizes(resized, result)
+            if profile:
+                bench.trace(run.folder / "profile")
+        result["seconds_per_measurement"] = seconds
+        result |= {key: manifest[key] for key in ("software", "xla_flags", "glibc_tunables")}
+        result |= manifest["git"]
+        write_json(run.folder / "benchmark.json", result)
+        benchmark_figure.draw(result, run.folder / "figures" / "benchmark.png")
     for table in tables(result):
         out.print(table)
     for line in _notes(result):
@@ -133,6 +135,8 @@ def _notes(result: dict[str, Any]) -> list[str]:
         "programs of their own here, so they need not add up to it.",
         f"An epoch is its steps at the median of those timed ({timed}), and the drawing of its "
         "order; evaluation and saving are not in it.",
+        "A checkpoint is saved beside training: its share of an epoch counts all the time that it "
+        "takes, as if training stood still.",
         "The compiler's count of FLOPs leaves out what it does not see into; utilisation goes by "
         "the formula.",
     ]

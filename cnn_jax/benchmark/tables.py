@@ -44,6 +44,11 @@ def _measures(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         f"peak memory of the {result['peak_memory_of']}, MiB",
         f"{result['peak_memory_bytes'] / 2**20:,.0f}",
     )
+    yield (
+        "checkpoint, ms (training waits, until it is on the disk), share of an epoch",
+        f"{1e3 * result['save_blocking_seconds']:.3g}, {1e3 * result['save_seconds']:.3g}, "
+        f"{result['save_share_of_epoch']:.2%}",
+    )
     yield "parameters", f"{result['parameters']:,}"
     yield "forward FLOPs an image, by formula", f"{result['forward_flops_per_image']:,}"
     yield (
