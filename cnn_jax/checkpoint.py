@@ -8,10 +8,12 @@ and renamed into it last: what has the name of a step was complete once.
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import json
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,6 +147,8 @@ class Checkpoints:
     def _write(self, step: int, state: Any, content: dict[str, Any]) -> None:
         """Runs in the background."""
         temporary = self._folder / f"{step}.saving"
+        hook = sys.unraisablehook
+        sys.unraisablehook = functools.partial(_unless_too_late, hook)
         try:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
@@ -155,6 +159,7 @@ class Checkpoints:
             temporary.rename(self._folder / str(step))
             files.sync(self._folder)
             self._remove_old()
+            sys.unraisablehook = hook
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -234,6 +239,15 @@ def _orbax() -> Any:
     # Orbax tells every save at INFO, some retries at WARNING, and logs what it raises besides.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     return checkpoint
+
+
+def _unless_too_late(hook: Callable[[Any], object], unraisable: Any) -> None:
+    """Passes over what Orbax's other writes say when one has failed, and nobody listens any more.
+
+    They may say it long after, so the hook stays once a save has failed.
+    """
+    if str(unraisable.exc_value) != "Event loop is closed":
+        hook(unraisable)
 
 
 def _checkpointer() -> Any:

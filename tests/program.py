@@ -44,6 +44,18 @@ def run(
     return done
 
 
+def run_script(script: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python code in a process as a user's, to its end, whatever its exit code."""
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
 def start(*arguments: str, cwd: Path | None = None, **environ: str) -> subprocess.Popen[str]:
     """Starts the program; its output is read from `stdout`."""
     return subprocess.Popen(

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 from rich.console import Console
+from same_run import bits, untimed
 
 from cnn_jax.augment import Flip, RandomCrop
 from cnn_jax.data import Shapes
@@ -20,7 +21,6 @@ from cnn_jax.runs import Run, restore
 from cnn_jax.train import Diverged, train
 
 QUIET = Console(quiet=True)
-TIMES = {"seconds", "images_per_second"}
 
 
 def experiment(**fields) -> Experiment:
@@ -33,14 +33,6 @@ def experiment(**fields) -> Experiment:
         "epochs": 3,
     }
     return Experiment(**(defaults | fields))
-
-
-def bits(state) -> list[bytes]:
-    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(jax.device_get(state))]
-
-
-def untimed(rows: list[dict]) -> list[dict]:
-    return [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
 
 
 class Stop(Exception):
@@ -76,7 +68,7 @@ def test_a_run_that_was_stopped_twice_ends_like_one_that_never_was(tmp_path, par
             train(wanted, folder, writers=stop(at), **options)
     resumed = train(wanted, folder, **options)
     assert bits(resumed.state) == bits(whole.state)
-    assert untimed(Run(folder).metrics.rows()) == untimed(Run(tmp_path / "whole").metrics.rows())
+    assert untimed(folder) == untimed(tmp_path / "whole")
     assert len(json.loads((folder / "manifest.json").read_text())["launches"]) == 3
 
 

@@ -10,13 +10,12 @@ import pickle
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from program import ROOT, environment
+from program import ROOT, run_script
 
 from cnn_jax import digests
 from cnn_jax.checkpoint import CheckpointError, Checkpoints, NotFinite
@@ -117,7 +116,7 @@ def test_row_3_killed_during_a_save_just_before_the(when, tmp_path):
     script = DYING.format(
         tests=str(tests), faults=str(tests / "faults"), folder=str(tmp_path), owner=owner, name=name
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment(), timeout=120)
+    done = run_script(script)
     assert done.returncode == -signal.SIGKILL
     kept = Kept(tmp_path)
     kept.assert_newest(10)
@@ -224,14 +223,7 @@ try:
 except CheckpointError as error:
     sys.exit(f"error: {{error}}")
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = run_script(script)
     assert done.returncode == 1
     said = done.stderr.strip().splitlines()
     assert "not saved" in said[-1] and "Traceback" not in done.stderr

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
-from program import ROOT, RUN, TINY, environment, run, start
+from program import ROOT, RUN, TINY, environment, run, run_script, start
 from rich.console import Console
 from same_run import assert_same_run, bits, untimed, wait_for_checkpoint
 
@@ -170,16 +170,16 @@ class StopAt:
             raise Stop
 
 
-def stopped(folder: Path, at: int, **options) -> None:
+def stopped(folder: Path, at: int, **fields) -> None:
+    """Begins a run, or goes on with it, until it logs a step."""
     with pytest.raises(Stop):
         train(
-            experiment(),
+            experiment(**fields),
             folder,
             writers=[StopAt(at)],
             log_every_steps=2,
             save_every_steps=3,
             console=QUIET,
-            **options,
         )
 
 
@@ -237,14 +237,7 @@ from cnn_jax.cli import main
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
 sys.exit(main([{str(RUN)!r}, *{list(recipe)!r}]))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = run_script(script)
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and "Traceback" not in done.stderr, done.stderr
@@ -324,27 +317,18 @@ def test_row_13_a_gradient_that_is_not_finite_stops_the_run(tmp_path):
 @pytest.mark.parametrize("way", ["jit", "pmap"])
 def test_row_21_saved_on_several_devices_restored_on_one_and_back(way, devices, tmp_path):
     """Bits may differ where sums are split otherwise; the state that is handed over may not."""
-    wanted = experiment(parallel=way)
     handed = []
     for at, count in ((4, 4), (8, 1), (14, 4)):
         devices(count)
-        with pytest.raises(Stop):
-            train(
-                wanted,
-                tmp_path / "run",
-                writers=[StopAt(at)],
-                log_every_steps=2,
-                save_every_steps=3,
-                console=QUIET,
-            )
+        stopped(tmp_path / "run", at, parallel=way)
         handed.append(Run(tmp_path / "run").checkpoints().latest())
     assert handed == [3, 6, 12]
     devices(1)
     one = bits(restore(tmp_path / "run")[1])
     devices(4)
     assert bits(restore(tmp_path / "run")[1]) == one
+    wanted = experiment(parallel=way)
     result = train(wanted, tmp_path / "run", log_every_steps=2, console=QUIET)
-    devices(4)
     alone = train(wanted, tmp_path / "alone", log_every_steps=2, console=QUIET)
     for a, b in zip(
         jax.tree.leaves(result.state.params), jax.tree.leaves(alone.state.params), strict=True
