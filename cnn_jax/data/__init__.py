@@ -1,17 +1,24 @@
 """Data sets as arrays in memory, behind one interface."""
 
 from cnn_jax.data.cifar10 import Cifar10
+from cnn_jax.data.cifar100 import Cifar100
 from cnn_jax.data.dataset import DataConfig, DataInvalid, Dataset, DataUnavailable, Split
 from cnn_jax.data.first_available import FirstAvailable
+from cnn_jax.data.mnist import FashionMnist, Mnist
 from cnn_jax.data.shapes import Shapes
+from cnn_jax.data.svhn import Svhn
 
 __all__ = [
     "Cifar10",
+    "Cifar100",
     "DataConfig",
     "DataInvalid",
     "DataUnavailable",
     "Dataset",
+    "FashionMnist",
     "FirstAvailable",
+    "Mnist",
     "Shapes",
     "Split",
+    "Svhn",
 ]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from cnn_jax import files
 
 Specification = tuple[tuple[int, ...], str]
 # Bytes; what XLA asks for.
 ALIGNMENT = 64
+RECORD = "record.json"
 
 
 class ArraysDamaged(Exception):
@@ -53,11 +58,18 @@ def _aligned(array: np.ndarray) -> np.ndarray:
     return aligned
 
 
-def write(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write(
+    folder: Path, arrays: Mapping[str, np.ndarray], record: Mapping[str, Any] | None = None
+) -> None:
     """Writes `<name>.npy` for every array, in the place of what the folder held.
 
     They are written into a folder beside it, which is then renamed: whoever is interrupted leaves
     nothing that could be taken for the whole. Call it with the folder locked.
+
+    Args:
+      folder: Where they go.
+      arrays: What is written.
+      record: What `read_record` shall give back; None: nothing is written of it.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder.parent, f".{folder.name}.")
@@ -68,12 +80,30 @@ def write(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
                 np.save(file, array, allow_pickle=False)
                 file.flush()
                 os.fsync(file.fileno())
+        if record is not None:
+            files.write_atomically(temporary / RECORD, json.dumps(record).encode())
         temporary.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What was recorded of the arrays of a folder when they were written.
+
+    Raises:
+      ArraysDamaged: it is missing or not whole.
+    """
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ArraysDamaged(f"{path} cannot be read ({error})") from error
+    if not isinstance(record, dict):
+        raise ArraysDamaged(f"{path} holds no record")
+    return record
 
 
 def remove_leftovers(parent: Path, prefix: str) -> None:

@@ -7,7 +7,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from cnn_jax.data import drawing
-from cnn_jax.data.dataset import Dataset, Split, combined_digest, digest
+from cnn_jax.data.dataset import (
+    Dataset,
+    Split,
+    channel_statistics,
+    combined_digest,
+    digest,
+)
 
 SIZE = 32
 BLOCK = 500
@@ -54,7 +60,7 @@ class Shapes:
         assert train is not None
         assert test is not None
         parts = [split for split in (train, validation, test) if split is not None]
-        mean, std = _channel_statistics(train.images)
+        mean, std = channel_statistics(train.images)
         return Dataset(
             name="shapes",
             classes=tuple(drawing.FIGURES),
@@ -81,14 +87,3 @@ def _split(seed: int, stream: int, number: int) -> Split | None:
         stop = min(start + BLOCK, number)
         images[start:stop], labels[start:stop] = (array[: stop - start] for array in block)
     return Split(images, labels)
-
-
-def _channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, of pixels scaled to 0..1."""
-    levels = np.arange(256) / 255
-    shares = np.stack(
-        [np.bincount(images[..., c].ravel(), minlength=256) for c in range(images.shape[-1])]
-    ) / (images.size / images.shape[-1])
-    mean = shares @ levels
-    variance = shares @ levels**2 - mean**2
-    return tuple(mean.tolist()), tuple(np.sqrt(variance).tolist())

@@ -1,4 +1,4 @@
-"""CIFAR-10 in the standard folder of TensorFlow Datasets, read and prepared without TensorFlow.
+"""Data sets in the standard folder of TensorFlow Datasets, read and prepared without TensorFlow.
 
 The only file that imports `tensorflow_datasets`, and only inside the functions that need it.
 """
@@ -6,14 +6,11 @@ The only file that imports `tensorflow_datasets`, and only inside the functions 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import logging
 import shutil
 import sys
-import tarfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,103 +18,93 @@ import numpy as np
 
 from cnn_jax.data.arrays import remove_leftovers, writable
 from cnn_jax.data.dataset import DataInvalid, DataUnavailable
+from cnn_jax.data.originals import AGAIN, Examples, first_line, verify
+from cnn_jax.data.source import Source
+from cnn_jax.errors import UserError
 from cnn_jax.files import locked
 
-VERSION = "3.0.2"
-URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-ARCHIVE = "cifar-10-binary.tar.gz"
-ARCHIVE_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
-FILES = {
-    "train": tuple(f"cifar-10-batches-bin/data_batch_{number}.bin" for number in range(1, 6)),
-    "test": ("cifar-10-batches-bin/test_batch.bin",),
-}
-CLASSES = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-)
-SIZES = {"train": 50000, "test": 10000}
-RECORD = 1 + 32 * 32 * 3
+# What is read; a prepared folder may have more splits.
+SPLITS = ("train", "test")
 
 
-def folder(data_dir: Path) -> Path:
-    """Where TFDS keeps this version of CIFAR-10."""
-    return data_dir / "cifar10" / VERSION
-
-
-def prepared(data_dir: Path) -> bool:
-    """Whether the folder was prepared; TFDS renames it into place when it is whole."""
-    return (folder(data_dir) / "dataset_info.json").exists()
-
-
-def read(data_dir: Path) -> dict[str, np.ndarray]:
+def read(source: Source, data_dir: Path) -> dict[str, np.ndarray]:
     """Decodes a prepared folder, in the order of `tfds.data_source`.
 
     Args:
-      data_dir: The TFDS folder; `cifar10/3.0.2` in it was prepared as array_record.
+      source: The data set.
+      data_dir: The TFDS folder; `NAME/VERSION` in it was prepared as array_record.
 
     Returns:
-      {train,test}_images u8[N,32,32,3] and {train,test}_labels i32[N].
+      {train,test}_images u8[N,H,W,C] and {train,test}_labels i32[N].
 
     Raises:
-      DataInvalid: the files are damaged or in another format.
+      DataInvalid: the files are damaged, in another format, or hold something else.
     """
     import tensorflow_datasets as tfds
 
     arrays = {}
     try:
         with _quiet():
-            for split, size in SIZES.items():
-                source: Any = tfds.data_source(
-                    f"cifar10:{VERSION}", split=split, data_dir=data_dir, download=False
+            for split in SPLITS:
+                records: Any = tfds.data_source(
+                    f"{source.name}:{source.version}",
+                    split=split,
+                    data_dir=data_dir,
+                    download=False,
                 )
-                if len(source) != size:
-                    raise ValueError(f"{split} has {len(source)} examples and not {size}")
-                images: np.ndarray = np.empty((size, 32, 32, 3), np.uint8)
-                labels: np.ndarray = np.empty(size, np.int32)
-                for start in range(0, size, 1000):
-                    stop = min(start + 1000, size)
-                    examples = source.__getitems__(range(start, stop))
-                    images[start:stop] = [example["image"] for example in examples]
-                    labels[start:stop] = [example["label"] for example in examples]
+                images, labels = _decoded(source, split, records)
                 arrays[f"{split}_images"], arrays[f"{split}_labels"] = images, labels
     except Exception as error:
         raise DataInvalid(
-            f"{folder(data_dir)} cannot be read as array_record ({_first_line(error)}): "
+            f"{source.folder(data_dir)} cannot be read as array_record ({first_line(error)}): "
             "delete it and start again"
         ) from error
     return arrays
 
 
-def prepare(data_dir: Path | str, archive: Path | str | None = None) -> None:
-    """Writes the standard TFDS folder `cifar10/3.0.2` as array_record; returns if it is there.
+def _decoded(source: Source, split: str, records: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of a split; a ValueError where they are not those of the data set."""
+    size, shape = source.sizes[split], source.image_shape
+    if len(records) != size:
+        raise ValueError(f"{split} has {len(records)} examples and not {size}")
+    classes = records.dataset_info.features["label"].num_classes
+    if classes != len(source.classes):
+        raise ValueError(f"there are {classes} classes and not {len(source.classes)}")
+    images: np.ndarray = np.empty((size, *shape), np.uint8)
+    labels: np.ndarray = np.empty(size, np.int32)
+    for start in range(0, size, 1000):
+        examples = records.__getitems__(range(start, min(start + 1000, size)))
+        for place, example in enumerate(examples, start):
+            image = example["image"]
+            if image.shape != shape or image.dtype != np.uint8:
+                raise ValueError(f"a {split} image is {image.dtype}{list(image.shape)}")
+            images[place], labels[place] = image, example["label"]
+    return images, labels
+
+
+def prepare(source: Source, data_dir: Path | str, originals: Path | str | None = None) -> None:
+    """Writes the standard TFDS folder `NAME/VERSION` as array_record; returns if it is there.
 
     Processes that call it at once do it once. What an interrupted one left is removed by the next.
 
     Args:
+      source: The data set.
       data_dir: The TFDS folder.
-      archive: `cifar-10-binary.tar.gz` at hand; downloaded if None.
+      originals: A folder that holds the original files; they are downloaded if None.
 
     Raises:
-      DataUnavailable: the folder cannot be written, or the archive cannot be downloaded.
-      DataInvalid: the archive at hand is not the original.
+      DataUnavailable: the folder cannot be written, or the originals cannot be downloaded.
+      DataInvalid: the files at hand are not the originals.
     """
     root = Path(data_dir).expanduser()
-    place = folder(root)
+    place = source.folder(root)
     if not writable(place.parent):
         raise DataUnavailable(
-            f"{place.parent} must be writable to prepare CIFAR-10 in it: make it so, or choose "
-            "another folder by --data_dir or TFDS_DATA_DIR"
+            f"{place.parent} must be writable to prepare {source.title} in it: make it so, or "
+            "choose another folder by --data_dir or TFDS_DATA_DIR"
         )
-    with locked(place.parent / f".{VERSION}.lock"):
-        if prepared(root):
+    with locked(place.parent / f".{source.version}.lock"):
+        if source.prepared(root):
             return
         remove_leftovers(place.parent, "incomplete.")
         if place.exists():
@@ -126,110 +113,86 @@ def prepare(data_dir: Path | str, archive: Path | str | None = None) -> None:
                     f"{place} exists but was not prepared whole: delete it and start again"
                 )
             shutil.rmtree(place)
-        content = None if archive is None else read_archive(Path(archive))
         try:
-            _generate(root, content)
+            _generate(source, root, None if originals is None else Path(originals))
         except Exception as error:
+            if originals is not None and isinstance(error, UserError):
+                raise
+            files = ", ".join(original.name for original in source.originals)
             raise DataUnavailable(
-                f"CIFAR-10 could not be prepared in {root} ({_first_line(error)}): put {ARCHIVE} "
-                f"into {manual_folder(root)}, or name a prepared folder by --data_dir"
+                f"{source.title} could not be prepared in {root} ({first_line(error)}): put "
+                f"{files} into {source.manual_folder(root)}, or name a prepared folder by "
+                "--data_dir"
             ) from error
 
 
-def manual_folder(data_dir: Path) -> Path:
-    """Where TFDS looks for archives that were fetched by hand."""
-    return data_dir / "downloads" / "manual"
-
-
-def read_archive(archive: Path) -> dict[str, np.ndarray]:
-    """Reads the original archive straight into memory: nothing is extracted.
-
-    Returns:
-      {train,test}_images u8[N,32,32,3] and {train,test}_labels u8[N], in the archive's order.
-
-    Raises:
-      DataInvalid: another checksum, a damaged or unsafe archive, or content that is not CIFAR-10.
-    """
-    again = "delete it and fetch it again"
-    try:
-        with open(archive, "rb") as file:
-            checksum = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataUnavailable(f"{archive} cannot be read ({error.strerror})") from error
-    if checksum != ARCHIVE_SHA256:
-        raise DataInvalid(f"{archive} has the SHA-256 {checksum}, not {ARCHIVE_SHA256}: {again}")
-    try:
-        with tarfile.open(archive, "r:gz") as tar:
-            wanted = {name for names in FILES.values() for name in names}
-            found = {}
-            for member in tar:
-                safe = tarfile.data_filter(member, str(archive.parent))
-                if safe.name in wanted and (stream := tar.extractfile(member)) is not None:
-                    found[safe.name] = stream.read()
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise DataInvalid(f"{archive} is damaged ({_first_line(error)}): {again}") from error
-    missing = sorted(wanted - found.keys())
-    if missing:
-        raise DataInvalid(f"{archive} lacks {missing[0]}: {again}")
-
-    arrays = {}
-    for split, names in FILES.items():
-        records = np.frombuffer(b"".join(found[name] for name in names), np.uint8)
-        if records.size != SIZES[split] * RECORD:
-            raise DataInvalid(
-                f"{archive} holds {records.size / RECORD:g} {split} examples and not "
-                f"{SIZES[split]}: {again}"
-            )
-        records = records.reshape(-1, RECORD)
-        labels = records[:, 0]
-        if labels.max() >= len(CLASSES):
-            first = int(np.argmax(labels >= len(CLASSES)))
-            raise DataInvalid(
-                f"{archive}: the label of {split} example {first} is {labels[first]}, "
-                f"must be in 0..{len(CLASSES) - 1}"
-            )
-        arrays[f"{split}_labels"] = labels
-        arrays[f"{split}_images"] = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return arrays
-
-
-def _generate(data_dir: Path, content: dict[str, np.ndarray] | None) -> None:
-    """Has TFDS write the folder, from the content or from a download whose checksum it verifies."""
+def _generate(source: Source, data_dir: Path, originals: Path | None) -> None:
+    """Has TFDS write the folder, from the originals at hand or else downloaded."""
     import tensorflow_datasets as tfds
     from PIL import Image
     from tensorflow_datasets.core import registered
-    from tensorflow_datasets.image_classification import cifar
 
+    stock: Any = tfds.builder_cls(source.name)
     with registered.skip_registration():
 
-        class Cifar10(cifar.Cifar10):
+        class Builder(stock):
             """The stock builder, less its reading and encoding by TensorFlow."""
 
-            def _split_generators(self, dl_manager):
-                arrays = content
-                if arrays is None:
-                    arrays = read_archive(Path(dl_manager.download(URL)))
-                features: Any = self.info.features
-                features["label"].names = list(CLASSES)
-                return {split: self._examples(split, arrays) for split in SIZES}
+            name = source.name
 
-            def _examples(self, split: str, arrays: dict[str, np.ndarray]):
-                images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
-                for index, (image, label) in enumerate(zip(images, labels, strict=True)):
-                    yield (
-                        index,
-                        {
-                            "id": f"{split}_{index:05d}",
-                            "image": Image.fromarray(np.ascontiguousarray(image)),
-                            "label": int(label),
-                        },
-                    )
+            def _split_generators(self, dl_manager):
+                paths = {}
+                for original in source.originals:
+                    if originals is not None:
+                        path = originals / original.name
+                    else:
+                        path = Path(dl_manager.download(original.url))
+                    verify(path, original.sha256)
+                    paths[original.name] = path
+                for label, names in source.names.items():
+                    self.info.features[label].names = list(names)
+                return {split: self._examples(split, paths) for split in source.sizes}
+
+            def _examples(self, split: str, paths: Mapping[str, Path]):
+                images, labels = _checked(source, split, paths)
+                for index, image in enumerate(images):
+                    pixels = image[..., 0] if image.shape[-1] == 1 else image
+                    example: dict[str, Any] = {
+                        name: int(values[index]) for name, values in labels.items()
+                    }
+                    if source.id_digits:
+                        example["id"] = f"{split}_{index:0{source.id_digits}d}"
+                    example["image"] = Image.fromarray(np.ascontiguousarray(pixels))
+                    yield index, example
 
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     with _quiet(), contextlib.redirect_stdout(io.StringIO()):
-        builder = Cifar10(data_dir=data_dir, file_format="array_record")
+        builder = Builder(data_dir=data_dir, file_format="array_record")
         builder.download_and_prepare(file_format="array_record")
+
+
+def _checked(source: Source, split: str, paths: Mapping[str, Path]) -> Examples:
+    """The examples of a split of the originals, which are as many as they should be, and so on."""
+    examples = source.read(paths, split)
+    images, labels = examples.images, examples.labels["label"]
+    where = ", ".join(map(str, paths.values()))
+    size, classes = source.sizes[split], len(source.classes)
+    for number in (len(images), len(labels)):
+        if number != size:
+            raise DataInvalid(f"{where} holds {number} {split} examples and not {size}: {AGAIN}")
+    if images.shape[1:] != source.image_shape:
+        raise DataInvalid(
+            f"{where} holds images of the shape {images.shape[1:]} and not {source.image_shape}: "
+            f"{AGAIN}"
+        )
+    if labels.max() >= classes:
+        first = int(np.argmax(labels >= classes))
+        raise DataInvalid(
+            f"{where}: the label of {split} example {first} is {labels[first]}, "
+            f"must be in 0..{classes - 1}"
+        )
+    return examples
 
 
 @contextlib.contextmanager
@@ -242,8 +205,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

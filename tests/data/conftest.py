@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import tarfile
@@ -9,8 +10,9 @@ import tarfile
 import numpy as np
 import pytest
 
-from cnn_jax.data import cifar10, tfds
+from cnn_jax.data import Cifar10, cifar10, published
 from cnn_jax.data.dataset import digest
+from cnn_jax.data.source import Original
 
 SIZES = {"train": 50, "test": 10}
 
@@ -35,17 +37,42 @@ def pack():
 
 
 @pytest.fixture
-def small(monkeypatch, tmp_path):
+def amend(monkeypatch):
+    """A function that changes facts of a data set: (class, facts)."""
+
+    def change(cls, **facts):
+        monkeypatch.setattr(cls, "source", dataclasses.replace(cls.source, **facts))
+
+    return change
+
+
+@pytest.fixture
+def taken_for_original(amend):
+    """A function that has an archive of this SHA-256, at this address, held to be CIFAR-10's."""
+
+    def change(sha256, url=cifar10.ARCHIVE.url):
+        amend(Cifar10, originals=(Original(url, sha256),))
+
+    return change
+
+
+@pytest.fixture
+def apart(monkeypatch, tmp_path):
+    """The user's folders are empty ones of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+
+
+@pytest.fixture
+def small(amend, apart):
     """Small sizes, and the records as random bytes: u8[N,3073] by split."""
     random = np.random.default_rng(0)
     records = {}
     for split, size in SIZES.items():
-        monkeypatch.setitem(tfds.SIZES, split, size)
         records[split] = random.integers(0, 256, (size, 3073)).astype(np.uint8)
         records[split][:, 0] %= 10
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    amend(Cifar10, sizes=SIZES)
     return records
 
 
@@ -53,15 +80,15 @@ def small(monkeypatch, tmp_path):
 def files(small):
     """The files of the archive: five of training, one of test."""
     batches = [*np.split(small["train"], 5), small["test"]]
-    names = [*tfds.FILES["train"], *tfds.FILES["test"]]
+    names = [*cifar10.FILES["train"], *cifar10.FILES["test"]]
     return {name: batch.tobytes() for name, batch in zip(names, batches, strict=True)}
 
 
 @pytest.fixture
-def archive(files, monkeypatch, tmp_path):
+def archive(files, taken_for_original, tmp_path):
     """The small archive, held to be the original."""
-    path = tmp_path / "fetched" / tfds.ARCHIVE
-    monkeypatch.setattr(tfds, "ARCHIVE_SHA256", _pack(path, files))
+    path = tmp_path / "fetched" / cifar10.ARCHIVE.name
+    taken_for_original(_pack(path, files))
     return path
 
 
@@ -77,14 +104,13 @@ def arrays(small):
 
 
 @pytest.fixture
-def genuine(arrays, monkeypatch):
+def genuine(arrays, amend):
     """The arrays, held to be CIFAR-10's."""
-    for name, array in arrays.items():
-        monkeypatch.setitem(cifar10.DIGESTS, name, digest(array))
+    amend(Cifar10, digests={name: digest(array) for name, array in arrays.items()})
     return arrays
 
 
 @pytest.fixture
 def offline(monkeypatch):
     """No server can be reached."""
-    monkeypatch.setattr(cifar10, "why_unreachable", lambda url: "no connection")
+    monkeypatch.setattr(published, "why_unreachable", lambda url: "no connection")

@@ -18,6 +18,7 @@ from cnn_jax.data import (
     FirstAvailable,
     Shapes,
     cifar10,
+    published,
     tfds,
 )
 from cnn_jax.data import (
@@ -28,18 +29,18 @@ from cnn_jax.data.dataset import digest
 
 def keep(data_dir, arrays):
     """Puts the arrays where Cifar10 keeps them."""
-    folder = tfds.folder(data_dir) / "arrays"
+    folder = Cifar10.source.folder(data_dir) / "arrays"
     kept.write(folder, arrays)
     return folder
 
 
 @pytest.fixture
-def prepared(archive, arrays, monkeypatch, tmp_path):
+def prepared(archive, arrays, amend, tmp_path):
     """A prepared folder without arrays, whose content is held to be CIFAR-10."""
     data_dir = tmp_path / "data"
-    tfds.prepare(data_dir, archive)
-    for name, array in tfds.read(data_dir).items():
-        monkeypatch.setitem(cifar10.DIGESTS, name, digest(array))
+    tfds.prepare(Cifar10.source, data_dir, archive.parent)
+    held = tfds.read(Cifar10.source, data_dir)
+    amend(Cifar10, digests={name: digest(array) for name, array in held.items()})
     return data_dir
 
 
@@ -90,7 +91,7 @@ def test_where_it_is_looked_for(genuine, monkeypatch, tmp_path):
     assert len(Cifar10(validation=0).load().test) == 10
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "variable"))
     with monkeypatch.context() as context:
-        context.setattr(cifar10, "why_unreachable", lambda url: "no connection")
+        context.setattr(published, "why_unreachable", lambda url: "no connection")
         with pytest.raises(DataUnavailable, match="variable"):
             Cifar10(validation=0).load()
     keep(tmp_path / "variable", genuine)
@@ -101,7 +102,7 @@ def test_where_it_is_looked_for(genuine, monkeypatch, tmp_path):
 
 def test_decoded_once_then_read_without_the_records(prepared, capfd):
     first = Cifar10(validation=0).load(str(prepared))
-    folder = tfds.folder(prepared)
+    folder = Cifar10.source.folder(prepared)
     assert "Decoding CIFAR-10" in capfd.readouterr().err
     assert sorted(path.name for path in (folder / "arrays").iterdir()) == [
         "test_images.npy",
@@ -119,7 +120,7 @@ def test_decoded_once_then_read_without_the_records(prepared, capfd):
 
 
 def test_a_read_only_folder_is_left_alone(prepared, tmp_path):
-    folder = tfds.folder(prepared)
+    folder = Cifar10.source.folder(prepared)
     before = sorted(prepared.rglob("*"))
     folder.chmod(0o555)
     try:
@@ -137,7 +138,7 @@ def test_a_read_only_folder_is_left_alone(prepared, tmp_path):
 @pytest.mark.parametrize("damage", ["cut short", "missing", "empty", "pickle", "wrong dtype"])
 def test_damaged_arrays_are_decoded_again(damage, prepared, capfd):
     Cifar10(validation=0).load(str(prepared))
-    path = tfds.folder(prepared) / "arrays" / "train_images.npy"
+    path = Cifar10.source.folder(prepared) / "arrays" / "train_images.npy"
     whole = path.read_bytes()
     damage_array(path, damage)
     capfd.readouterr()
@@ -203,14 +204,14 @@ def test_row_17_one_flipped_bit_is_refused(name, genuine, tmp_path):
 
 
 def test_row_17_records_of_something_else_are_refused(archive, tmp_path):
-    tfds.prepare(tmp_path, archive)
+    tfds.prepare(Cifar10.source, tmp_path, archive.parent)
     with pytest.raises(DataInvalid, match="does not hold CIFAR-10"):
         Cifar10(validation=0).load(str(tmp_path))
-    assert not (tfds.folder(tmp_path) / "arrays").exists()
+    assert not (Cifar10.source.folder(tmp_path) / "arrays").exists()
 
 
 def test_row_18_what_an_interrupted_writer_left_is_removed(prepared):
-    left = tfds.folder(prepared) / ".arrays.abc"
+    left = Cifar10.source.folder(prepared) / ".arrays.abc"
     left.mkdir()
     (left / "train_images.npy").write_bytes(b"half")
     Cifar10(validation=0).load(str(prepared))
@@ -228,11 +229,11 @@ def test_row_18_an_interrupted_writer_leaves_nothing_to_read(genuine, monkeypatc
     monkeypatch.setattr(np, "save", interrupted)
     with pytest.raises(KeyboardInterrupt):
         keep(tmp_path, genuine)
-    assert not list(tfds.folder(tmp_path).iterdir())
+    assert not list(Cifar10.source.folder(tmp_path).iterdir())
 
 
 def test_a_full_disk_costs_the_cache_only(prepared, monkeypatch, capfd):
-    def full(folder, arrays):
+    def full(folder, arrays, record):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(kept, "write", full)
@@ -245,7 +246,7 @@ def test_row_16_absent_and_offline(small, offline, tmp_path):
         Cifar10(validation=0).load(str(tmp_path / "none"))
     message = str(caught.value)
     assert "\n" not in message
-    for part in ("no connection", "--data_dir", "TFDS_DATA_DIR", tfds.URL):
+    for part in ("no connection", "--data_dir", "TFDS_DATA_DIR", cifar10.ARCHIVE.url):
         assert part in message
     assert str(tmp_path / "none" / "downloads" / "manual") in message
     assert not (tmp_path / "none").exists()
@@ -260,15 +261,15 @@ def test_an_archive_fetched_by_hand_is_taken_without_a_network(
     def never(url):
         raise AssertionError("the network was tried")
 
-    monkeypatch.setattr(cifar10, "why_unreachable", never)
+    monkeypatch.setattr(published, "why_unreachable", never)
     manual = tmp_path / "data" / "downloads" / "manual"
     manual.mkdir(parents=True)
-    archive.rename(manual / tfds.ARCHIVE)
+    archive.rename(manual / cifar10.ARCHIVE.name)
     config = Cifar10(validation=0)
     assert config.resolve(str(tmp_path / "data")) == (config, "")
-    assert tfds.prepared(tmp_path / "data")
+    assert Cifar10.source.prepared(tmp_path / "data")
     assert "Preparing CIFAR-10" in capfd.readouterr().err
-    labels = tfds.read(tmp_path / "data")["train_labels"]
+    labels = tfds.read(Cifar10.source, tmp_path / "data")["train_labels"]
     assert sorted(labels.tolist()) == sorted(arrays["train_labels"].tolist())
 
 
@@ -276,7 +277,7 @@ def test_a_download_that_fails_falls_back(small, monkeypatch, tmp_path):
     def fail(*_):
         raise ConnectionError("cut off")
 
-    monkeypatch.setattr(cifar10, "why_unreachable", lambda url: "")
+    monkeypatch.setattr(published, "why_unreachable", lambda url: "")
     monkeypatch.setattr(tfds, "_generate", fail)
     choice, note = FirstAvailable((Cifar10(validation=0), Shapes())).resolve(str(tmp_path))
     assert choice == Shapes()
@@ -292,7 +293,7 @@ def test_resolves_to_itself(genuine, tmp_path):
 
 def real_data():
     root = Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets")
-    return tfds.prepared(root) or (tfds.folder(root) / "arrays").exists()
+    return Cifar10.source.prepared(root) or (Cifar10.source.folder(root) / "arrays").exists()
 
 
 @pytest.mark.skipif(not real_data(), reason="CIFAR-10 is not at hand")
@@ -316,7 +317,7 @@ def test_the_order_is_that_of_tfds():
     import tensorflow_datasets
 
     root = Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets")
-    if not tfds.prepared(root):
+    if not Cifar10.source.prepared(root):
         pytest.skip("the records are not at hand")
     data = Cifar10(validation=0).load()
     for split, part in (("train", data.train), ("test", data.test)):

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from cnn_jax.data import DataInvalid, DataUnavailable, tfds
+from cnn_jax.data import Cifar10, DataInvalid, DataUnavailable, tfds
 
 
 def stock(data_dir, split):
@@ -31,7 +31,7 @@ def stock(data_dir, split):
 
 def assert_stock_reads(data_dir, arrays):
     """Stock TFDS gives every example of the archive once, in the order of `tfds.read`."""
-    read = tfds.read(data_dir)
+    read = tfds.read(Cifar10.source, data_dir)
     for split in ("train", "test"):
         examples = stock(data_dir, split)
         assert len(examples) == len(arrays[f"{split}_labels"])
@@ -51,16 +51,16 @@ def assert_stock_reads(data_dir, arrays):
 
 
 def test_prepared_from_an_archive(archive, arrays, tmp_path):
-    tfds.prepare(tmp_path, archive)
-    assert tfds.prepared(tmp_path)
+    tfds.prepare(Cifar10.source, tmp_path, archive.parent)
+    assert Cifar10.source.prepared(tmp_path)
     assert_stock_reads(tmp_path, arrays)
     assert "tensorflow" not in sys.modules
 
 
 def test_classes_are_those_that_tfds_writes(archive, tmp_path):
-    tfds.prepare(tmp_path, archive)
-    written = (tfds.folder(tmp_path) / "label.labels.txt").read_text().split()
-    assert tuple(written) == tfds.CLASSES
+    tfds.prepare(Cifar10.source, tmp_path, archive.parent)
+    written = (Cifar10.source.folder(tmp_path) / "label.labels.txt").read_text().split()
+    assert tuple(written) == Cifar10.source.classes
     assert len(written) == 10
 
 
@@ -80,26 +80,28 @@ def served(folder):
         server.shutdown()
 
 
-def test_downloaded(archive, arrays, monkeypatch, tmp_path):
+def test_downloaded(archive, arrays, taken_for_original, monkeypatch, tmp_path):
     monkeypatch.setenv("NO_PROXY", "*")
+    sha256 = Cifar10.source.originals[0].sha256
     with served(archive.parent) as (address, asked):
-        monkeypatch.setattr(tfds, "URL", f"{address}/{tfds.ARCHIVE}")
-        tfds.prepare(tmp_path / "data")
-    assert asked == [f"/{tfds.ARCHIVE}"]
+        taken_for_original(sha256, f"{address}/{archive.name}")
+        tfds.prepare(Cifar10.source, tmp_path / "data")
+    assert asked == [f"/{archive.name}"]
     assert_stock_reads(tmp_path / "data", arrays)
 
 
 @pytest.mark.parametrize("what", ["absent", "something else"])
-def test_a_download_that_fails(what, archive, monkeypatch, tmp_path):
+def test_a_download_that_fails(what, archive, taken_for_original, monkeypatch, tmp_path):
     monkeypatch.setenv("NO_PROXY", "*")
+    sha256 = Cifar10.source.originals[0].sha256
     if what == "absent":
         archive.unlink()
     else:
         archive.write_bytes(b"<html>Log in</html>")
     with served(archive.parent) as (address, _):
-        monkeypatch.setattr(tfds, "URL", f"{address}/{tfds.ARCHIVE}")
+        taken_for_original(sha256, f"{address}/{archive.name}")
         with pytest.raises(DataUnavailable, match="could not be prepared") as caught:
-            tfds.prepare(tmp_path / "data")
+            tfds.prepare(Cifar10.source, tmp_path / "data")
     assert "\n" not in str(caught.value)
     assert nothing_left(tmp_path / "data")
 
@@ -111,7 +113,7 @@ def nothing_left(data_dir):
 
 def refused(data_dir, archive, match):
     with pytest.raises(DataInvalid, match=match) as caught:
-        tfds.prepare(data_dir, archive)
+        tfds.prepare(Cifar10.source, data_dir, archive.parent)
     assert str(archive) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert nothing_left(data_dir)
@@ -123,85 +125,87 @@ def test_row_17_another_checksum(archive, tmp_path):
     refused(tmp_path, archive, "SHA-256")
 
 
-def test_row_17_a_damaged_archive(archive, monkeypatch, tmp_path):
+def test_row_17_a_damaged_archive(archive, taken_for_original, tmp_path):
     content = archive.read_bytes()[:-5000]
     archive.write_bytes(content)
-    monkeypatch.setattr(tfds, "ARCHIVE_SHA256", hashlib.sha256(content).hexdigest())
+    taken_for_original(hashlib.sha256(content).hexdigest())
     refused(tmp_path, archive, "damaged")
 
 
 @pytest.mark.parametrize("kind", ["outside", "link"])
-def test_row_17_an_archive_that_reaches_outside(kind, archive, files, pack, monkeypatch, tmp_path):
+def test_row_17_an_archive_that_reaches_outside(
+    kind, archive, files, pack, taken_for_original, tmp_path
+):
     member = tarfile.TarInfo("../escaped")
     if kind == "link":
         member = tarfile.TarInfo("cifar-10-batches-bin/link")
         member.type, member.linkname = tarfile.SYMTYPE, "../../escaped"
-    monkeypatch.setattr(tfds, "ARCHIVE_SHA256", pack(archive, files, [member]))
+    taken_for_original(pack(archive, files, [member]))
     refused(tmp_path, archive, "damaged.*outside")
     assert not list(tmp_path.rglob("escaped"))
 
 
-def test_an_archive_that_lacks_a_file(archive, files, pack, monkeypatch, tmp_path):
+def test_an_archive_that_lacks_a_file(archive, files, pack, taken_for_original, tmp_path):
     files.pop("cifar-10-batches-bin/data_batch_3.bin")
-    monkeypatch.setattr(tfds, "ARCHIVE_SHA256", pack(archive, files))
+    taken_for_original(pack(archive, files))
     refused(tmp_path, archive, "lacks cifar-10-batches-bin/data_batch_3.bin")
 
 
-def test_an_archive_with_too_few_examples(archive, files, pack, monkeypatch, tmp_path):
+def test_an_archive_with_too_few_examples(archive, files, pack, taken_for_original, tmp_path):
     files["cifar-10-batches-bin/test_batch.bin"] = bytes(3073 * 9)
-    monkeypatch.setattr(tfds, "ARCHIVE_SHA256", pack(archive, files))
+    taken_for_original(pack(archive, files))
     refused(tmp_path, archive, "9 test examples and not 10")
 
 
-def test_an_archive_with_a_label_out_of_range(archive, files, pack, monkeypatch, tmp_path):
+def test_an_archive_with_a_label_out_of_range(archive, files, pack, taken_for_original, tmp_path):
     batch = bytearray(files["cifar-10-batches-bin/data_batch_2.bin"])
     batch[3 * 3073] = 10
     files["cifar-10-batches-bin/data_batch_2.bin"] = bytes(batch)
-    monkeypatch.setattr(tfds, "ARCHIVE_SHA256", pack(archive, files))
+    taken_for_original(pack(archive, files))
     refused(tmp_path, archive, "label of train example 13 is 10")
 
 
 def test_an_archive_that_is_not_there(tmp_path, small):
     with pytest.raises(DataUnavailable, match="cannot be read"):
-        tfds.prepare(tmp_path, tmp_path / "none.tar.gz")
+        tfds.prepare(Cifar10.source, tmp_path, tmp_path / "none")
 
 
 @pytest.mark.parametrize("damage", ["cut short", "flipped bit", "empty"])
 def test_row_17_damaged_records_are_refused(damage, archive, tmp_path):
-    tfds.prepare(tmp_path, archive)
-    (path,) = tfds.folder(tmp_path).glob("*train.array_record*")
+    tfds.prepare(Cifar10.source, tmp_path, archive.parent)
+    (path,) = Cifar10.source.folder(tmp_path).glob("*train.array_record*")
     content = bytearray(path.read_bytes())
     content[len(content) // 3] ^= 1
     path.write_bytes({"cut short": content[:-70000], "empty": b""}.get(damage, content))
     with pytest.raises(DataInvalid, match=r"cannot be read as array_record.*delete it") as caught:
-        tfds.read(tmp_path)
-    assert str(tfds.folder(tmp_path)) in str(caught.value)
+        tfds.read(Cifar10.source, tmp_path)
+    assert str(Cifar10.source.folder(tmp_path)) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_too_few_records_are_refused(archive, monkeypatch, tmp_path):
-    tfds.prepare(tmp_path, archive)
-    monkeypatch.setitem(tfds.SIZES, "test", 11)
+def test_too_few_records_are_refused(archive, amend, tmp_path):
+    tfds.prepare(Cifar10.source, tmp_path, archive.parent)
+    amend(Cifar10, sizes={"train": 50, "test": 11})
     with pytest.raises(DataInvalid, match="test has 10 examples and not 11"):
-        tfds.read(tmp_path)
+        tfds.read(Cifar10.source, tmp_path)
 
 
 def test_row_18_the_next_preparation_repairs_an_interrupted_one(archive, arrays, tmp_path):
     left = tmp_path / "cifar10" / "incomplete.ABCDEF_3.0.2"
     left.mkdir(parents=True)
     (left / "half").write_bytes(b"half")
-    tfds.folder(tmp_path).mkdir()
-    tfds.prepare(tmp_path, archive)
+    Cifar10.source.folder(tmp_path).mkdir()
+    tfds.prepare(Cifar10.source, tmp_path, archive.parent)
     assert not left.exists()
     assert_stock_reads(tmp_path, arrays)
 
 
 def test_a_folder_of_something_else_is_left_alone(archive, tmp_path):
-    tfds.folder(tmp_path).mkdir(parents=True)
-    (tfds.folder(tmp_path) / "notes.txt").write_text("mine")
+    Cifar10.source.folder(tmp_path).mkdir(parents=True)
+    (Cifar10.source.folder(tmp_path) / "notes.txt").write_text("mine")
     with pytest.raises(DataInvalid, match="was not prepared whole: delete it"):
-        tfds.prepare(tmp_path, archive)
-    assert (tfds.folder(tmp_path) / "notes.txt").read_text() == "mine"
+        tfds.prepare(Cifar10.source, tmp_path, archive.parent)
+    assert (Cifar10.source.folder(tmp_path) / "notes.txt").read_text() == "mine"
 
 
 def test_row_18_prepared_once_by_several(archive, monkeypatch, tmp_path):
@@ -214,9 +218,9 @@ def test_row_18_prepared_once_by_several(archive, monkeypatch, tmp_path):
 
     monkeypatch.setattr(tfds, "_generate", counted)
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda _: tfds.prepare(tmp_path, archive), range(3)))
+        list(pool.map(lambda _: tfds.prepare(Cifar10.source, tmp_path, archive.parent), range(3)))
     assert len(calls) == 1
-    assert tfds.prepared(tmp_path)
+    assert Cifar10.source.prepared(tmp_path)
 
 
 def test_a_folder_without_write_permission_is_respected(archive, tmp_path):
@@ -224,7 +228,7 @@ def test_a_folder_without_write_permission_is_respected(archive, tmp_path):
     kept.mkdir()
     kept.chmod(0o555)
     with pytest.raises(DataUnavailable, match="must be writable"):
-        tfds.prepare(kept, archive)
+        tfds.prepare(Cifar10.source, kept, archive.parent)
     assert not list(kept.iterdir())
     kept.chmod(0o755)
 
