@@ -14,8 +14,9 @@ from cnn_jax.errors import UserError
 if TYPE_CHECKING:
     import PIL.Image
 
-# Not all that Pillow can read: for some formats it starts another program.
-FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+# Not all that Pillow can read: for some formats it starts another program, and it takes a JPEG 2000
+# file that was cut short for a whole one.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
 class BadImage(UserError):
@@ -56,6 +57,8 @@ def read_image(path: str | os.PathLike[str], height: int, width: int, channels: 
             # Pillow warns of a faulty tag, which harms no pixel, and of a bomb.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
+            Image.open(file, formats=FORMATS).verify()  # the checksums of a PNG
+            file.seek(0)
             with Image.open(file, formats=FORMATS) as opened:
                 picture = ImageOps.exif_transpose(opened)
                 # In these two, whole numbers stand for grey of 16 bits.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 import warnings
@@ -44,11 +43,11 @@ def pixel(path, channels=3):
 
 
 @pytest.mark.parametrize(
-    "name", ["a.png", "a.bmp", "a.tif", "a.ppm", "a.webp", "a.jp2", "wrong.jpg", "none"]
+    "name", ["a.png", "a.bmp", "a.tif", "a.ppm", "a.webp", "wrong.jpg", "none"]
 )
 def test_a_picture_of_the_size_keeps_its_pixels(name, noise, saved):
     kinds = {"a.webp": ("WEBP", {"lossless": True}), "a.tif": ("TIFF", {}), "a.ppm": ("PPM", {})}
-    kinds |= {"a.bmp": ("BMP", {}), "a.jp2": ("JPEG2000", {"irreversible": False})}
+    kinds |= {"a.bmp": ("BMP", {})}
     kind, options = kinds.get(name, ("PNG", {}))
     path = saved(Image.fromarray(noise), name, format=kind, **options)
     image = read_image(path, 12, 12, 3)
@@ -179,7 +178,7 @@ def refused(path, reason):
     assert message.startswith(f"{path}: ") and reason in message and "\n" not in message
 
 
-@pytest.mark.parametrize("kind", ["png", "jpg", "gif", "bmp", "tif", "ppm", "webp", "jp2"])
+@pytest.mark.parametrize("kind", ["png", "jpg", "gif", "bmp", "tif", "ppm", "webp"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_row_22_cut_short(kind, share, saved):
     noise = np.random.default_rng(2).integers(0, 256, (64, 64, 3)).astype(np.uint8)
@@ -241,10 +240,13 @@ def test_pixels_without_a_scale_are_refused(saved):
     refused(saved(Image.fromarray(np.ones((4, 4), np.int32)), "b.tif"), "32 bits")
 
 
-def test_a_flipped_bit_in_a_png_is_refused(noise, tmp_path):
-    buffer = io.BytesIO()
-    Image.fromarray(noise).save(buffer, "PNG")
-    content = bytearray(buffer.getvalue())
-    content[len(content) // 2] ^= 1
-    (tmp_path / "a.png").write_bytes(content)
-    refused(tmp_path / "a.png", "")
+def test_a_damaged_png_is_refused(saved):
+    path = saved(Image.new("RGB", (8, 8), RED), "a.png")
+    content = path.read_bytes()
+    for place in range(len(content) - 12):  # what follows is the end mark
+        path.write_bytes(content[:place])
+        refused(path, "")
+        flipped = bytearray(content)
+        flipped[place] ^= 1
+        path.write_bytes(flipped)
+        refused(path, "")
