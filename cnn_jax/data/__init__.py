@@ -4,6 +4,7 @@ from cnn_jax.data.cifar10 import Cifar10
 from cnn_jax.data.cifar100 import Cifar100
 from cnn_jax.data.dataset import DataConfig, DataInvalid, Dataset, DataUnavailable, Split
 from cnn_jax.data.first_available import FirstAvailable
+from cnn_jax.data.folder import Folder
 from cnn_jax.data.mnist import FashionMnist, Mnist
 from cnn_jax.data.shapes import Shapes
 from cnn_jax.data.svhn import Svhn
@@ -17,6 +18,7 @@ __all__ = [
     "Dataset",
     "FashionMnist",
     "FirstAvailable",
+    "Folder",
     "Mnist",
     "Shapes",
     "Split",

@@ -1,0 +1,288 @@
+"""A folder of classes becomes a data set, the same wherever it lies; what is wrong is named."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnn_jax.data import DataConfig, DataInvalid, DataUnavailable, Folder
+from cnn_jax.data import folder as module
+
+
+def draw(path, color):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), color).save(path)
+
+
+def color(label, number):
+    """A colour that no other picture has."""
+    return (10 * label, number, 200 + number)
+
+
+def fill(root, names=("bee", "ant", "wasp"), number=10):
+    for label, name in enumerate(sorted(names)):
+        for place in range(number):
+            draw(root / name / f"{place}.png", color(label, place))
+
+
+@pytest.fixture(autouse=True)
+def _apart(apart):
+    """Nothing is kept in the user's own cache."""
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Three classes of ten pictures."""
+    fill(tmp_path / "insects")
+    return tmp_path / "insects"
+
+
+@pytest.fixture
+def parted(tmp_path):
+    """Three classes: eight pictures to train on, three to test on."""
+    fill(tmp_path / "parted" / "train", number=8)
+    fill(tmp_path / "parted" / "test", number=3)
+    return tmp_path / "parted"
+
+
+def load(root, **fields):
+    return Folder(str(root), **({"size": 8} | fields)).load()
+
+
+def members(split):
+    """(label, number) of every picture of a split; the colour says the same as the label."""
+    assert (split.images == split.images[:, :1, :1]).all()
+    found = [(int(r) // 10, int(g)) for r, g, _ in split.images[:, 0, 0]]
+    assert [label for label, _ in found] == split.labels.tolist()
+    return found
+
+
+def test_a_share_of_every_class_is_cut(root):
+    data = load(root, validation=0.25, test=0.2)
+    assert data.classes == ("ant", "bee", "wasp")
+    assert data.name == "folder:insects"
+    assert data.image_shape == (8, 8, 3)
+    assert data.train.labels.dtype == np.int32
+    parts = [members(part) for part in (data.train, data.validation, data.test)]
+    for part, number in zip(parts, (6, 2, 2), strict=True):
+        assert [label for label, _ in sorted(part)] == sorted([0, 1, 2] * number)
+    assert sorted(itertools.chain(*parts)) == [
+        (label, place) for label in range(3) for place in range(10)
+    ]
+    assert data.train.labels.tolist() != sorted(data.train.labels)  # mixed
+
+
+def test_the_cut_follows_from_the_names_alone(root, tmp_path):
+    first = load(root)
+    fill(tmp_path / "elsewhere" / "insects2", names=("wasp", "ant", "bee"))
+    other = load(tmp_path / "elsewhere" / "insects2")
+    for part in ("train", "validation", "test"):
+        assert members(getattr(other, part)) == members(getattr(first, part))
+    assert other.fingerprint == first.fingerprint
+    draw(root / "ant" / "0.png", (0, 0, 199))
+    assert load(root).fingerprint != first.fingerprint
+
+
+def test_train_and_test_apart(parted):
+    data = load(parted, validation=0.0)
+    assert data.validation is None
+    everything = [(label, place) for label in range(3) for place in range(8)]
+    assert sorted(members(data.train)) == everything
+    assert sorted(members(data.test)) == [pair for pair in everything if pair[1] < 3]
+    cut = load(parted, validation=0.25)
+    assert (len(cut.train), len(cut.validation), len(cut.test)) == (18, 6, 9)
+    assert cut.fingerprint == data.fingerprint
+    pixels = data.train.images / 255
+    for held in (data, cut):  # of the whole training set
+        np.testing.assert_allclose(held.mean, pixels.mean(axis=(0, 1, 2)), rtol=1e-12)
+        np.testing.assert_allclose(held.std, pixels.std(axis=(0, 1, 2)), rtol=1e-9)
+
+
+def test_size_and_channels(root):
+    draw(root / "ant" / "0.png", (255, 0, 0))
+    data = load(root, size=5, channels=1, validation=0.0)
+    assert data.image_shape == (5, 5, 1) == Folder("x", size=5, channels=1).image_shape
+    images = np.concatenate([data.train.images, data.test.images])
+    assert (images.reshape(30, -1) == 76).all(axis=1).sum() == 1
+
+
+def test_read_once_until_a_file_changes(root, monkeypatch, capfd):
+    first = load(root)
+    assert "Reading 30 pictures" in capfd.readouterr().err
+    with monkeypatch.context() as context:
+        context.setattr(module, "read_image", None)
+        again = load(root)
+    assert capfd.readouterr().err == ""
+    assert again.fingerprint == first.fingerprint
+    np.testing.assert_array_equal(again.train.images, first.train.images)
+    draw(root / "bee" / "new.png", (10, 77, 200))
+    grown = load(root)
+    assert "Reading 31 pictures" in capfd.readouterr().err
+    assert len(grown.train) + len(grown.validation) + len(grown.test) == 31
+    (root / "bee" / "new.png").unlink()
+    assert load(root).fingerprint == first.fingerprint
+    assert "Reading 30 pictures" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["flipped bit", "cut short", "missing", "no record"])
+def test_row_17_damaged_arrays_are_read_again(damage, root, tmp_path, capfd):
+    first = load(root)
+    (place,) = (tmp_path / "cache" / "cnn_jax" / "folder").glob("insects-*")
+    path = place / "train.npy"
+    content = bytearray(path.read_bytes())
+    if damage == "flipped bit":
+        content[-8] ^= 1
+        path.write_bytes(content)
+    elif damage == "cut short":
+        path.write_bytes(content[:-1])
+    elif damage == "missing":
+        path.unlink()
+    else:
+        (place / "record.json").unlink()
+    capfd.readouterr()
+    assert load(root).fingerprint == first.fingerprint
+    assert "reading the pictures again" in capfd.readouterr().err
+    load(root)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(root, tmp_path, capfd):
+    (tmp_path / "cache").write_text("a file")
+    assert load(root).fingerprint == load(root).fingerprint
+    assert capfd.readouterr().err.count("cannot be written: at every start") == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"text", "cut short"])
+def test_row_22_a_bad_file_is_named_or_skipped(content, root, capfd):
+    bad = root / "bee" / "3.png"
+    bad.write_bytes(bad.read_bytes()[:60] if content == "cut short" else content)
+    with pytest.raises(DataInvalid) as caught:
+        load(root)
+    message = str(caught.value)
+    assert str(bad) in message and "skip_bad=True" in message and "\n" not in message
+    for _ in range(2):  # as read, as kept
+        capfd.readouterr()
+        data = load(root, skip_bad=True)
+        said = capfd.readouterr().err
+        assert f"{root}: 1 files that can't be read are left out:\n  {bad}: " in said
+        held = [*members(data.train), *members(data.validation), *members(data.test)]
+        assert sorted(held) == sorted(
+            (label, place) for label in range(3) for place in range(10) if (label, place) != (1, 3)
+        )
+    with pytest.raises(DataInvalid, match="skip_bad"):
+        load(root)
+
+
+def test_a_class_or_a_part_that_is_bad_as_a_whole(parted):
+    for path in (parted / "train" / "bee").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(DataInvalid, match="none of the pictures of bee to train on can be read"):
+        load(parted, skip_bad=True)
+    fill(parted / "train", number=8)
+    for path in (parted / "test").rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(DataInvalid, match=r"test/.* and the others with it can't be read"):
+        load(parted, skip_bad=True)
+
+
+def test_what_is_no_picture_is_passed_over(root, capfd):
+    for name in ("ant/notes.txt", "bee/a.heic", "bee/b.HEIC", "ant/README", "ant/.hidden.png"):
+        (root / name).write_bytes(b"no picture")
+    (root / ".git").mkdir()
+    (root / "LICENSE").write_text("all yours")
+    (root / "ant" / "0.png").rename(root / "ant" / "0.PNG")
+    draw(root / "ant" / "deeper" / "10.png", color(0, 10))
+    data = load(root)
+    assert len(data.train) + len(data.validation) + len(data.test) == 31
+    assert data.classes == ("ant", "bee", "wasp")
+    assert "31 pictures" in (said := capfd.readouterr().err)
+    assert "passing over 2 .heic, 1 .txt, 1 no extension" in said
+
+
+def test_links(root, tmp_path):
+    whole = load(root)
+    outside = tmp_path / "outside"
+    shutil.move(root / "bee", outside)
+    (root / "bee").symlink_to(outside)
+    (root / "ant" / "again").symlink_to(root)
+    (root / "ant" / "round").symlink_to("round")
+    assert load(root).fingerprint == whole.fingerprint
+    (root / "loop").symlink_to(root)
+    with pytest.raises(DataInvalid, match="loop is a link to a folder that it is in itself"):
+        load(root)
+    (root / "loop").unlink()
+    (root / "ant" / "round.png").symlink_to("round.png")
+    with pytest.raises(DataInvalid, match=r"round\.png: .*symbolic links.*skip_bad"):
+        load(root)
+    assert load(root, skip_bad=True).fingerprint == whole.fingerprint
+
+
+def refused(root, match, error=DataInvalid, **fields):
+    with pytest.raises(error, match=match) as caught:
+        Folder(str(root), **fields).resolve()
+    assert "\n" not in str(caught.value)
+    with pytest.raises(error, match=match):
+        Folder(str(root), **fields).load()
+
+
+def test_row_19_folders_that_are_not_as_they_should_be(root, parted, tmp_path):
+    refused(tmp_path / "none", "none is not a folder", DataUnavailable)
+    refused(root / "ant" / "0.png", "is not a folder", DataUnavailable)
+    refused(root / "ant", "must hold a folder for each of two classes or more, found 0")
+    (root / "empty").mkdir()
+    refused(root, r"insects/empty holds no pictures \(\.bmp, .*fill or remove it")
+    refused(parted.parent / "insects", "empty holds no pictures")
+    (parted / "test" / "hornet").mkdir()
+    refused(parted, "test/hornet is of a class that .*train lacks")
+    (parted / "test" / "hornet").rmdir()
+    shutil.rmtree(parted / "test" / "ant")  # a class may be missing in the test
+    assert set(load(parted).test.labels.tolist()) == {1, 2}
+    shutil.rmtree(parted / "test" / "bee")
+    shutil.rmtree(parted / "test" / "wasp")
+    refused(parted, "test holds no pictures to test on")
+    (parted / "test").rmdir()
+    refused(parted, "has train but not test: add .*test, or name .*train itself")
+    assert len(load(parted / "train").test) == 6
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    fill(tmp_path / "vehicles", names=("bus", "train"))
+    assert load(tmp_path / "vehicles").classes == ("bus", "train")
+
+
+def test_too_few_to_test_on(tmp_path):
+    fill(tmp_path / "few", number=2)
+    refused(tmp_path / "few", "few holds no pictures to test on", test=0.2)
+    data = load(tmp_path / "few", test=0.9, validation=0.9)
+    assert (len(data.train), data.validation, len(data.test)) == (3, None, 3)
+
+
+def test_paths(root, monkeypatch):
+    monkeypatch.chdir(root / "ant")
+    here, home = load(".."), load(root)
+    assert (here.name, here.fingerprint) == (home.name, home.fingerprint)
+    monkeypatch.setenv("HOME", str(root.parent))
+    assert load("~/insects").fingerprint == home.fingerprint
+    config = Folder(str(root))
+    assert isinstance(config, DataConfig)
+    assert config.resolve("/nowhere") == (config, "")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("size", 0),
+        ("channels", 2),
+        ("validation", 1.0),
+        ("validation", -0.1),
+        ("test", 0.0),
+        ("test", 1.0),
+    ],
+)
+def test_ranges(field, value):
+    with pytest.raises(ValueError, match=rf"^{field} must be .*, got {value}$"):
+        Folder("somewhere", **{field: value})
