@@ -17,7 +17,7 @@ from cnn_jax.report import blocks
 from cnn_jax.report.volume_table import WIDEST, Row, Table, notes, sides, to_markdown, to_rich
 from cnn_jax.structure import Layer, Volume
 
-# Every data set of this package has images of this shape in this many classes.
+# What a net is shown on where its data does not say without being loaded.
 IMAGE_SHAPE: Volume = (32, 32, 3)
 CLASSES = 10
 # The lesson's two sizes: what is light work for full connection, and what is not.
@@ -127,12 +127,13 @@ def of_experiment(
     data_facts: DataFacts | None = None,
 ) -> Table:
     """The volumes of an experiment's model; the arguments and errors are those of `show`."""
-    shape = data_facts.image_shape if data_facts else IMAGE_SHAPE
+    data = data_facts or experiment.data
+    shape = getattr(data, "image_shape", IMAGE_SHAPE)
     if image_size is not None:
         shape = (image_size, image_size, shape[2])
     model = experiment.model
     if getattr(model, "num_classes", 0) is None:
-        model = model.clone(num_classes=data_facts.num_classes if data_facts else CLASSES)
+        model = model.clone(num_classes=getattr(data, "num_classes", CLASSES))
     try:
         return volumes(model, shape)
     except UserError as error:
@@ -157,7 +158,8 @@ def show(
       experiment: Its model is shown.
       image_size: Height and width of the image; None: as in the data.
       folder: Where volumes.png, volumes.svg and volumes.md go; None: nowhere.
-      data_facts: A run's data; None: images of 32x32x3 in 10 classes.
+      data_facts: A run's data; None: what the experiment's data says of itself, or else images of
+        32x32x3 in 10 classes.
 
     Raises:
       UserError: where the model can't take such images, or the folder can't be written.

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+# Classes of a confusion matrix that 110 characters have room for.
+MOST_COLUMNS = 12
+
 
 def console() -> Console:
     """Standard output; a pipe or a file gets lines wide enough for every table."""
@@ -34,12 +37,18 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = ""
 
 
 def confusion(counts: np.ndarray, classes: Sequence[str]) -> Table:
-    """The confusion matrix i[K,K]: a row for each true class, with its accuracy first."""
-    short = [name[:5] for name in classes]
+    """The confusion matrix i[K,K]: a row for each true class, with its accuracy first.
+
+    Of more classes than a line has room for, each shows only what it is most often taken for.
+    """
     with np.errstate(invalid="ignore"):
         accuracy = counts.diagonal() / counts.sum(1)
-    rows = [
-        [name, f"{share:.1%}", *(f"{count:,}" if count else "." for count in line)]
-        for name, share, line in zip(classes, accuracy, counts, strict=True)
-    ]
-    return table(["true class", "accuracy", *short], rows)
+    rows = [[name, f"{share:.1%}"] for name, share in zip(classes, accuracy, strict=True)]
+    if len(classes) <= MOST_COLUMNS:
+        for row, line in zip(rows, counts, strict=True):
+            row += [f"{count:,}" if count else "." for count in line]
+        return table(["true class", "accuracy", *(name[:5] for name in classes)], rows)
+    wrong = counts - np.diag(counts.diagonal())
+    for row, line in zip(rows, wrong, strict=True):
+        row += [classes[line.argmax()], f"{line.max():,}"] if line.any() else [".", "."]
+    return table(["true class", "accuracy", "taken for", "times"], rows)
