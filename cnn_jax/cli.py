@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 from cnn_jax import compile_cache, config, docs, hardware, listing, process, volumes
 from cnn_jax.benchmark import SECONDS, benchmark
-from cnn_jax.config import Command, Plain
+from cnn_jax.config import Command, Plain, Recipe
 from cnn_jax.dry_run import dry_run
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.evaluate import evaluate
+from cnn_jax.predict import predict
 from cnn_jax.record import check_recordable, record, record_benchmark
 from cnn_jax.runs import NAMES, Run
 from cnn_jax.sweep import grid, sweep
@@ -26,17 +27,21 @@ USAGE = """Trains ConvNets on CIFAR-10 with JAX.
   python run.py --config=cifar10_convnet --config.epochs=5 --workdir=runs/mine
   python run.py --config=my_recipe.py --config.model=ResNet20 --config.model.width=32
   python run.py --mode=evaluate --workdir=runs/mine
+  python run.py --mode=predict --workdir=runs/mine photo.png folder/
   python run.py --mode=volumes --config=cifar10_resnet20
   python run.py --mode=benchmark --config=cifar10_resnet20
   python run.py --list
 """
 
-Mode = Literal["train", "evaluate", "volumes", "sweep", "benchmark"]
+Mode = Literal["train", "evaluate", "predict", "volumes", "sweep", "benchmark"]
 
 PLAIN = {
     "What to do": [
         Plain(
-            "mode", Mode, "train", "train, evaluate a run, show a net's volumes, sweep or benchmark"
+            "mode",
+            Mode,
+            "train",
+            "train, evaluate a run, predict by it, show a net's volumes, sweep, benchmark",
         ),
         Plain("config", str, "quickstart", "Recipe: a name in experiments/, or a path to a .py"),
         Plain("list", bool, False, "List the recipes and the models"),
@@ -76,6 +81,9 @@ PLAIN = {
         Plain("save_every_steps", int | None, None, "Also save every so many steps", minimum=1),
         Plain("image_size", int | None, None, "volumes: height and width of the image", minimum=1),
         Plain("eval_batch", int, 500, "evaluate: examples in a step", minimum=1),
+        Plain("top", int, 5, "predict: how many classes are told", minimum=1),
+        Plain("output", str | None, None, "predict: also write a .jsonl or .csv"),
+        Plain("contact_sheet", str | None, None, "predict: also draw the pictures to this PNG"),
         Plain(
             "sweep",
             str | None,
@@ -102,6 +110,9 @@ ONLY_FOR = {
     "save_every_steps": ("train", "sweep"),
     "image_size": ("volumes",),
     "eval_batch": ("evaluate",),
+    "top": ("predict",),
+    "output": ("predict",),
+    "contact_sheet": ("predict",),
     "seconds": ("benchmark",),
     "batch_sizes": ("benchmark",),
     "profile": ("benchmark",),
@@ -136,7 +147,7 @@ def _run(command: Command) -> int:
     flags = command.flags
     for note in command.notes:
         print(note, file=sys.stderr)
-    if command.args:
+    if command.args and flags.mode != "predict":
         raise UserError(f"unexpected argument {command.args[0]!r}: flags begin with --")
     for name in sorted(command.given & ONLY_FOR.keys()):
         if flags.mode not in ONLY_FOR[name]:
@@ -206,16 +217,35 @@ def _record(command: Command, summaries: list[dict[str, Any]]) -> None:
 
 def _evaluate(command: Command) -> None:
     flags = command.flags
-    if flags.workdir is None:
-        raise UserError("--mode=evaluate needs the --workdir of a run")
-    if command.overridden:
-        raise UserError(f"a run is evaluated as it is: drop --config.{command.overridden[0]}")
-    evaluate(
-        flags.workdir,
-        recipe=command.recipe if "config" in command.given else None,
-        data_dir=flags.data_dir,
-        batch_size=flags.eval_batch,
+    workdir, recipe = _run_asked_for(command)
+    evaluate(workdir, recipe=recipe, data_dir=flags.data_dir, batch_size=flags.eval_batch)
+
+
+def _predict(command: Command) -> None:
+    flags = command.flags
+    workdir, recipe = _run_asked_for(command)
+    made = predict(
+        workdir,
+        command.args,
+        recipe=recipe,
+        top=flags.top,
+        output=flags.output,
+        sheet=flags.contact_sheet,
+        warn=lambda line: print(line, file=sys.stderr),
     )
+    bad = sum(bool(prediction.error) for prediction in made)
+    if bad:
+        raise RunFailed(f"{bad} of {len(made)} files could not be read")
+
+
+def _run_asked_for(command: Command) -> tuple[str, Recipe | None]:
+    """The workdir of a mode that looks at a run, and the recipe if it was named."""
+    flags = command.flags
+    if flags.workdir is None:
+        raise UserError(f"--mode={flags.mode} needs the --workdir of a run")
+    if command.overridden:
+        raise UserError(f"a run is taken as it is: drop --config.{command.overridden[0]}")
+    return flags.workdir, command.recipe if "config" in command.given else None
 
 
 def _volumes(command: Command) -> None:
@@ -248,6 +278,7 @@ def _benchmark(command: Command) -> None:
 MODES = {
     "train": _train,
     "evaluate": _evaluate,
+    "predict": _predict,
     "sweep": _sweep,
     "volumes": _volumes,
     "benchmark": _benchmark,

@@ -24,6 +24,8 @@ class Loss(abc.ABC):
     """What every loss is an instance of."""
 
     takes_mixed_labels: ClassVar[bool]
+    # Whether the softmax of the scores gives the probabilities of the classes.
+    scores_are_logits: ClassVar[bool] = False
 
     @abc.abstractmethod
     def __call__(self, logits: jax.Array, label: jax.Array) -> jax.Array:
@@ -44,6 +46,7 @@ class Softmax(Loss):
     label_smoothing: float = 0.0
 
     takes_mixed_labels: ClassVar[bool] = True
+    scores_are_logits: ClassVar[bool] = True
 
     def __post_init__(self):
         ranges.fraction(label_smoothing=self.label_smoothing)

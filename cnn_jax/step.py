@@ -114,6 +114,16 @@ def train_step(
     return state, metrics
 
 
+def image_scores(plan: Plan, variables: dict[str, Any], image: jax.Array) -> jax.Array:
+    """The scores f32[B,K] of images u8[B,H,W,C], as the data has them, in all their views."""
+    with ops.stock(plan.experiment.convolutions == "stock"):
+        return average_scores(
+            lambda view: scores(plan, variables, view, train=False)[0],
+            plan.normalize(image),
+            plan.experiment.tta,
+        )
+
+
 def eval_step(
     plan: Plan, variables: dict[str, Any], data: Resident, index: jax.Array
 ) -> tuple[Sums, jax.Array]:
@@ -123,10 +133,5 @@ def eval_step(
       Their sums, and the scores f32[B,K].
     """
     batch = gather(data, index, jnp.zeros((), jnp.int32))
-    with ops.stock(plan.experiment.convolutions == "stock"):
-        logits = average_scores(
-            lambda image: scores(plan, variables, image, train=False)[0],
-            plan.normalize(batch.image),
-            plan.experiment.tta,
-        )
+    logits = image_scores(plan, variables, batch.image)
     return Sums.of(plan.experiment.loss(logits, batch.label), logits, batch), logits

@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from cnn_jax.data.dataset import DataInvalid, DataUnavailable
-
-EXTENSIONS = (
-    ".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
-)  # fmt: skip
+from cnn_jax.data.image_files import EXTENSIONS
 
 
 class Picture(NamedTuple):

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 # Not all that Pillow can read: for some formats it starts another program, and it takes a JPEG 2000
 # file that was cut short for a whole one.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# What their files are called.
+EXTENSIONS = (
+    ".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
+)  # fmt: skip
 
 
 class BadImage(UserError):

@@ -6,6 +6,7 @@ matplotlib's object interface only: no pyplot, no display, and no setting that o
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,9 @@ def save(path: str | os.PathLike[str], build: Callable[..., Figure | None], *arg
     """
     import matplotlib
 
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        # A letter that the font lacks is a box.
+        warnings.filterwarnings("ignore", "Glyph")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
         made = build(*args)

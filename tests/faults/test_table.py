@@ -7,7 +7,7 @@ import re
 from program import ROOT
 
 TABLE = ROOT / "docs" / "reliability.md"
-NOT_HERE_YET = {22}
+NOT_HERE_YET: set[int] = set()
 
 
 def test_every_row_has_a_test_and_every_such_test_a_row():

@@ -1,0 +1,155 @@
+"""Mode predict: what a run's net takes pictures for."""
+
+from __future__ import annotations
+
+import functools
+import glob
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnn_jax import config
+from cnn_jax.data.image_files import EXTENSIONS, BadImage, read_image
+from cnn_jax.errors import UserError
+from cnn_jax.experiment import Plan
+from cnn_jax.report import contact_sheet, tables
+from cnn_jax.report.predictions import Prediction, check_output, to_text, write
+from cnn_jax.runs import Run, trained_state
+from cnn_jax.step import image_scores
+
+
+def predict(
+    workdir: str | os.PathLike[str],
+    pictures: Sequence[str],
+    *,
+    recipe: config.Recipe | None = None,
+    top: int = 5,
+    output: str | os.PathLike[str] | None = None,
+    sheet: str | os.PathLike[str] | None = None,
+    batch_size: int = 100,
+    warn: Callable[[str], None] = print,
+    console: Any = None,
+) -> list[Prediction]:
+    """Restores a run and says of each picture which classes score highest.
+
+    A picture of any size is brought to the size and the channels that the net was trained on.
+
+    Args:
+      workdir: The run's folder.
+      pictures: Files, folders (all pictures below them) and patterns such as `photos/**/*.png`.
+      recipe: Where classes of the run's own are defined.
+      top: How many classes are told.
+      output: Also write the predictions to this `.jsonl` or `.csv`.
+      sheet: Also draw the pictures as the net saw them, with what it said, to this PNG file.
+      batch_size: Pictures in a step.
+      warn: Takes one line for each file that can't be read; the rest go on.
+      console: A `rich.console.Console`.
+
+    Returns:
+      One prediction a file, in their order, those that can't be read included.
+
+    Raises:
+      UserError: no run there, no pictures, or an output of another kind.
+      CheckpointError: nothing saved, or damaged.
+    """
+    check_output(output, sheet)
+    run = Run(workdir)
+    plan = run.plan(recipe)
+    files = find(pictures)
+    score = _scorer(plan, trained_state(run, plan).variables, min(batch_size, len(files)))
+    read = functools.partial(_read, plan.data.image_shape)
+    predictions = []
+    for start in range(0, len(files), batch_size):
+        seen = [read(file) for file in files[start : start + batch_size]]
+        scored = iter(score([image for image in seen if isinstance(image, np.ndarray)]))
+        for file, image in zip(files[start:], seen, strict=False):
+            if isinstance(image, BadImage):
+                warn(str(image))
+                predictions.append(Prediction(file, error=str(image)))
+            else:
+                predictions.append(_prediction(plan, file, image, next(scored), top))
+    good = [prediction for prediction in predictions if not prediction.error]
+    out = console or tables.console()
+    out.print(to_text(good), highlight=False, markup=False, soft_wrap=True)
+    if output:
+        write(predictions, output)
+    if sheet:
+        contact_sheet.contact_sheet(good, sheet)
+    return predictions
+
+
+def find(pictures: Sequence[str]) -> list[Path]:
+    """The files that are meant, each once: as named, or below folders sorted by name.
+
+    In folders only files with the suffix of a picture count, and none that is hidden; a file that
+    is named is taken at its word.
+
+    Raises:
+      UserError: where nothing is named, or nothing found.
+    """
+    if not pictures:
+        raise UserError("--mode=predict needs pictures: files, folders or patterns")
+    found: dict[Path, None] = {}
+    for named in pictures:
+        path = Path(named).expanduser()
+        if path.exists() or not glob.has_magic(named):
+            matches = [path]
+        else:
+            matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+        files = [file for match in matches for file in _below(match)]
+        if not files:
+            raise UserError(f"no pictures at {named}")
+        found |= dict.fromkeys(files)
+    return list(found)
+
+
+def _below(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(
+        file
+        for file in path.rglob("*")
+        if file.suffix.lower() in EXTENSIONS
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        and file.is_file()
+    )
+
+
+def _read(shape: tuple[int, int, int], path: Path) -> np.ndarray | BadImage:
+    try:
+        return read_image(path, *shape)
+    except BadImage as error:
+        return error
+
+
+def _scorer(
+    plan: Plan, variables: Any, batch_size: int
+) -> Callable[[list[np.ndarray]], np.ndarray]:
+    """A function from at most so many images u8[H,W,C] to their scores f32[N,K]."""
+    step = jax.jit(functools.partial(image_scores, plan))
+
+    def score(images: list[np.ndarray]) -> np.ndarray:
+        batch = np.zeros((batch_size, *plan.data.image_shape), np.uint8)
+        batch[: len(images)] = images or 0
+        return np.asarray(step(variables, batch))[: len(images)]
+
+    return score
+
+
+def _prediction(
+    plan: Plan, file: Path, image: np.ndarray, scores: np.ndarray, top: int
+) -> Prediction:
+    probable = plan.experiment.loss.scores_are_logits
+    values = np.asarray(jax.nn.softmax(scores)) if probable else scores
+    best = np.argsort(-scores, kind="stable")[:top]
+    return Prediction(
+        file,
+        image=image,
+        classes=tuple(plan.data.classes[number] for number in best),
+        values=tuple(float(values[number]) for number in best),
+        measure="probability" if probable else "score",
+    )

@@ -1,0 +1,53 @@
+"""Pictures side by side as the net saw them, with what it said under each."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cnn_jax.report import page
+from cnn_jax.report.predictions import Prediction
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = 6
+MOST = 120  # pictures on a sheet
+
+
+def contact_sheet(predictions: Sequence[Prediction], path: str | os.PathLike[str]) -> bool:
+    """Draws the first 120 pictures with their best class, in rows of six.
+
+    Returns:
+      False, with nothing written, if there is no picture.
+    """
+    return page.save(path, build_contact_sheet, predictions)
+
+
+def build_contact_sheet(predictions: Sequence[Prediction]) -> Figure | None:
+    shown = predictions[:MOST]
+    if not shown:
+        return None
+    rows = math.ceil(len(shown) / COLUMNS)
+    figure = page.figure(1.55 * rows + 0.3)
+    every = len(shown) == len(predictions)
+    count = "" if every else f"the first {len(shown)} of "
+    figure.suptitle(f"{count}{len(predictions)} pictures")
+    grid = figure.subplots(rows, COLUMNS, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, prediction in zip(grid.flat, shown, strict=False):
+        assert prediction.image is not None
+        axes.imshow(prediction.image.squeeze(), cmap="gray", vmin=0, vmax=255)
+        axes.set_title(_caption(prediction), fontsize=7.5, parse_math=False)
+    return figure
+
+
+def _caption(prediction: Prediction) -> str:
+    name = prediction.name.rpartition("/")[2]
+    name = name if len(name) <= 18 else f"{name[:10]}...{name[-5:]}"
+    value = prediction.values[0]
+    said = f"{value:.0%}" if prediction.measure == "probability" else f"{value:.3g}"
+    return f"{name}\n{prediction.classes[0]} {said}"

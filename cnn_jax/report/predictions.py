@@ -1,0 +1,107 @@
+"""Predictions as rows of JSON or CSV."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import itertools
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnn_jax.errors import UserError
+from cnn_jax.files import write_atomically
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a net says of one picture.
+
+    Attributes:
+      path: The file.
+      image: u8[H,W,C], the picture as the net saw it; None where it can't be read.
+      classes: The classes that score highest, best first.
+      values: Their probabilities or scores.
+      measure: What `values` are: "probability", or "score" where the loss gives no probabilities.
+      error: Why the file can't be read; "" where it can.
+    """
+
+    path: Path
+    image: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+    values: tuple[float, ...] = ()
+    measure: str = "probability"
+    error: str = ""
+
+    @property
+    def name(self) -> str:
+        """The file's path as it can be printed, whatever its bytes."""
+        return "".join(letter if letter.isprintable() else "?" for letter in str(self.path))
+
+    def row(self) -> dict[str, Any]:
+        """As JSON has it: {"file", "class", "probability", "top"} or {"file", "error"}."""
+        if self.error:
+            return {"file": str(self.path), "error": self.error}
+        top = [
+            {"class": name, self.measure: value}
+            for name, value in zip(self.classes, self.values, strict=True)
+        ]
+        return {"file": str(self.path), **top[0], "top": top}
+
+
+def to_text(predictions: Sequence[Prediction]) -> str:
+    """A line for each picture: its file, then its best classes with their values, in columns."""
+    rows = []
+    for prediction in predictions:
+        form = "{} {:.1%}" if prediction.measure == "probability" else "{} {:.3g}"
+        rows.append([prediction.name, *map(form.format, prediction.classes, prediction.values)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def check_output(
+    output: str | os.PathLike[str] | None, sheet: str | os.PathLike[str] | None
+) -> None:
+    """Raises UserError for files that predictions, or a sheet of them, can't be written to."""
+    for flag, path, forms in (("output", output, [*_FORMS]), ("contact_sheet", sheet, [".png"])):
+        if path is None:
+            continue
+        if Path(path).suffix not in forms:
+            raise UserError(f"--{flag}={path} must end in {' or '.join(forms)}")
+        if not Path(path).parent.is_dir():
+            raise UserError(f"--{flag}={path}: there is no folder {Path(path).parent}")
+
+
+def write(predictions: Sequence[Prediction], path: str | os.PathLike[str]) -> None:
+    """Writes one row a picture, in the form that the file's suffix names, as a whole or not at all.
+
+    `.jsonl` has a `Prediction.row` on each line; `.csv` the columns file, error, class_1,
+    probability_1, class_2, ...
+    """
+    text = _FORMS[Path(path).suffix](predictions)
+    write_atomically(Path(path), text.encode(errors="surrogateescape"))
+
+
+def _jsonl(predictions: Sequence[Prediction]) -> str:
+    return "".join(json.dumps(prediction.row()) + "\n" for prediction in predictions)
+
+
+def _csv(predictions: Sequence[Prediction]) -> str:
+    most = max(predictions, key=lambda prediction: len(prediction.classes))
+    ranked = range(1, len(most.classes) + 1)
+    names = ("class", most.measure)
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["file", "error", *(f"{name}_{rank}" for rank in ranked for name in names)])
+    for prediction in predictions:
+        pairs = zip(prediction.classes, prediction.values, strict=True)
+        rows.writerow([prediction.path, prediction.error, *itertools.chain(*pairs)])
+    return text.getvalue()
+
+
+_FORMS = {".jsonl": _jsonl, ".csv": _csv}
