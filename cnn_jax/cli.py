@@ -153,7 +153,7 @@ def _run(command: Command) -> int:
         if flags.mode not in ONLY_FOR[name]:
             raise UserError(f"--{name} is for --mode={' or '.join(ONLY_FOR[name])}")
     if flags.list:
-        listing.show()
+        listing.show(command.recipe.names)
     elif flags.print_config:
         print(config.to_recipe(command.experiment, command.recipe.doc), end="")
     else:

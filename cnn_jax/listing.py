@@ -5,16 +5,17 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from cnn_jax import config, models, structure
+import flax.linen as nn
+
+from cnn_jax import config, sizes
 from cnn_jax.record import RESULTS
 from cnn_jax.report import tables
 from cnn_jax.report.progress import duration
-
-IMAGE_SHAPE, CLASSES = (32, 32, 3), 10
 
 
 class Entry(NamedTuple):
@@ -78,8 +79,13 @@ def markdown(names: Collection[str] | None = None, results: Path = RESULTS) -> s
     return "\n".join(lines)
 
 
-def show(console: Any = None) -> None:
-    """Prints both lists."""
+def show(names: Mapping[str, Any] = MappingProxyType({}), console: Any = None) -> None:
+    """Prints both lists.
+
+    Args:
+      names: What the recipe at hand may name; models of one's own among it are listed too.
+      console: A `rich.console.Console`.
+    """
     out = console or tables.console()
     out.print("Recipes: python run.py --config=NAME\n", highlight=False)
     for entry in recipe_entries():
@@ -91,15 +97,19 @@ def show(console: Any = None) -> None:
         ]
         for text in measured or ["not measured"]:
             out.print(f"    measured   {text}", highlight=False, soft_wrap=True)
-    height, width, depth = IMAGE_SHAPE
-    rows = []
-    for name in models.__all__:
-        model = getattr(models, name)(num_classes=CLASSES)
-        layers = structure.layers(model, IMAGE_SHAPE)
-        flops = 2 * sum(layer.multiply_adds for layer in layers)
-        rows.append([name, f"{structure.parameter_count(model, IMAGE_SHAPE):,}", f"{flops:,}"])
+    known = sizes.table()
+    own = {
+        name: sizes.size(make(num_classes=sizes.CLASSES))
+        for name, make in names.items()
+        if name not in known and isinstance(make, type) and issubclass(make, nn.Module)
+    }
+    height, width, depth = sizes.IMAGE_SHAPE
     out.print(
-        f"\nModels on {height}x{width}x{depth} with {CLASSES} classes: --config.model=NAME\n",
+        f"\nModels on {height}x{width}x{depth} with {sizes.CLASSES} classes: --config.model=NAME\n",
         highlight=False,
     )
+    rows = [
+        [name, f"{size.parameters:,}", f"{size.forward_flops:,}"]
+        for name, size in {**known, **own}.items()
+    ]
     out.print(tables.table(["model", "parameters", "forward FLOPs an image"], rows))

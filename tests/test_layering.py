@@ -23,10 +23,10 @@ LEVELS = (
     ),
     ("augment", "data", "losses", "metrics", "models", "normalization", "optim", "views"),
     ("compile_cache", "experiment", "hardware", "parallel", "state", "structure"),
-    ("checkpoint", "config", "evaluator", "report", "runs", "step"),
+    ("checkpoint", "config", "evaluator", "report", "runs", "step", "torch_weights"),
     (
         "benchmark", "docs", "dry_run", "evaluate", "export", "listing", "loop", "predict",
-        "record", "summary", "sweep", "train", "volumes",
+        "record", "sizes", "summary", "sweep", "train", "transfer", "volumes",
     ),
     ("cli",),
 )  # fmt: skip
@@ -40,10 +40,12 @@ BESIDE = {
     ("runs", "config"),
     ("runs", "report"),
     ("listing", "record"),
+    ("listing", "sizes"),
     ("benchmark", "loop"),
     ("sweep", "train"),
     ("train", "loop"),
     ("train", "summary"),
+    ("train", "transfer"),
     ("docs", "listing"),
     ("docs", "volumes"),
 }

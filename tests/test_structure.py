@@ -3,7 +3,7 @@ from __future__ import annotations
 import jax
 import pytest
 
-from cnn_jax import models
+from cnn_jax import models, sizes
 from cnn_jax.structure import forward_flops, layers, parameter_count
 
 IMAGE = (32, 32, 3)
@@ -59,17 +59,24 @@ def test_operations_as_published(model, published):
 
 
 @pytest.mark.parametrize("name", models.__all__)
-def test_layers_hold_every_parameter_once(name):
-    model = getattr(models, name)(num_classes=7)
-    counted = parameter_count(model, IMAGE)
+def test_layers_hold_every_parameter_once_and_the_table_of_sizes_says_so(name):
+    """`python -m cnn_jax.sizes` writes the table anew."""
+    model = getattr(models, name)(num_classes=10)
     shapes = jax.eval_shape(
         lambda: model.init(jax.random.key(0), jax.numpy.zeros((1, *IMAGE)), train=False)
     )
-    assert counted == sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+    counted = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
     # Weights that are not trained: those of a whitening layer.
     frozen = shapes.get("batch_stats", {}).get("whitening", {})
     rest = sum(leaf.size for leaf in jax.tree.leaves(frozen))
-    assert sum(layer.weights + layer.biases for layer in layers(model, IMAGE)) == counted + rest
+    found = layers(model, IMAGE)
+    assert sum(layer.weights + layer.biases for layer in found) == counted + rest
+    flops = 2 * sum(layer.multiply_adds for layer in found)
+    assert sizes.table()[name] == (counted, flops)
+
+
+def test_the_table_of_sizes_has_every_model_and_no_other():
+    assert list(sizes.table()) == models.__all__
 
 
 def test_larger_images_cost_more_but_share_their_weights():
