@@ -1,6 +1,6 @@
 """The recipe airbench94 in PyTorch on a CPU, to be run beside ours; the last line is JSON.
 
-    python benchmarks/torch_train.py --arrays=FOLDER --dtype=bfloat16
+    PYTHONPATH=. python benchmarks/torch_train.py --arrays=FOLDER --dtype=bfloat16
 
 FOLDER holds CIFAR-10 as {train,test}_images.npy u8[N,32,32,3] and {train,test}_labels.npy i32[N]:
 the folder `arrays` that a first `python run.py` leaves (see benchmarks/README.md).
