@@ -1,0 +1,35 @@
+"""Stochastic depth: a residual net whose blocks are left out at random in training."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from cnn_jax import ranges
+
+
+class StochasticDepth(nn.Module):
+    """Huang et al. 2016 (arXiv:1603.09382), for what a block adds to its shortcut.
+
+    f[B,...] -> f[B,...]. In training an example's branch is zero with probability `rate`, else
+    divided by 1 - rate, so that its mean stays; in evaluation it is left as it is. (The publication
+    multiplies by 1 - rate in evaluation instead.) Draws from the stream "dropout".
+
+    Attributes:
+      rate: Probability that an example goes without the branch, from 0 to below 1.
+    """
+
+    rate: float
+
+    def __post_init__(self):
+        ranges.fraction(rate=self.rate)
+        super().__post_init__()
+
+    def __call__(self, branch: jax.Array, *, train: bool) -> jax.Array:
+        if not train or self.rate == 0:
+            return branch
+        keep = 1 - self.rate
+        shape = (branch.shape[0],) + (1,) * (branch.ndim - 1)
+        kept = jax.random.bernoulli(self.make_rng("dropout"), keep, shape)
+        return jnp.where(kept, branch / keep, 0)
