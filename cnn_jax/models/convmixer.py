@@ -1,0 +1,65 @@
+"""ConvMixer: patches, mixed in space and in depth by turns at one size."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+
+from cnn_jax import ops, ranges
+from cnn_jax.models import layers
+
+
+class ConvMixer(nn.Module):
+    """Trockman and Kolter 2022 (arXiv:2201.09792), f32[B,H,W,C] -> f32[B,K].
+
+    A convolution cuts the image into patches; then `depth` blocks of a depthwise convolution with a
+    shortcut and a pointwise one, at the same height, width and depth, the global mean, scores.
+    After each convolution come GELU and then BatchNorm. The default is ConvMixer-256/8 as the
+    authors train it on CIFAR-10 (github.com/locuslab/convmixer-cifar10), with 594,186 parameters at
+    10 classes at any size of the image, which must hold a patch.
+
+    Attributes:
+      width: Depth of the volume.
+      depth: Number of blocks.
+      kernel_size: Side of the depthwise convolutions' window in pixels of the volume.
+      patch_size: Side of a patch in pixels of the image.
+      num_classes: Number of class scores; None: as many as the data has.
+    """
+
+    width: int = 256
+    depth: int = 8
+    kernel_size: int = 5
+    patch_size: int = 2
+    num_classes: int | None = None
+
+    def __post_init__(self):
+        ranges.positive(
+            width=self.width,
+            depth=self.depth,
+            kernel_size=self.kernel_size,
+            patch_size=self.patch_size,
+            num_classes=self.num_classes,
+        )
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
+        height, width = image.shape[1:3]
+        if min(height, width) < self.patch_size:
+            side = self.patch_size
+            raise ValueError(f"patches of {side}x{side} need a larger image than {height}x{width}")
+        patch, window = (self.patch_size,) * 2, (self.kernel_size,) * 2
+        x = layers.Conv(self.width, kernel_size=patch, strides=patch, padding="VALID")(image)
+        x = layers.batch_norm(train=train)(ops.gelu(x))
+        for _ in range(self.depth):
+            y = layers.Conv(self.width, kernel_size=window, feature_group_count=self.width)(x)
+            x = x + layers.batch_norm(train=train)(ops.gelu(y))
+            x = layers.Conv(self.width, kernel_size=(1, 1))(x)
+            x = layers.batch_norm(train=train)(ops.gelu(x))
+        x = x.mean(axis=(1, 2))
+        return layers.scores(self.num_classes)(x)
+
+
+def ConvMixer256_8(**fields) -> ConvMixer:
+    """`ConvMixer(width=256, depth=8)`: 594,186 parameters."""
+    return ConvMixer(width=256, depth=8, **fields)

@@ -1,0 +1,61 @@
+"""MobileNet: every convolution split into a depthwise and a pointwise one."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+
+from cnn_jax import ranges
+from cnn_jax.models import layers
+
+# Of each stage: its filters, its blocks and the first block's stride.
+STAGES = ((64, 1, 1), (128, 2, 2), (256, 2, 2), (512, 6, 2), (1024, 2, 2))
+
+
+class MobileNet(nn.Module):
+    """Howard et al. 2017 (arXiv:1704.04861), table 1, f32[B,H,W,C] -> f32[B,K].
+
+    The form of github.com/kuangliu/pytorch-cifar: the first convolution has stride 1 instead of 2,
+    for small images. 3,217,226 parameters at 10 classes at any size of the image.
+
+    Attributes:
+      width: What every number of filters is multiplied by; rounded down, and at least 8.
+      num_classes: Number of class scores; None: as many as the data has.
+    """
+
+    width: float = 1.0
+    num_classes: int | None = None
+
+    def __post_init__(self):
+        ranges.positive(width=self.width, num_classes=self.num_classes)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
+        x = layers.Conv(self._filters(32), use_bias=False)(image)
+        x = nn.relu(layers.batch_norm(train=train)(x))
+        for filters, blocks, stride in STAGES:
+            for block in range(blocks):
+                x = Block(self._filters(filters), 1 if block else stride)(x, train=train)
+        x = x.mean(axis=(1, 2))
+        return layers.scores(self.num_classes)(x)
+
+    def _filters(self, published: int) -> int:
+        return max(8, int(self.width * published))
+
+
+class Block(nn.Module):
+    """A 3x3 convolution of each channel by itself, then one of 1x1 over all channels."""
+
+    filters: int
+    stride: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        channels = x.shape[-1]
+        x = layers.Conv(
+            channels, strides=self.stride, padding=1, feature_group_count=channels, use_bias=False
+        )(x)
+        x = nn.relu(layers.batch_norm(train=train)(x))
+        x = layers.Conv(self.filters, kernel_size=(1, 1), use_bias=False)(x)
+        return nn.relu(layers.batch_norm(train=train)(x))
