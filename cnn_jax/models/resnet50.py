@@ -1,0 +1,81 @@
+"""The ImageNet family of bottleneck residual networks with a CIFAR stem: ResNet-50 to -152."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+
+from cnn_jax import ranges
+from cnn_jax.models import layers
+
+
+class BottleneckResNet(nn.Module):
+    """He et al. 2015 (arXiv:1512.03385), table 1, f32[B,H,W,C] -> f32[B,K].
+
+    The stem is a 3x3 convolution at full size, as is customary on 32x32 images. Stages of
+    bottleneck blocks follow, each after the first halving height and width and doubling the depth;
+    it is a 3x3 convolution that halves, as has become customary. Shortcuts across a change of the
+    volume are 1x1 convolutions. ResNet-50 has 23,520,842 parameters at 10 classes.
+
+    Attributes:
+      blocks: Number of blocks in each stage.
+      width: Filters of the first stage's 3x3 convolutions; its volume is four times as deep.
+      num_classes: Number of class scores; None: as many as the data has.
+    """
+
+    blocks: tuple[int, ...] = (3, 4, 6, 3)
+    width: int = 64
+    num_classes: int | None = None
+
+    def __post_init__(self):
+        ranges.positives(blocks=self.blocks)
+        ranges.positive(width=self.width, num_classes=self.num_classes)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
+        x = layers.Conv(self.width, use_bias=False)(image)
+        x = nn.relu(layers.batch_norm(train=train)(x))
+        for stage, blocks in enumerate(self.blocks):
+            for block in range(blocks):
+                stride = 2 if stage > 0 and block == 0 else 1
+                x = Bottleneck(self.width * 2**stage, stride)(x, train=train)
+        x = x.mean(axis=(1, 2))
+        return layers.scores(self.num_classes)(x)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions, the last to four times the depth, and a shortcut."""
+
+    width: int
+    stride: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        y = layers.Conv(self.width, kernel_size=(1, 1), use_bias=False)(x)
+        y = nn.relu(layers.batch_norm(train=train)(y))
+        y = layers.Conv(self.width, strides=self.stride, padding=1, use_bias=False)(y)
+        y = nn.relu(layers.batch_norm(train=train)(y))
+        y = layers.Conv(4 * self.width, kernel_size=(1, 1), use_bias=False)(y)
+        y = layers.batch_norm(train=train)(y)
+        if x.shape != y.shape:
+            x = layers.Conv(
+                4 * self.width, kernel_size=(1, 1), strides=self.stride, use_bias=False
+            )(x)
+            x = layers.batch_norm(train=train)(x)
+        return nn.relu(y + x)
+
+
+def ResNet50(**fields) -> BottleneckResNet:
+    """`BottleneckResNet(blocks=(3, 4, 6, 3))`: 23,520,842 parameters."""
+    return BottleneckResNet(blocks=(3, 4, 6, 3), **fields)
+
+
+def ResNet101(**fields) -> BottleneckResNet:
+    """`BottleneckResNet(blocks=(3, 4, 23, 3))`: 42,512,970 parameters."""
+    return BottleneckResNet(blocks=(3, 4, 23, 3), **fields)
+
+
+def ResNet152(**fields) -> BottleneckResNet:
+    """`BottleneckResNet(blocks=(3, 8, 36, 3))`: 58,156,618 parameters."""
+    return BottleneckResNet(blocks=(3, 8, 36, 3), **fields)
