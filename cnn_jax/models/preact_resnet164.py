@@ -1,0 +1,50 @@
+"""The CIFAR family of pre-activation residual networks: PreActResNet-164."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+
+from cnn_jax import ranges
+from cnn_jax.models import layers
+from cnn_jax.models.preact_resnet import PreActBottleneck
+
+
+class PreActResNet(nn.Module):
+    """He et al. 2016 (arXiv:1603.05027), section 4, f32[B,H,W,C] -> f32[B,K].
+
+    A 3x3 convolution, three stages of (depth-2)/9 pre-activation bottleneck blocks
+    whose 3x3 convolutions have w, 2w and 4w filters and whose volumes are four times as deep, norm,
+    ReLU, global average pool, scores. PreActResNet-164 has 1,703,258 parameters at 10 classes.
+
+    Attributes:
+      depth: Layers with weights: 164 or 1001 as published; 9n+2 in general.
+      width: Filters of the stem and of the first stage's 3x3 convolutions.
+      num_classes: Number of class scores; None: as many as the data has.
+    """
+
+    depth: int = 164
+    width: int = 16
+    num_classes: int | None = None
+
+    def __post_init__(self):
+        ranges.positive(depth=self.depth, width=self.width, num_classes=self.num_classes)
+        if self.depth % 9 != 2 or self.depth < 11:
+            raise ValueError(f"depth must be 9n+2 (11, 20, 29, ..., 164), got {self.depth}")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
+        x = layers.Conv(self.width, use_bias=False)(image)
+        for stage in range(3):
+            for block in range((self.depth - 2) // 9):
+                stride = 2 if stage > 0 and block == 0 else 1
+                x = PreActBottleneck(self.width * 2**stage, stride)(x, train=train)
+        x = nn.relu(layers.batch_norm(train=train)(x))
+        x = x.mean(axis=(1, 2))
+        return layers.scores(self.num_classes)(x)
+
+
+def PreActResNet164(**fields) -> PreActResNet:
+    """`PreActResNet(depth=164)`: 1,703,258 parameters."""
+    return PreActResNet(depth=164, **fields)
