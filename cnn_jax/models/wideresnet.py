@@ -1,0 +1,96 @@
+"""Wide residual networks: WRN-16-4 to WRN-28-10."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+
+from cnn_jax import ranges
+from cnn_jax.models import layers
+
+# Filters of the stem, and what the first stage's are a multiple of.
+WIDTH = 16
+
+
+class WideResNet(nn.Module):
+    """Zagoruyko and Komodakis 2016 (arXiv:1605.07146), f32[B,H,W,C] -> f32[B,K].
+
+    A 3x3 convolution to 16 filters, three stages of (depth-4)/6 pre-activation blocks at 16, 32 and
+    64 times `widen` filters, norm, ReLU, global average pool, scores. WRN-16-4 has 2,748,890
+    parameters at 10 classes, WRN-28-10 36,479,194.
+
+    Attributes:
+      depth: Layers with weights, shortcuts among them: 16, 22, 28, 40 as published; 6n+4 in
+        general.
+      widen: How many times as many filters as in the thin network.
+      dropout: Share of the activations between a block's convolutions that is dropped in training.
+      num_classes: Number of class scores; None: as many as the data has.
+    """
+
+    depth: int = 16
+    widen: int = 4
+    dropout: float = 0.0
+    num_classes: int | None = None
+
+    def __post_init__(self):
+        ranges.positive(depth=self.depth, widen=self.widen, num_classes=self.num_classes)
+        ranges.fraction(dropout=self.dropout)
+        if self.depth % 6 != 4 or self.depth < 10:
+            raise ValueError(f"depth must be 6n+4 (10, 16, 22, 28, 34, ...), got {self.depth}")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
+        x = layers.Conv(WIDTH, use_bias=False)(image)
+        for stage in range(3):
+            for block in range((self.depth - 4) // 6):
+                stride = 2 if stage > 0 and block == 0 else 1
+                width = WIDTH * self.widen * 2**stage
+                x = WideBlock(width, stride, self.dropout)(x, train=train)
+        x = nn.relu(layers.batch_norm(train=train)(x))
+        x = x.mean(axis=(1, 2))
+        return layers.scores(self.num_classes)(x)
+
+
+class WideBlock(nn.Module):
+    """Two 3x3 convolutions with dropout between them, and a shortcut.
+
+    A shortcut that changes the volume is a 1x1 convolution of the block's first activation.
+    """
+
+    width: int
+    stride: int
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        active = nn.relu(layers.batch_norm(train=train)(x))
+        y = layers.Conv(self.width, strides=self.stride, padding=1, use_bias=False)(active)
+        y = nn.relu(layers.batch_norm(train=train)(y))
+        y = nn.Dropout(self.dropout, deterministic=not train)(y)
+        y = layers.Conv(self.width, use_bias=False)(y)
+        if x.shape != y.shape:
+            x = layers.Conv(self.width, kernel_size=(1, 1), strides=self.stride, use_bias=False)(
+                active
+            )
+        return y + x
+
+
+def WRN16_4(**fields) -> WideResNet:
+    """`WideResNet(depth=16, widen=4)`: 2,748,890 parameters."""
+    return WideResNet(depth=16, widen=4, **fields)
+
+
+def WRN16_8(**fields) -> WideResNet:
+    """`WideResNet(depth=16, widen=8)`: 10,961,370 parameters."""
+    return WideResNet(depth=16, widen=8, **fields)
+
+
+def WRN28_10(**fields) -> WideResNet:
+    """`WideResNet(depth=28, widen=10)`: 36,479,194 parameters."""
+    return WideResNet(depth=28, widen=10, **fields)
+
+
+def WRN40_4(**fields) -> WideResNet:
+    """`WideResNet(depth=40, widen=4)`: 8,949,210 parameters."""
+    return WideResNet(depth=40, widen=4, **fields)
