@@ -1,0 +1,100 @@
+"""Densely connected networks: DenseNet-BC on CIFAR, and DenseNet-121 with a CIFAR stem."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from cnn_jax import ranges
+from cnn_jax.models import layers
+
+
+class DenseNet(nn.Module):
+    """Huang et al. 2017 (arXiv:1608.06993), DenseNet-BC, f32[B,H,W,C] -> f32[B,K].
+
+    Each layer sees what all layers before it in its block have made, and adds `growth` channels to
+    it. Between blocks a transition keeps a share of the channels and halves height and width. The
+    stem is a 3x3 convolution at full size to twice `growth` filters; norm, ReLU, global average
+    pool and scores come last. Both sides of the image must survive one halving per transition. The
+    default, DenseNet-BC-40-12, has 176,122 parameters at 10 classes.
+
+    Attributes:
+      blocks: Number of layers in each block; each layer is two convolutions.
+      growth: Channels that a layer adds; within it there are four times as many.
+      compression: Share of the channels that a transition keeps.
+      num_classes: Number of class scores; None: as many as the data has.
+    """
+
+    blocks: tuple[int, ...] = (6, 6, 6)
+    growth: int = 12
+    compression: float = 0.5
+    num_classes: int | None = None
+
+    def __post_init__(self):
+        ranges.positives(blocks=self.blocks)
+        ranges.positive(
+            growth=self.growth, compression=self.compression, num_classes=self.num_classes
+        )
+        if self.compression > 1:
+            raise ValueError(f"compression must be at most 1, got {self.compression!r}")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
+        x = layers.Conv(2 * self.growth, use_bias=False)(image)
+        for block, count in enumerate(self.blocks):
+            if block > 0:
+                x = Transition(self.compression)(x, train=train)
+            for _ in range(count):
+                x = DenseLayer(self.growth)(x, train=train)
+        x = nn.relu(layers.batch_norm(train=train)(x))
+        x = x.mean(axis=(1, 2))
+        return layers.scores(self.num_classes)(x)
+
+
+class DenseLayer(nn.Module):
+    """A 1x1 and a 3x3 convolution, whose result joins what was there: depth D -> D + growth."""
+
+    growth: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        y = nn.relu(layers.batch_norm(train=train)(x))
+        y = layers.Conv(4 * self.growth, kernel_size=(1, 1), use_bias=False)(y)
+        y = nn.relu(layers.batch_norm(train=train)(y))
+        y = layers.Conv(self.growth, use_bias=False)(y)
+        return jnp.concatenate([x, y], axis=-1)
+
+
+class Transition(nn.Module):
+    """A 1x1 convolution to a share of the depth, rounded down, and the mean of 2x2 pixels."""
+
+    compression: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        depth = max(1, int(self.compression * x.shape[-1]))
+        x = nn.relu(layers.batch_norm(train=train)(x))
+        x = layers.Conv(depth, kernel_size=(1, 1), use_bias=False)(x)
+        return nn.avg_pool(x, (2, 2), (2, 2))
+
+
+def DenseNetBC40_12(**fields) -> DenseNet:
+    """`DenseNet(blocks=(6, 6, 6), growth=12)`: 176,122 parameters."""
+    return DenseNet(blocks=(6, 6, 6), growth=12, **fields)
+
+
+def DenseNetBC100_12(**fields) -> DenseNet:
+    """`DenseNet(blocks=(16, 16, 16), growth=12)`: 769,162 parameters."""
+    return DenseNet(blocks=(16, 16, 16), growth=12, **fields)
+
+
+def DenseNetBC190_40(**fields) -> DenseNet:
+    """`DenseNet(blocks=(31, 31, 31), growth=40)`: 25,624,430 parameters."""
+    return DenseNet(blocks=(31, 31, 31), growth=40, **fields)
+
+
+def DenseNet121(**fields) -> DenseNet:
+    """`DenseNet(blocks=(6, 12, 24, 16), growth=32)`: 6,956,298 parameters."""
+    return DenseNet(blocks=(6, 12, 24, 16), growth=32, **fields)
