@@ -1,0 +1,97 @@
+"""Residual networks whose blocks are many narrow paths: ResNeXt-29."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+
+from cnn_jax import ranges
+from cnn_jax.models import layers
+
+
+class ResNeXt(nn.Module):
+    """Xie et al. 2017 (arXiv:1611.05431), section 5.3, f32[B,H,W,C] -> f32[B,K].
+
+    A convolution to 64 filters, three stages of (depth-2)/9 bottleneck blocks whose 3x3
+    convolutions are in groups, global average pool, scores. The volumes are 256, 512 and 1024 deep.
+    The default, ResNeXt-29 8x64d as in the authors' code, has 34,426,698 parameters at 10 classes.
+
+    Attributes:
+      depth: Layers with weights: 29 as published; 9n+2 in general.
+      cardinality: Number of groups.
+      group_width: Filters of each group in the first stage; they double with each stage.
+      stem: Side of the first convolution's window in pixels: 3 in the authors' code, 1 in
+        github.com/kuangliu/pytorch-cifar.
+      num_classes: Number of class scores; None: as many as the data has.
+    """
+
+    depth: int = 29
+    cardinality: int = 8
+    group_width: int = 64
+    stem: int = 3
+    num_classes: int | None = None
+
+    def __post_init__(self):
+        ranges.positive(
+            depth=self.depth,
+            cardinality=self.cardinality,
+            group_width=self.group_width,
+            stem=self.stem,
+            num_classes=self.num_classes,
+        )
+        if self.depth % 9 != 2 or self.depth < 11:
+            raise ValueError(f"depth must be 9n+2 (11, 20, 29, 38, ...), got {self.depth}")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
+        x = layers.Conv(64, kernel_size=(self.stem, self.stem), use_bias=False)(image)
+        x = nn.relu(layers.batch_norm(train=train)(x))
+        for stage in range(3):
+            for block in range((self.depth - 2) // 9):
+                x = Bottleneck(
+                    groups=self.cardinality,
+                    width=self.cardinality * self.group_width * 2**stage,
+                    depth=256 * 2**stage,
+                    stride=2 if stage > 0 and block == 0 else 1,
+                )(x, train=train)
+        x = x.mean(axis=(1, 2))
+        return layers.scores(self.num_classes)(x)
+
+
+class Bottleneck(nn.Module):
+    """A 1x1 convolution to `width`, 3x3 in groups, 1x1 to `depth`, and a shortcut."""
+
+    groups: int
+    width: int
+    depth: int
+    stride: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        y = layers.Conv(self.width, kernel_size=(1, 1), use_bias=False)(x)
+        y = nn.relu(layers.batch_norm(train=train)(y))
+        y = layers.Conv(
+            self.width,
+            strides=self.stride,
+            padding=1,
+            feature_group_count=self.groups,
+            use_bias=False,
+        )(y)
+        y = nn.relu(layers.batch_norm(train=train)(y))
+        y = layers.Conv(self.depth, kernel_size=(1, 1), use_bias=False)(y)
+        y = layers.batch_norm(train=train)(y)
+        if x.shape != y.shape:
+            x = layers.Conv(self.depth, kernel_size=(1, 1), strides=self.stride, use_bias=False)(x)
+            x = layers.batch_norm(train=train)(x)
+        return nn.relu(y + x)
+
+
+def ResNeXt29_2x64d(**fields) -> ResNeXt:
+    """`ResNeXt(depth=29, cardinality=2, group_width=64, stem=1)`: 9,128,778 parameters."""
+    return ResNeXt(depth=29, cardinality=2, group_width=64, stem=1, **fields)
+
+
+def ResNeXt29_8x64d(**fields) -> ResNeXt:
+    """`ResNeXt(depth=29, cardinality=8, group_width=64)`: 34,426,698 parameters."""
+    return ResNeXt(depth=29, cardinality=8, group_width=64, **fields)
