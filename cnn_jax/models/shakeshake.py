@@ -1,0 +1,112 @@
+"""Residual networks with two branches, mixed at random: Shake-Shake."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from cnn_jax import ranges
+from cnn_jax.models import layers
+from cnn_jax.models.shakedrop import scaled
+
+
+class ShakeShake(nn.Module):
+    """Gastaldi 2017 (arXiv:1705.07485), "Shake-Shake-Image", f32[B,H,W,C] -> f32[B,K].
+
+    A 3x3 convolution to 16 filters and a norm, three stages of (depth-2)/6 blocks of two branches
+    at w, 2w and 4w filters, ReLU, global average pool, scores. The default, 26 2x32d, has 2,923,162
+    parameters at 10 classes.
+
+    Attributes:
+      depth: Layers with weights, along one branch: 26 as published; 6n+2 in general.
+      width: Filters of the first stage: 32, 64 or 96 as published.
+      num_classes: Number of class scores; None: as many as the data has.
+    """
+
+    depth: int = 26
+    width: int = 32
+    num_classes: int | None = None
+
+    def __post_init__(self):
+        ranges.positive(depth=self.depth, width=self.width, num_classes=self.num_classes)
+        if self.depth % 6 != 2 or self.depth < 8:
+            raise ValueError(f"depth must be 6n+2 (8, 14, 20, 26, 32, ...), got {self.depth}")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
+        x = layers.batch_norm(train=train)(layers.Conv(16, use_bias=False)(image))
+        for stage in range(3):
+            for block in range((self.depth - 2) // 6):
+                stride = 2 if stage > 0 and block == 0 else 1
+                x = ShakeBlock(self.width * 2**stage, stride)(x, train=train)
+        x = nn.relu(x).mean(axis=(1, 2))
+        return layers.scores(self.num_classes)(x)
+
+
+class ShakeBlock(nn.Module):
+    """The volume, plus alpha times one branch and 1 - alpha times the other.
+
+    In training alpha is uniform from 0 to 1, drawn for every image, and the gradients are those of
+    another such number. In evaluation it is a half.
+    """
+
+    width: int
+    stride: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        active = nn.relu(x)
+        first = Branch(self.width, self.stride)(active, train=train)
+        second = Branch(self.width, self.stride)(active, train=train)
+        if train:
+            keys = jax.random.split(self.make_rng("dropout"))
+            alpha, beta = (jax.random.uniform(key, (x.shape[0], 1, 1, 1)) for key in keys)
+            mixed = second + scaled(first - second, alpha, beta)
+        else:
+            mixed = 0.5 * (first + second)
+        if x.shape != mixed.shape:
+            x = Shortcut(self.width, self.stride)(active, train=train)
+        return x + mixed
+
+
+class Branch(nn.Module):
+    """Two 3x3 convolutions, each with a norm, and a ReLU between."""
+
+    width: int
+    stride: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        x = layers.Conv(self.width, strides=self.stride, padding=1, use_bias=False)(x)
+        x = nn.relu(layers.batch_norm(train=train)(x))
+        x = layers.Conv(self.width, use_bias=False)(x)
+        return layers.batch_norm(train=train)(x)
+
+
+class Shortcut(nn.Module):
+    """Two 1x1 convolutions to half the depth each, the second of pixels one up and one left."""
+
+    width: int
+    stride: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        shifted = jnp.pad(x, ((0, 0), (1, 0), (1, 0), (0, 0)))[:, :-1, :-1]
+        half = self.width // 2
+        parts = [
+            layers.Conv(filters, kernel_size=(1, 1), strides=self.stride, use_bias=False)(pixels)
+            for pixels, filters in ((x, half), (shifted, self.width - half))
+        ]
+        return layers.batch_norm(train=train)(jnp.concatenate(parts, axis=-1))
+
+
+def ShakeShake26_2x32d(**fields) -> ShakeShake:
+    """`ShakeShake(depth=26, width=32)`: 2,923,162 parameters."""
+    return ShakeShake(depth=26, width=32, **fields)
+
+
+def ShakeShake26_2x96d(**fields) -> ShakeShake:
+    """`ShakeShake(depth=26, width=96)`: 26,192,922 parameters."""
+    return ShakeShake(depth=26, width=96, **fields)
