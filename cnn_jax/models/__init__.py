@@ -5,28 +5,73 @@
 
 from cnn_jax.models.airbench import Airbench, Airbench93, Airbench94, Airbench96
 from cnn_jax.models.convnet import ConvNet
+from cnn_jax.models.densenet import (
+    DenseNet,
+    DenseNet121,
+    DenseNetBC40_12,
+    DenseNetBC100_12,
+    DenseNetBC190_40,
+)
 from cnn_jax.models.lenet import LeNet
 from cnn_jax.models.mlp import MLP
+from cnn_jax.models.preact_resnet import PreActResNet18, PreActResNet50, StagedPreActResNet
+from cnn_jax.models.preact_resnet164 import PreActResNet, PreActResNet164
+from cnn_jax.models.pyramidnet import PyramidNet, PyramidNet110_a84, PyramidNet272_a200
 from cnn_jax.models.quicknet import QuickNet
 from cnn_jax.models.resnet import ResNet, ResNet20, ResNet32, ResNet44, ResNet56, ResNet110
 from cnn_jax.models.resnet18 import ResNet18, ResNet34, StagedResNet
+from cnn_jax.models.resnet50 import BottleneckResNet, ResNet50, ResNet101, ResNet152
+from cnn_jax.models.resnext import ResNeXt, ResNeXt29_2x64d, ResNeXt29_8x64d
+from cnn_jax.models.senet import SEResNet, SEResNet18
+from cnn_jax.models.shakeshake import ShakeShake, ShakeShake26_2x32d, ShakeShake26_2x96d
+from cnn_jax.models.wideresnet import WRN16_4, WRN16_8, WRN28_10, WRN40_4, WideResNet
 
 __all__ = [
     "MLP",
+    "WRN16_4",
+    "WRN16_8",
+    "WRN28_10",
+    "WRN40_4",
     "Airbench",
     "Airbench93",
     "Airbench94",
     "Airbench96",
+    "BottleneckResNet",
     "ConvNet",
+    "DenseNet",
+    "DenseNet121",
+    "DenseNetBC40_12",
+    "DenseNetBC100_12",
+    "DenseNetBC190_40",
     "LeNet",
+    "PreActResNet",
+    "PreActResNet18",
+    "PreActResNet50",
+    "PreActResNet164",
+    "PyramidNet",
+    "PyramidNet110_a84",
+    "PyramidNet272_a200",
     "QuickNet",
+    "ResNeXt",
+    "ResNeXt29_2x64d",
+    "ResNeXt29_8x64d",
     "ResNet",
     "ResNet18",
     "ResNet20",
     "ResNet32",
     "ResNet34",
     "ResNet44",
+    "ResNet50",
     "ResNet56",
+    "ResNet101",
     "ResNet110",
+    "ResNet152",
+    "SEResNet",
+    "SEResNet18",
+    "ShakeShake",
+    "ShakeShake26_2x32d",
+    "ShakeShake26_2x96d",
+    "StagedPreActResNet",
     "StagedResNet",
+    "WideResNet",
 ]
