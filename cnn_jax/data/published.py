@@ -142,7 +142,7 @@ def _provide(source: Source, root: Path) -> None:
         return
     manual, urls = source.manual_folder(root), [original.url for original in source.originals]
     if all((manual / original.name).exists() for original in source.originals):
-        _say(f"Preparing {source.title} in {root} from {manual}: once, about a minute.")
+        _say(f"Preparing {source.title} in {root} from {manual}: once, a minute or more.")
         tfds.prepare(source, root, manual)
         return
     reason = why_unreachable(urls[0])

@@ -157,7 +157,7 @@ def test_a_cache_that_cannot_be_written_costs_time_only(root, tmp_path, capfd):
 
 
 @pytest.mark.parametrize("content", [b"", b"text", "cut short"])
-def test_row_22_a_bad_file_is_named_or_skipped(content, root, capfd):
+def test_a_bad_file_is_named_or_skipped(content, root, capfd):
     bad = root / "bee" / "3.png"
     bad.write_bytes(bad.read_bytes()[:60] if content == "cut short" else content)
     with pytest.raises(DataInvalid) as caught:
@@ -229,7 +229,7 @@ def refused(root, match, error=DataInvalid, **fields):
         Folder(str(root), **fields).load()
 
 
-def test_row_19_folders_that_are_not_as_they_should_be(root, parted, tmp_path):
+def test_folders_that_are_not_as_they_should_be(root, parted, tmp_path):
     refused(tmp_path / "none", "none is not a folder", DataUnavailable)
     refused(root / "ant" / "0.png", "is not a folder", DataUnavailable)
     refused(root / "ant", "must hold a folder for each of two classes or more, found 0")

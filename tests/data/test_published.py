@@ -241,7 +241,7 @@ def test_without_record_and_records_it_is_refused(small, tmp_path):
         Mnist(validation=0).load(str(tmp_path))
 
 
-def test_row_19_a_label_out_of_range_is_refused_when_loaded(small, tmp_path):
+def test_a_label_out_of_range_is_refused_when_loaded(small, tmp_path):
     place = arrays_folder(tmp_path)
     held = {path.stem: np.load(path) for path in place.glob("*.npy")}
     held["test_labels"][5] = 10
@@ -285,7 +285,10 @@ def refused(cls, data_dir, name, match, amend):
     assert not [path for path in data_dir.glob(f"{cls.source.name}/*") if path.is_dir()]
 
 
-@pytest.mark.parametrize("damage", ["another checksum", "cut short", "labels for images", "fewer"])
+@pytest.mark.parametrize(
+    "damage",
+    ["another checksum", "cut short", "labels for images", "fewer", "short", "signed bytes"],
+)
 def test_row_17_other_files_than_mnists_are_refused(damage, originals, amend, tmp_path):
     originals(Mnist)
     images, labels = (Mnist.source.manual_folder(tmp_path) / n for n in mnist.FILES["train"])
@@ -299,6 +302,8 @@ def test_row_17_other_files_than_mnists_are_refused(damage, originals, amend, tm
         "cut short": images.read_bytes()[:-100],
         "labels for images": labels.read_bytes(),
         "fewer": gzip.compress(struct.pack(">4I", 0x803, 2, 28, 28) + bytes(2 * 784)),
+        "short": gzip.compress(struct.pack(">4I", 0x803, 40, 28, 28) + bytes(39 * 784)),
+        "signed bytes": gzip.compress(struct.pack(">4I", 0x903, 40, 28, 28) + bytes(40 * 784)),
     }[damage]
     images.write_bytes(content)
     reason = {"cut short": "damaged", "fewer": "2 train examples and not 40"}
