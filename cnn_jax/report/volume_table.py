@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from cnn_jax.report.folding import folded
 from cnn_jax.structure import Layer, Volume
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WIDEST = 200
 # Above so many, columns stand closer.
 USUAL = 100
-# Longer tables show a run of equal layers as one line.
+# Longer tables show runs of equal layers as one line, then blocks, then stages.
 MOST_LINES = 24
 COLUMNS = (
     "layer",
@@ -186,28 +186,9 @@ def to_rich(table: Table) -> rich.table.Table:
     return made
 
 
-def _lines(table: Table) -> Iterable[Row]:
-    """The rows as printed: in a long table, runs of equal layers are one line."""
-    if len(table.rows) <= MOST_LINES:
-        return table.rows
-    keyed = itertools.groupby(
-        table.rows, lambda row: (row.what, row.input, row.volume, row.weights, row.biases)
-    )
-    return [_merged(tuple(rows)) for _, rows in keyed]
-
-
-def _merged(rows: tuple[Row, ...]) -> Row:
-    if len(rows) == 1:
-        return rows[0]
-    numbers = {
-        key: sum(getattr(row, key) for row in rows)
-        for key in ("weights", "biases", "multiply_adds", "count")
-    }
-    if rows[0].fully_connected is not None:
-        numbers["fully_connected"] = sum(row.fully_connected or 0 for row in rows)
-    return dataclasses.replace(
-        rows[-1], name=rows[0].name, what=f"{len(rows)} x {rows[0].what}", **numbers
-    )
+def _lines(table: Table) -> Sequence[Row]:
+    """The rows as printed."""
+    return folded(table.rows, MOST_LINES)
 
 
 def _cells(row: Row) -> list[str]:
@@ -233,7 +214,11 @@ def notes(table: Table) -> list[str]:
     used = {
         "/2: every second place, in height and width.": any("/2" in what for what in whats),
         "+: beside the layers above it, a shortcut.": any("+" in what for what in whats),
-        "2 x: two equal layers in a row, their numbers added.": any(" x " in w for w in whats),
+        "2 x: two equal lines, their numbers added.": any(" x " in what for what in whats),
+        "2 layers: of one block, their numbers added.": any("layers" in what for what in whats),
+        "2 blocks: of one height and width, their numbers added.": any(
+            "blocks" in what for what in whats
+        ),
         "Biases count the scales and shifts of norms.": any(
             layer.kind == "norm" for layer in table.layers
         ),
