@@ -3,7 +3,7 @@ from __future__ import annotations
 import jax
 import pytest
 
-from cnn_jax import models, sizes
+from cnn_jax import models, ops, sizes
 from cnn_jax.structure import forward_flops, layers, parameter_count
 
 IMAGE = (32, 32, 3)
@@ -58,13 +58,20 @@ def test_operations_as_published(model, published):
     assert flops == pytest.approx(published, rel=0.005)
 
 
-@pytest.mark.parametrize("name", models.__all__)
+# Deep nets take seconds to trace; of each family the class itself is quick enough.
+QUICK = {name for name in models.__all__ if isinstance(getattr(models, name), type)}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in models.__all__]
+)
 def test_layers_hold_every_parameter_once_and_the_table_of_sizes_says_so(name):
     """`python -m cnn_jax.sizes` writes the table anew."""
     model = getattr(models, name)(num_classes=10)
-    shapes = jax.eval_shape(
-        lambda: model.init(jax.random.key(0), jax.numpy.zeros((1, *IMAGE)), train=False)
-    )
+    with ops.stock():  # shapes are the same, and it is traced faster
+        shapes = jax.eval_shape(
+            lambda: model.init(jax.random.key(0), jax.numpy.zeros((1, *IMAGE)), train=False)
+        )
     counted = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
     # Weights that are not trained: those of a whitening layer.
     frozen = shapes.get("batch_stats", {}).get("whitening", {})

@@ -4,7 +4,11 @@
 """
 
 from cnn_jax.models.airbench import Airbench, Airbench93, Airbench94, Airbench96
+from cnn_jax.models.alexnet import AlexNet
+from cnn_jax.models.allcnn import AllCNN
+from cnn_jax.models.convmixer import ConvMixer, ConvMixer256_8
 from cnn_jax.models.convnet import ConvNet
+from cnn_jax.models.convnext import ConvNeXt, ConvNeXtAtto, ConvNeXtTiny
 from cnn_jax.models.densenet import (
     DenseNet,
     DenseNet121,
@@ -12,8 +16,12 @@ from cnn_jax.models.densenet import (
     DenseNetBC100_12,
     DenseNetBC190_40,
 )
+from cnn_jax.models.googlenet import GoogLeNet
 from cnn_jax.models.lenet import LeNet
 from cnn_jax.models.mlp import MLP
+from cnn_jax.models.mobilenet import MobileNet
+from cnn_jax.models.mobilenetv2 import MobileNetV2
+from cnn_jax.models.nin import NIN
 from cnn_jax.models.preact_resnet import PreActResNet18, PreActResNet50, StagedPreActResNet
 from cnn_jax.models.preact_resnet164 import PreActResNet, PreActResNet164
 from cnn_jax.models.pyramidnet import PyramidNet, PyramidNet110_a84, PyramidNet272_a200
@@ -24,10 +32,18 @@ from cnn_jax.models.resnet50 import BottleneckResNet, ResNet50, ResNet101, ResNe
 from cnn_jax.models.resnext import ResNeXt, ResNeXt29_2x64d, ResNeXt29_8x64d
 from cnn_jax.models.senet import SEResNet, SEResNet18
 from cnn_jax.models.shakeshake import ShakeShake, ShakeShake26_2x32d, ShakeShake26_2x96d
+from cnn_jax.models.vgg import VGG, VGG11, VGG13, VGG16, VGG19
 from cnn_jax.models.wideresnet import WRN16_4, WRN16_8, WRN28_10, WRN40_4, WideResNet
+from cnn_jax.models.zfnet import ZFNet
 
 __all__ = [
     "MLP",
+    "NIN",
+    "VGG",
+    "VGG11",
+    "VGG13",
+    "VGG16",
+    "VGG19",
     "WRN16_4",
     "WRN16_8",
     "WRN28_10",
@@ -36,14 +52,24 @@ __all__ = [
     "Airbench93",
     "Airbench94",
     "Airbench96",
+    "AlexNet",
+    "AllCNN",
     "BottleneckResNet",
+    "ConvMixer",
+    "ConvMixer256_8",
+    "ConvNeXt",
+    "ConvNeXtAtto",
+    "ConvNeXtTiny",
     "ConvNet",
     "DenseNet",
     "DenseNet121",
     "DenseNetBC40_12",
     "DenseNetBC100_12",
     "DenseNetBC190_40",
+    "GoogLeNet",
     "LeNet",
+    "MobileNet",
+    "MobileNetV2",
     "PreActResNet",
     "PreActResNet18",
     "PreActResNet50",
@@ -74,4 +100,5 @@ __all__ = [
     "StagedPreActResNet",
     "StagedResNet",
     "WideResNet",
+    "ZFNet",
 ]
