@@ -12,6 +12,7 @@ from flax import struct
 from cnn_jax import ops
 from cnn_jax.experiment import Plan
 from cnn_jax.metrics import Sums
+from cnn_jax.optim.schedule_free import averaged
 
 
 @struct.dataclass
@@ -34,8 +35,8 @@ class TrainState:
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What the model is applied to."""
-        return {"params": self.params, "batch_stats": self.batch_stats}
+        """What the model is applied to outside of training: averages, where the optimiser makes any."""
+        return {"params": averaged(self.params, self.opt_state), "batch_stats": self.batch_stats}
 
 
 # Images that a model may look at when it is initialised (the whitening filters do).

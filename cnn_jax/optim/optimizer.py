@@ -66,3 +66,14 @@ def decayed(decay: Decay):
     if decay == "all":
         return None
     return lambda params: jax.tree.map(lambda p: p.ndim > 1, params)
+
+
+def decoupled(
+    direction: optax.GradientTransformation, rate: Factor, *, weight_decay: float, decay: Decay
+) -> optax.GradientTransformation:
+    """p = p - lr (direction + decay p), at a rate that depends on the step."""
+    return optax.chain(
+        direction,
+        optax.add_decayed_weights(weight_decay, decayed(decay)),
+        optax.scale_by_learning_rate(rate),
+    )

@@ -1,0 +1,293 @@
+"""Every optimiser makes a loss smaller and can be stopped; the adaptive ones against NumPy."""
+
+from __future__ import annotations
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnn_jax import optim
+from cnn_jax.optim import (
+    LAMB,
+    LARS,
+    SGD,
+    AdaBelief,
+    Adagrad,
+    Adam,
+    AdamW,
+    Lion,
+    LookaheadSGD,
+    NAdam,
+    RAdam,
+    RMSprop,
+    ScheduleFreeAdamW,
+    ScheduleFreeSGD,
+)
+from cnn_jax.optim.schedule_free import averaged
+
+# At rates for the quadratic below.
+ALL = [
+    LAMB(peak_lr=0.03),
+    LARS(peak_lr=0.1, per_batch=None, trust=0.03),
+    SGD(peak_lr=0.1),
+    AdaBelief(peak_lr=0.1),
+    Adagrad(peak_lr=0.5),
+    Adam(peak_lr=0.1),
+    AdamW(peak_lr=0.1),
+    Lion(peak_lr=0.03),
+    LookaheadSGD(peak_lr=0.1, bias_factor=1.0),
+    NAdam(peak_lr=0.1),
+    RAdam(peak_lr=0.5),
+    RMSprop(peak_lr=0.03),
+    ScheduleFreeAdamW(peak_lr=0.3),
+    ScheduleFreeSGD(peak_lr=0.5),
+]
+STEPS = 60
+
+
+def constant(step):
+    return jnp.ones_like(step, jnp.float32)
+
+
+def factor(step):
+    return 1 / (1 + step)
+
+
+def test_all_are_here():
+    """But for Muon, which keeps filters at a norm of its own: test_muon.py."""
+    classes = {getattr(optim, name) for name in optim.__all__}
+    concrete = {c for c in classes if issubclass(c, optim.Optimizer) and not inspect.isabstract(c)}
+    assert {type(optimizer) for optimizer in ALL} == concrete - {optim.Muon}
+
+
+@pytest.mark.parametrize("optimizer", ALL, ids=lambda optimizer: type(optimizer).__name__)
+def test_a_loss_falls_and_a_stopped_run_goes_on(optimizer, params):
+    """Half the squared distance to a point, whose gradients are seen in noise."""
+    random = np.random.default_rng(7)
+    goal = jax.tree.map(lambda p: p + random.standard_normal(p.shape).astype(np.float32), params)
+    tx = optimizer.build(constant, batch_size=32, total_steps=STEPS)
+
+    @jax.jit
+    def run(params, state, noises):
+        def step(carry, noise):
+            now, state = carry
+            gradient = jax.tree.map(lambda p, g: p - g + noise, now, goal)
+            updates, state = tx.update(gradient, state, now)
+            return (jax.tree.map(jnp.add, now, updates), state), None
+
+        return jax.lax.scan(step, (params, state), noises)[0]
+
+    def distance(now):
+        return sum(
+            jax.tree.leaves(jax.tree.map(lambda p, g: float(((p - g) ** 2).sum()), now, goal))
+        )
+
+    noises = 0.1 * random.standard_normal((4, STEPS // 4)).astype(np.float32)
+    now, state, kept = params, tx.init(params), None
+    for number, noise in enumerate(noises):
+        now, state = run(now, state, noise)
+        if number == 1:
+            kept = jax.tree.map(np.asarray, (now, state))
+    assert distance(averaged(now, state)) < 0.25 * distance(params)
+
+    again = kept
+    for noise in noises[2:]:
+        again = run(*again, noise)
+    assert jax.tree.structure(again) == jax.tree.structure((now, state))
+    for mine, theirs in zip(jax.tree.leaves(again), jax.tree.leaves((now, state)), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+# 0.04 for 128 examples: 0.01 for the 32 of a step.
+RATE = {"peak_lr": 0.04, "per_batch": 128}
+ADAM = {"b1": 0.8, "b2": 0.95, "eps": 1e-3}
+
+
+def rate(step):
+    return 0.01 * factor(step)
+
+
+def decays(p):
+    """With `decay="kernels"`."""
+    return p.ndim > 1
+
+
+def moments(memory, g, step):
+    """Adam's running means: of g as it is and put right, of g squared put right."""
+    m = memory["m"] = 0.8 * memory.get("m", 0) + 0.2 * g
+    v = memory["v"] = 0.95 * memory.get("v", 0) + 0.05 * g**2
+    return m, m / (1 - 0.8 ** (step + 1)), v / (1 - 0.95 ** (step + 1))
+
+
+def test_lion(optax_run, numpy_run, agree):
+    def rule(step, path, p, g, memory):
+        m = memory.get("m", 0)
+        memory["m"] = 0.95 * m + 0.05 * g
+        return p - rate(step) * (np.sign(0.8 * m + 0.2 * g) + 0.3 * p * decays(p))
+
+    lion = Lion(**RATE, b1=0.8, b2=0.95, weight_decay=0.3, decay="kernels")
+    agree(optax_run(lion, factor), numpy_run(rule))
+
+
+def test_nadam(optax_run, numpy_run, agree):
+    """Dozat 2016, algorithm 8 with b1 alike at every step."""
+
+    def rule(step, path, p, g, memory):
+        m, _, v = moments(memory, g, step)
+        t = step + 1
+        ahead = 0.8 * m / (1 - 0.8 ** (t + 1)) + 0.2 * g / (1 - 0.8**t)
+        return p - rate(step) * (ahead / (np.sqrt(v) + 1e-3) + 0.3 * p * decays(p))
+
+    nadam = NAdam(**RATE, **ADAM, weight_decay=0.3, decay="kernels")
+    agree(optax_run(nadam, factor), numpy_run(rule))
+
+
+def test_radam(optax_run, numpy_run, agree):
+    """Liu et al. 2020, algorithm 2: of six steps, five go without the second moment."""
+    longest, rectified = 2 / (1 - 0.95) - 1, set()
+
+    def rule(step, path, p, g, memory):
+        _, m, v = moments(memory, g, step)
+        t = step + 1
+        length = longest - 2 * t * 0.95**t / (1 - 0.95**t)
+        if length > 5:
+            r = (length - 4) * (length - 2) * longest
+            r = np.sqrt(r / ((longest - 4) * (longest - 2) * length))
+            rectified.add(step)
+            m = r * m / (np.sqrt(v) + 1e-3)
+        return p - rate(step) * (m + 0.3 * p)
+
+    radam = RAdam(**RATE, **ADAM, weight_decay=0.3)
+    agree(optax_run(radam, factor), numpy_run(rule))
+    assert rectified == {5}
+
+
+def test_adabelief(optax_run, numpy_run, agree):
+    def rule(step, path, p, g, memory):
+        m = memory["m"] = 0.8 * memory.get("m", 0) + 0.2 * g
+        s = memory["s"] = 0.95 * memory.get("s", 0) + 0.05 * (g - m) ** 2 + 1e-3
+        m, s = m / (1 - 0.8 ** (step + 1)), s / (1 - 0.95 ** (step + 1))
+        return p - rate(step) * (m / (np.sqrt(s) + 1e-3) + 0.3 * p)
+
+    belief = AdaBelief(**RATE, **ADAM, weight_decay=0.3)
+    agree(optax_run(belief, factor), numpy_run(rule))
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_rmsprop(optax_run, numpy_run, agree, momentum):
+    """As PyTorch has it: the rate is not in the momentum."""
+
+    def rule(step, path, p, g, memory):
+        g = g + 0.3 * p * decays(p)
+        v = memory["v"] = 0.8 * memory.get("v", 0) + 0.2 * g**2
+        m = memory["m"] = momentum * memory.get("m", 0) + g / (np.sqrt(v) + 1e-3)
+        return p - rate(step) * m
+
+    fields = {"b2": 0.8, "eps": 1e-3, "weight_decay": 0.3, "decay": "kernels"}
+    agree(optax_run(RMSprop(**RATE, **fields, momentum=momentum), factor), numpy_run(rule))
+
+
+def test_adagrad(optax_run, numpy_run, agree):
+    def rule(step, path, p, g, memory):
+        v = memory["v"] = memory.get("v", 0.2) + g**2
+        return p - rate(step) * g / np.sqrt(v)
+
+    agree(optax_run(Adagrad(**RATE, initial=0.2), factor), numpy_run(rule))
+
+
+@pytest.mark.parametrize("decay", ["all", "kernels"])
+def test_lars(optax_run, numpy_run, agree, decay):
+    def rule(step, path, p, g, memory):
+        if decay == "all" or decays(p):
+            g = g + 0.3 * p
+            g = g * 0.5 * np.linalg.norm(p) / np.linalg.norm(g)
+        m = memory["m"] = 0.8 * memory.get("m", 0) + rate(step) * g
+        return p - m
+
+    lars = LARS(**RATE, momentum=0.8, weight_decay=0.3, trust=0.5, decay=decay)
+    agree(optax_run(lars, factor), numpy_run(rule))
+
+
+@pytest.mark.parametrize("decay", ["all", "kernels"])
+def test_lamb(optax_run, numpy_run, agree, decay):
+    def rule(step, path, p, g, memory):
+        _, m, v = moments(memory, g, step)
+        u = m / (np.sqrt(v) + 1e-3)
+        if decay == "all" or decays(p):
+            u = u + 0.3 * p
+            u = u * np.linalg.norm(p) / np.linalg.norm(u)
+        return p - rate(step) * u
+
+    agree(optax_run(LAMB(**RATE, **ADAM, weight_decay=0.3, decay=decay), factor), numpy_run(rule))
+
+
+@pytest.mark.parametrize("adam", [False, True])
+def test_schedule_free(optax_run, numpy_run, agree, adam):
+    """Defazio et al. 2024, algorithm 1, and its x: the average by the squares of the rates."""
+
+    def rule(step, path, p, g, memory):
+        z, x = memory.get("z", p), memory.get("x", p)
+        if adam:
+            g = g / (np.sqrt(moments(memory, g, step)[2]) + 1e-3)
+        memory["z"] = z = z - warm_rate(step) * (g + 0.3 * p)
+        memory["weight"] = memory.get("weight", 0) + warm_rate(step) ** 2
+        memory["x"] = x = x + warm_rate(step) ** 2 / memory["weight"] * (z - x)
+        return 0.1 * z + 0.9 * x
+
+    def warmup(step):
+        return jnp.minimum(1.0, (1 + step) / 3)
+
+    def warm_rate(step):
+        return 0.01 * min(1, (1 + step) / 3)
+
+    kind = ScheduleFreeAdamW if adam else ScheduleFreeSGD
+    more = {"b2": 0.95, "eps": 1e-3} if adam else {}
+    agree(optax_run(kind(**RATE, **more, weight_decay=0.3), warmup), numpy_run(rule))
+
+
+def test_what_is_evaluated_by_hand():
+    """One number from 4, gradients 1 and 2, rate 1: z is 3, then 1; x is 3, then 2.
+
+    y is 3, then .75 of 2 and .25 of 1 = 1.75; clipping and other rules leave x and p as they are.
+    """
+    for clip_norm in (None, 10.0):
+        optimizer = ScheduleFreeSGD(peak_lr=1.0, b1=0.75, clip_norm=clip_norm)
+        tx = optimizer.build(constant, batch_size=1, total_steps=2)
+        p, state = {"p": np.float32(4)}, tx.init({"p": np.float32(4)})
+        for gradient, y, x in ((1, 3, 3), (2, 1.75, 2)):
+            update, state = tx.update({"p": np.float32(gradient)}, state, p)
+            p = jax.tree.map(jnp.add, p, update)
+            assert float(p["p"]) == pytest.approx(y)
+            assert float(averaged(p, state)["p"]) == pytest.approx(x)
+    assert averaged(p, SGD().build(constant, batch_size=1, total_steps=2).init(p)) is p
+
+
+@pytest.mark.parametrize(
+    ("build", "field"),
+    [
+        (lambda: Lion(b1=1.0), "b1"),
+        (lambda: Lion(weight_decay=-1.0), "weight_decay"),
+        (lambda: Lion(decay="biases"), "decay"),
+        (lambda: NAdam(b2=1.0), "b2"),
+        (lambda: LARS(trust=0.0), "trust"),
+        (lambda: LAMB(eps=0.0), "eps"),
+        (lambda: RMSprop(b2=1.0), "b2"),
+        (lambda: RMSprop(momentum=-0.1), "momentum"),
+        (lambda: RMSprop(eps=0.0), "eps"),
+        (lambda: RMSprop(weight_decay=-1.0), "weight_decay"),
+        (lambda: RMSprop(decay="biases"), "decay"),
+        (lambda: Adagrad(initial=-1.0), "initial"),
+        (lambda: ScheduleFreeSGD(b1=0.0), "b1"),
+        (lambda: ScheduleFreeSGD(b1=1.0), "b1"),
+        (lambda: ScheduleFreeSGD(weight_decay=-1.0), "weight_decay"),
+        (lambda: ScheduleFreeSGD(decay="biases"), "decay"),
+        (lambda: ScheduleFreeAdamW(b2=1.0), "b2"),
+        (lambda: ScheduleFreeAdamW(eps=0.0), "eps"),
+    ],
+)
+def test_impossible_fields_are_named(build, field):
+    with pytest.raises(ValueError, match=f"^{field} must"):
+        build()
