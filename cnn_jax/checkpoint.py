@@ -8,6 +8,7 @@ and renamed into it last: what has the name of a step was complete once.
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import functools
 import json
 import logging
@@ -153,7 +154,8 @@ class Checkpoints:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
             with _checkpointer() as checkpointer:
-                checkpointer.save(temporary / "state", args=_orbax().args.StandardSave(state))
+                args = _orbax().args.StandardSave(_named(state))
+                checkpointer.save(temporary / "state", args=args)
             files.write_atomically(temporary / "progress.json", json.dumps(content).encode())
             digests.seal(temporary)
             temporary.rename(self._folder / str(step))
@@ -195,8 +197,10 @@ class Checkpoints:
         )
         try:
             with _checkpointer() as checkpointer:
-                args = _orbax().args.StandardRestore(target)
+                args = _orbax().args.StandardRestore(_named(target))
                 state = checkpointer.restore(place / "state", args=args)
+            if dataclasses.is_dataclass(like) and not isinstance(like, type):
+                state = dataclasses.replace(like, **state)
             progress = json.loads((place / "progress.json").read_text())["progress"]
         except Exception as error:
             raise CheckpointError(
@@ -231,6 +235,15 @@ class Checkpoints:
 def _filled(folder: Path) -> bool:
     """Whether this is a folder with something in it."""
     return folder.is_dir() and any(folder.iterdir())
+
+
+def _named(state: Any) -> Any:
+    """A dataclass's fields by name, less those that are None: a checkpoint from before there was
+    such a field is of the same structure."""
+    if not dataclasses.is_dataclass(state):
+        return state
+    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _orbax() -> Any:

@@ -16,7 +16,13 @@ from cnn_jax.data import DataConfig, Dataset
 from cnn_jax.errors import UserError
 from cnn_jax.losses import Loss, Softmax
 from cnn_jax.normalization import Normalize
-from cnn_jax.optim import SGD, Cosine, Optimizer, Schedule
+from cnn_jax.optim import (
+    SGD,
+    Cosine,
+    Optimizer,
+    Schedule,
+    ScheduleFree,
+)
 from cnn_jax.views import Views
 
 # The step is counted in an i32, and a key is made of 32 bits of the seed.
@@ -36,6 +42,8 @@ class Experiment:
       normalize: How pixels become the net's input, in training and ever after.
       optimizer: From gradients to updates.
       schedule: The learning rate's course, as a share of the optimiser's peak.
+      ema: Decay per step of a moving average of the weights, which is then what validation, test
+        and prediction see, such as 0.999; 0: none.
       batch_size: Examples in a step, over all devices.
       epochs: Passes over the training set; a fraction ends within one.
       seed: Of the initialisation, the order, the augmentation and the dropout.
@@ -56,6 +64,7 @@ class Experiment:
     normalize: Normalize = Normalize()
     optimizer: Optimizer = SGD()
     schedule: Schedule = Cosine()
+    ema: float = 0.0
     batch_size: int = 128
     epochs: float = 10
     seed: int = 0
@@ -67,6 +76,7 @@ class Experiment:
 
     def __post_init__(self):
         ranges.positive(batch_size=self.batch_size, epochs=self.epochs)
+        ranges.fraction(ema=self.ema)
         ranges.non_negative(seed=self.seed)
         if self.seed > MOST_SEED:
             raise ValueError(f"seed must be at most {MOST_SEED:,}, got {self.seed:,}")
@@ -155,6 +165,9 @@ class Plan:
             )
         if experiment.keep_best and not data.validation:
             raise UserError("keep_best needs validation images: set data.validation above 0")
+        if experiment.ema and isinstance(experiment.optimizer, ScheduleFree):
+            name = type(experiment.optimizer).__name__
+            raise UserError(f"ema must be 0 with {name}, which averages the weights itself")
         model = experiment.model
         if getattr(model, "num_classes", 0) is None:
             model = model.clone(num_classes=data.num_classes)

@@ -25,6 +25,7 @@ class TrainState:
       batch_stats: Statistics of the data: BatchNorm's running averages, frozen whitening filters.
       opt_state: The optimiser's.
       metrics: Sums over the current epoch's examples so far.
+      ema: Moving averages `{"params", "batch_stats"}`; None where the experiment asks for none.
     """
 
     step: jax.Array
@@ -32,10 +33,13 @@ class TrainState:
     batch_stats: Any
     opt_state: optax.OptState
     metrics: Sums
+    ema: Any = None
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What the model is applied to outside of training: averages, where the optimiser makes any."""
+        """What the model is applied to outside of training: averages, where the run makes any."""
+        if self.ema is not None:
+            return self.ema
         return {"params": averaged(self.params, self.opt_state), "batch_stats": self.batch_stats}
 
 
@@ -53,10 +57,14 @@ def init_state(plan: Plan, key: jax.Array, images: jax.Array) -> TrainState:
     """
     with ops.stock():  # only shapes and the filters' statistics are needed of this pass
         variables = plan.model.init(key, plan.normalize(images), train=False)
+    params, batch_stats = variables["params"], variables.get("batch_stats", {})
+    # Copies: a buffer can't be donated twice.
+    ema = jax.tree.map(jnp.copy, {"params": params, "batch_stats": batch_stats})
     return TrainState(
         step=jnp.zeros((), jnp.int32),
-        params=variables["params"],
-        batch_stats=variables.get("batch_stats", {}),
-        opt_state=plan.tx.init(variables["params"]),
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=plan.tx.init(params),
         metrics=Sums.zero(),
+        ema=ema if plan.experiment.ema else None,
     )

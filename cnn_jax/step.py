@@ -100,16 +100,18 @@ def train_step(
     with ops.stock(plan.experiment.convolutions == "stock"):
         gradients, (losses, logits, batch_stats) = jax.grad(mean_loss, has_aux=True)(state.params)
     updates, opt_state = plan.tx.update(total(gradients), state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
     sums = total(Sums.of(losses, logits, batch))
     metrics = jax.tree.map(
         lambda old, new: jnp.where(place == 0, 0, old) + new, state.metrics, sums
     )
     state = TrainState(
         step=state.step + 1,
-        params=optax.apply_updates(state.params, updates),
+        params=params,
         batch_stats=batch_stats,
         opt_state=opt_state,
         metrics=metrics,
+        ema=moving_average(plan.experiment.ema, state, params, batch_stats),
     )
     return state, metrics
 
@@ -122,6 +124,24 @@ def image_scores(plan: Plan, variables: dict[str, Any], image: jax.Array) -> jax
             plan.normalize(image),
             plan.experiment.tta,
         )
+
+
+def moving_average(decay: float, state: TrainState, params: Any, batch_stats: Any) -> Any:
+    """`TrainState.ema` after the step from `state` to these; None where no average is kept.
+
+    Step t, from 0, keeps min(decay, (1 + t) / (10 + t)) of it, as TensorFlow's
+    `ExponentialMovingAverage` does when it is told the step: what the weights began with is soon
+    forgotten, also in a run that is short for its decay. Running statistics are averaged like the
+    parameters (so do timm and EfficientNet's authors): they belong to the weights they were
+    gathered with.
+    """
+    if state.ema is None:
+        return None
+    step = state.step.astype(jnp.float32)
+    share = 1 - jnp.minimum(decay, (1 + step) / (10 + step))
+    variables = {"params": params, "batch_stats": batch_stats}
+    # In this form what does not change (whitening filters) stays as it is, to the last bit.
+    return jax.tree.map(lambda old, new: old + share * (new - old), state.ema, variables)
 
 
 def eval_step(

@@ -15,8 +15,16 @@ from cnn_jax.data.pipeline import Resident
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.normalization import Normalize
-from cnn_jax.optim import SGD, Adam, Constant, Cosine, Linear, MultiStep, Muon
-from cnn_jax.runs import state_shapes
+from cnn_jax.optim import (
+    SGD,
+    Adam,
+    Constant,
+    Cosine,
+    Linear,
+    MultiStep,
+    Muon,
+)
+from cnn_jax.runs import NAMES, state_shapes
 from cnn_jax.step import train_step
 from cnn_jax.streams import streams
 
@@ -159,6 +167,8 @@ def test_what_does_not_fit_the_data_is_one_line_that_names_the_field(fields, mes
         ("epochs", 0.0),
         ("epochs", float("nan")),
         ("epochs", float("inf")),
+        ("ema", -0.1),
+        ("ema", 1.0),
         ("seed", -1),
         ("tta", "flip"),
         ("parallel", "shard"),
@@ -208,3 +218,13 @@ def test_every_recipe_makes_a_step(name):
     for mine, theirs in zip(jax.tree.leaves(after), jax.tree.leaves(state), strict=True):
         assert (mine.shape, mine.dtype) == (theirs.shape, theirs.dtype)
     assert metrics.loss.shape == ()
+
+
+def test_what_a_config_from_before_a_field_leaves_out_has_its_default():
+    """A run's config.json names what differs from the defaults; new fields change nothing there."""
+    text = "Experiment(data=Shapes(), model=LeNet())"
+    experiment = config.from_text(text, NAMES)
+    assert experiment.ema == 0.0
+    assert config.to_text(experiment) == text
+    averaged = dataclasses.replace(experiment, ema=0.99)
+    assert config.from_text(config.to_text(averaged), NAMES) == averaged

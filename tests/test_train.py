@@ -50,7 +50,7 @@ def test_result_is_what_the_folder_holds(tmp_path):
 
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
 def test_a_run_that_was_stopped_twice_ends_like_one_that_never_was(tmp_path, parallel):
-    wanted = experiment(parallel=parallel, model=ResNet(depth=8, width=2), epochs=2.5)
+    wanted = experiment(parallel=parallel, model=ResNet(depth=8, width=2), epochs=2.5, ema=0.9)
     whole = train(wanted, tmp_path / "whole", log_every_steps=2, console=QUIET)
 
     def stop(at):

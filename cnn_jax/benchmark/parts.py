@@ -90,6 +90,8 @@ class Parts:
         self._way = Jit(jax.local_devices())
         keys = streams(plan.experiment.seed)
         order = epoch_order(keys.order, jnp.zeros((), jnp.int32), len(split))
+        # Without averages of the weights: what stands in for the net has other statistics.
+        state = state.replace(ema=None)
         self._arguments = self._way.place((state, Resident.of(split), order, keys))
 
     def time(self, part: Callable[..., Any], steps: int = 1) -> Timing:
