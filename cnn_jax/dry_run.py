@@ -29,6 +29,7 @@ def dry_run(experiment: Experiment, *, data_dir: str | None = None, console: Any
     plan = Plan.of(experiment, data)
     state = state_shapes(plan)
     flops = structure.forward_flops(plan.model, data.image_shape)
+    passes = 3 * experiment.gradient.passes
     images = plan.total_steps * experiment.batch_size
     height, width, depth = data.image_shape
     facts = {
@@ -39,7 +40,8 @@ def dry_run(experiment: Experiment, *, data_dir: str | None = None, console: Any
         f"{len(jax.local_devices())} device(s)",
         "parameters": f"{structure.numbers(state.params):,}",
         "forward FLOPs an image": f"{flops:,}",
-        "training FLOPs": f"{3 * flops * images / 1e15:.3g} P (three forward passes an image)",
+        "training FLOPs": f"{passes * flops * images / 1e15:.3g} P "
+        f"({passes} forward passes an image)",
         "steps": f"{plan.total_steps:,} ({plan.steps_per_epoch:,} an epoch, "
         f"{experiment.epochs:g} epochs)",
         "learning rate": f"{plan.learning_rate(0):g} at first, peak "

@@ -19,7 +19,9 @@ from cnn_jax.normalization import Normalize
 from cnn_jax.optim import (
     SGD,
     Cosine,
+    GradientRule,
     Optimizer,
+    Plain,
     Schedule,
     ScheduleFree,
 )
@@ -40,6 +42,7 @@ class Experiment:
       loss: From the scores to a number per example.
       augment: What each training batch passes through, in this order.
       normalize: How pixels become the net's input, in training and ever after.
+      gradient: How the gradient of a batch is found: Plain(), SAM(), ASAM() or Accumulate().
       optimizer: From gradients to updates.
       schedule: The learning rate's course, as a share of the optimiser's peak.
       ema: Decay per step of a moving average of the weights, which is then what validation, test
@@ -62,6 +65,7 @@ class Experiment:
     loss: Loss = Softmax()
     augment: tuple[Augmentation, ...] = ()
     normalize: Normalize = Normalize()
+    gradient: GradientRule = Plain()
     optimizer: Optimizer = SGD()
     schedule: Schedule = Cosine()
     ema: float = 0.0
@@ -165,6 +169,7 @@ class Plan:
             )
         if experiment.keep_best and not data.validation:
             raise UserError("keep_best needs validation images: set data.validation above 0")
+        experiment.gradient.check(batch_size)
         if experiment.ema and isinstance(experiment.optimizer, ScheduleFree):
             name = type(experiment.optimizer).__name__
             raise UserError(f"ema must be 0 with {name}, which averages the weights itself")

@@ -81,29 +81,32 @@ def train_step(
     key = jax.random.fold_in(keys.augment, state.step)
     for number, augment in enumerate(plan.experiment.augment):
         batch = augment(jax.random.fold_in(key, number), batch)
-    image = plan.normalize(batch.image)
-    # The first example's index tells devices apart, where each has a part of the batch.
-    dropout_key = jax.random.fold_in(jax.random.fold_in(keys.dropout, state.step), batch.index[0])
 
-    def mean_loss(params):
+    def mean_loss(params, batch):
+        # The first example's index tells parts of a batch apart, on their devices or in turn.
+        dropout_key = jax.random.fold_in(
+            jax.random.fold_in(keys.dropout, state.step), batch.index[0]
+        )
         logits, updates = scores(
             plan,
             {"params": params, "batch_stats": state.batch_stats},
-            image,
+            plan.normalize(batch.image),
             train=True,
             rngs={"dropout": dropout_key},
             mutable=["batch_stats"],
         )
         losses = plan.experiment.loss(logits, batch.label)
-        return losses.sum() / batch_size, (losses, logits, updates.get("batch_stats", {}))
+        aside = Sums.of(losses, logits, batch), updates.get("batch_stats", {})
+        return losses.sum() / batch_size, aside
 
     with ops.stock(plan.experiment.convolutions == "stock"):
-        gradients, (losses, logits, batch_stats) = jax.grad(mean_loss, has_aux=True)(state.params)
+        gradients, (sums, batch_stats) = plan.experiment.gradient(
+            mean_loss, state.params, batch, total
+        )
     updates, opt_state = plan.tx.update(total(gradients), state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    sums = total(Sums.of(losses, logits, batch))
     metrics = jax.tree.map(
-        lambda old, new: jnp.where(place == 0, 0, old) + new, state.metrics, sums
+        lambda old, new: jnp.where(place == 0, 0, old) + new, state.metrics, total(sums)
     )
     state = TrainState(
         step=state.step + 1,

@@ -16,13 +16,16 @@ from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.normalization import Normalize
 from cnn_jax.optim import (
+    SAM,
     SGD,
+    Accumulate,
     Adam,
     Constant,
     Cosine,
     Linear,
     MultiStep,
     Muon,
+    Plain,
 )
 from cnn_jax.runs import NAMES, state_shapes
 from cnn_jax.step import train_step
@@ -224,7 +227,7 @@ def test_what_a_config_from_before_a_field_leaves_out_has_its_default():
     """A run's config.json names what differs from the defaults; new fields change nothing there."""
     text = "Experiment(data=Shapes(), model=LeNet())"
     experiment = config.from_text(text, NAMES)
-    assert experiment.ema == 0.0
+    assert (experiment.gradient, experiment.ema) == (Plain(), 0.0)
     assert config.to_text(experiment) == text
-    averaged = dataclasses.replace(experiment, ema=0.99)
+    averaged = dataclasses.replace(experiment, gradient=Accumulate(2, SAM(rho=0.1)), ema=0.99)
     assert config.from_text(config.to_text(averaged), NAMES) == averaged

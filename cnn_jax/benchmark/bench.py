@@ -84,10 +84,11 @@ class Bench:
         self.say("Timing matrix products")
         forward = structure.forward_flops(self.plan.model, self.plan.data.image_shape)
         peak = matmul_flops_per_second(self.plan.experiment.precision, self.seconds)
-        reached = 3 * forward * train_images_per_second
+        trained = 3 * forward * self.plan.experiment.gradient.passes
+        reached = trained * train_images_per_second
         return {
             "forward_flops_per_image": forward,
-            "train_flops_per_image": 3 * forward,
+            "train_flops_per_image": trained,
             "train_flops_per_image_compiler": self._compilers_count(),
             "train_tflops_per_second": reached / 1e12,
             "matmul_tflops_per_second": peak / 1e12,

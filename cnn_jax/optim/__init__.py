@@ -1,7 +1,8 @@
-"""Optimisers and learning-rate schedules, on optax."""
+"""Optimisers, learning-rate schedules and gradient rules, on optax."""
 
 from cnn_jax.optim.adam import Adam, AdamW
 from cnn_jax.optim.adam_relatives import AdaBelief, NAdam, RAdam
+from cnn_jax.optim.gradients import ASAM, SAM, Accumulate, GradientRule, Plain
 from cnn_jax.optim.layerwise import LAMB, LARS
 from cnn_jax.optim.lion import Lion
 from cnn_jax.optim.lookahead import LookaheadSGD
@@ -13,15 +14,19 @@ from cnn_jax.optim.schedules import Constant, Cosine, Linear, MultiStep, Schedul
 from cnn_jax.optim.sgd import SGD
 
 __all__ = [
+    "ASAM",
     "LAMB",
     "LARS",
+    "SAM",
     "SGD",
+    "Accumulate",
     "AdaBelief",
     "Adagrad",
     "Adam",
     "AdamW",
     "Constant",
     "Cosine",
+    "GradientRule",
     "Linear",
     "Lion",
     "LookaheadSGD",
@@ -29,6 +34,7 @@ __all__ = [
     "Muon",
     "NAdam",
     "Optimizer",
+    "Plain",
     "RAdam",
     "RMSprop",
     "Schedule",
