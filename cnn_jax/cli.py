@@ -176,7 +176,7 @@ def _start_device(command: Command) -> None:
 
 
 def _dry_run(command: Command) -> None:
-    dry_run(command.experiment, data_dir=command.flags.data_dir)
+    dry_run(command.experiment, recipe=command.recipe, data_dir=command.flags.data_dir)
 
 
 def _train(command: Command) -> None:

@@ -16,9 +16,16 @@ from cnn_jax.report import tables
 from cnn_jax.runs import state_shapes
 from cnn_jax.step import train_step
 from cnn_jax.streams import streams
+from cnn_jax.teacher import with_teacher
 
 
-def dry_run(experiment: Experiment, *, data_dir: str | None = None, console: Any = None) -> None:
+def dry_run(
+    experiment: Experiment,
+    *,
+    recipe: config.Recipe | None = None,
+    data_dir: str | None = None,
+    console: Any = None,
+) -> None:
     """Prints what training the experiment would take; the step is compiled, not run.
 
     Raises:
@@ -26,7 +33,7 @@ def dry_run(experiment: Experiment, *, data_dir: str | None = None, console: Any
     """
     source, note = experiment.data.resolve(data_dir)
     data = DataFacts.of(source.load(data_dir))
-    plan = Plan.of(experiment, data)
+    plan, teacher = with_teacher(Plan.of(experiment, data), recipe)
     state = state_shapes(plan)
     flops = structure.forward_flops(plan.model, data.image_shape)
     passes = 3 * experiment.gradient.passes
@@ -46,7 +53,7 @@ def dry_run(experiment: Experiment, *, data_dir: str | None = None, console: Any
         f"{experiment.epochs:g} epochs)",
         "learning rate": f"{plan.learning_rate(0):g} at first, peak "
         f"{experiment.optimizer.peak(experiment.batch_size):g}",
-        "memory": _memory(plan, state),
+        "memory": _memory(plan, state, teacher),
     }
     out = console or tables.console()
     if note:
@@ -64,13 +71,13 @@ def _parameters(params: Any) -> list[list[str]]:
     ]
 
 
-def _memory(plan: Plan, state: Any) -> str:
+def _memory(plan: Plan, state: Any, teacher: Any) -> str:
     """What the compiled step needs, as the compiler says."""
     way = parallel(plan.experiment.parallel, plan.experiment.batch_size)
     images = jax.ShapeDtypeStruct((plan.data.train, *plan.data.image_shape), jnp.uint8)
     labels = jax.ShapeDtypeStruct((plan.data.train,), jnp.int32)
     keys = jax.eval_shape(lambda: streams(0))
-    arguments = way.shapes((state, Resident(images, labels), labels, keys))
+    arguments = way.shapes((state, Resident(images, labels), labels, keys, teacher))
     used = way.compile(functools.partial(train_step, plan), *arguments).memory_analysis()
     if used is None:
         return "not said by this compiler"

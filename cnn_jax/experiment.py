@@ -13,6 +13,7 @@ import optax
 from cnn_jax import ranges
 from cnn_jax.augment import Augmentation
 from cnn_jax.data import DataConfig, Dataset
+from cnn_jax.distillation import Distill
 from cnn_jax.errors import UserError
 from cnn_jax.losses import Loss, Softmax
 from cnn_jax.normalization import Normalize
@@ -40,6 +41,7 @@ class Experiment:
       data: The data set.
       model: The net, a Flax module from f32[B,H,W,C] to f32[B,K].
       loss: From the scores to a number per example.
+      distill: The teacher whose scores are learnt too; None: none.
       augment: What each training batch passes through, in this order.
       normalize: How pixels become the net's input, in training and ever after.
       gradient: How the gradient of a batch is found: Plain(), SAM(), ASAM() or Accumulate().
@@ -63,6 +65,7 @@ class Experiment:
     data: DataConfig
     model: nn.Module
     loss: Loss = Softmax()
+    distill: Distill | None = None
     augment: tuple[Augmentation, ...] = ()
     normalize: Normalize = Normalize()
     gradient: GradientRule = Plain()
@@ -148,6 +151,7 @@ class Plan:
       steps_per_epoch: Full batches in the training set; the examples left over differ by epoch.
       total_steps: Steps of the whole run.
       tx: The optimiser, as an optax transformation.
+      teacher: The plan of the run that this one distils, see teacher.py.
     """
 
     experiment: Experiment
@@ -157,6 +161,7 @@ class Plan:
     steps_per_epoch: int
     total_steps: int
     tx: optax.GradientTransformation
+    teacher: Plan | None = None
 
     @classmethod
     def of(cls, experiment: Experiment, data: DataFacts) -> Plan:

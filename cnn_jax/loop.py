@@ -50,6 +50,7 @@ def advance(
     state: TrainState,
     start: int,
     *,
+    teacher: Any,
     clock: Clock,
     log: Callable[[dict[str, Any]], None],
     save: Callable[..., None],
@@ -63,10 +64,10 @@ def advance(
     with clock.compiling():
         keys = streams(plan.experiment.seed)
         draw = jax.jit(functools.partial(epoch_order, keys.order, examples=len(data.train)))
-        constant = way.place(Resident.of(data.train)), way.place(keys)
+        images, keys, teacher = map(way.place, (Resident.of(data.train), keys, teacher))
         state, order = way.place(state), way.place(draw(start // per_epoch))
         step_program = way.compile(
-            functools.partial(train_step, plan), state, constant[0], order, constant[1]
+            functools.partial(train_step, plan), state, images, order, keys, teacher
         )
         validate = None
         if data.validation:
@@ -94,7 +95,7 @@ def advance(
         clock.start()
         counted, since = start, clock.seconds()
         for step in range(start + 1, last + 1):
-            state, sums = step_program(state, constant[0], order, constant[1])
+            state, sums = step_program(state, images, order, keys, teacher)
             in_flight.append((step, sums))
             means = arrive(IN_FLIGHT)
             if means:

@@ -15,7 +15,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import augment, config, data, experiment, files, losses, models, normalization, optim
+from cnn_jax import (
+    augment,
+    config,
+    data,
+    distillation,
+    experiment,
+    files,
+    losses,
+    models,
+    normalization,
+    optim,
+)
 from cnn_jax.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
@@ -26,7 +37,14 @@ from cnn_jax.streams import streams
 # What the command line and a run's config.json may name, besides what a recipe file defines.
 NAMES = MappingProxyType(
     config.public_names(
-        models, losses, augment, data, optim, normalization, {"Experiment": experiment.Experiment}
+        models,
+        losses,
+        distillation,
+        augment,
+        data,
+        optim,
+        normalization,
+        {"Experiment": experiment.Experiment},
     )
 )
 

@@ -14,6 +14,7 @@ import optax
 
 from cnn_jax import ops
 from cnn_jax.data.pipeline import Resident, gather
+from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
 from cnn_jax.metrics import Sums
 from cnn_jax.state import TrainState
@@ -56,6 +57,7 @@ def train_step(
     data: Resident,
     order: jax.Array,
     keys: Streams,
+    teacher: Any = None,
     *,
     split: OnDevices = unchanged,
     total: OnDevices = unchanged,
@@ -68,12 +70,15 @@ def train_step(
       data: The training set.
       order: i32[N], the order of the current epoch.
       keys: The run's streams.
+      teacher: The teacher's variables, where the run distils.
       split: From the global batch's index i32[B] to what this program's devices work on.
       total: From this program's sums to those over all devices.
 
     Returns:
       The state after, and a copy of its metrics that outlives the donation of the state.
     """
+    if plan.experiment.distill and plan.teacher is None:
+        raise UserError("only training restores a teacher: leave it out by --config.distill=None")
     batch_size = plan.experiment.batch_size
     epoch, place = state.step // plan.steps_per_epoch, state.step % plan.steps_per_epoch
     index = split(jax.lax.dynamic_slice_in_dim(order, place * batch_size, batch_size))
@@ -96,6 +101,10 @@ def train_step(
             mutable=["batch_stats"],
         )
         losses = plan.experiment.loss(logits, batch.label)
+        if plan.experiment.distill and plan.teacher:
+            image = plan.teacher.normalize(batch.image)
+            taught = scores(plan.teacher, teacher, image, train=False)[0]
+            losses = plan.experiment.distill(losses, logits, taught)
         aside = Sums.of(losses, logits, batch), updates.get("batch_stats", {})
         return losses.sum() / batch_size, aside
 

@@ -25,6 +25,7 @@ from cnn_jax.runs import Run, state_shapes, trained_state
 from cnn_jax.state import INIT_IMAGES, TrainState, init_state
 from cnn_jax.streams import streams
 from cnn_jax.summary import draw_figures, headline, summarise, verdict
+from cnn_jax.teacher import with_teacher
 
 __all__ = ["Diverged", "Interrupted", "Result", "Writer", "train"]
 
@@ -76,7 +77,7 @@ def train(
       console: A `rich.console.Console`; `Console(quiet=True)` is silent.
 
     Raises:
-      UserError: the experiment does not fit its data, the devices or the folder.
+      UserError: the experiment does not fit its data, the devices, its teacher or the folder.
       DataUnavailable: the data can't be had.
       Diverged: the loss, or a number in the state, became NaN or infinite.
       Interrupted: SIGTERM or Ctrl-C; the same call resumes.
@@ -90,6 +91,7 @@ def train(
     plan = Plan.of(experiment, DataFacts.of(data))
     way = parallel(experiment.parallel, experiment.batch_size)
     run = Run(workdir)
+    plan, teacher = (plan, None) if run.summary() else with_teacher(plan, recipe)
     say = Progress(0, 1, 0, console=console).note
     with contextlib.ExitStack() as stack:
         if not run.summary():
@@ -117,6 +119,7 @@ def train(
             data,
             state,
             start,
+            teacher=teacher,
             clock=clock,
             log=log,
             save=checkpoints.save,

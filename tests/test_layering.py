@@ -21,9 +21,14 @@ LEVELS = (
         "batch", "digests", "errors", "files", "folders", "host", "ops", "process", "ranges",
         "signals", "streams",
     ),
-    ("augment", "data", "losses", "metrics", "models", "normalization", "optim", "views"),
+    (
+        "augment", "data", "distillation", "losses", "metrics", "models", "normalization", "optim",
+        "views",
+    ),
     ("compile_cache", "experiment", "hardware", "parallel", "state", "structure"),
-    ("checkpoint", "config", "evaluator", "report", "runs", "step", "torch_weights"),
+    (
+        "checkpoint", "config", "evaluator", "report", "runs", "step", "teacher", "torch_weights",
+    ),
     (
         "benchmark", "docs", "dry_run", "evaluate", "export", "listing", "loop", "predict",
         "record", "sizes", "summary", "sweep", "train", "transfer", "volumes",
@@ -39,6 +44,8 @@ BESIDE = {
     ("runs", "checkpoint"),
     ("runs", "config"),
     ("runs", "report"),
+    ("teacher", "config"),
+    ("teacher", "runs"),
     ("listing", "record"),
     ("listing", "sizes"),
     ("benchmark", "loop"),

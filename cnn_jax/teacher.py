@@ -1,0 +1,40 @@
+"""The teacher of a run that distils: a finished run, restored from its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from cnn_jax import config
+from cnn_jax.errors import UserError
+from cnn_jax.experiment import Plan
+from cnn_jax.runs import Run, RunError, trained_state
+
+
+def with_teacher(plan: Plan, recipe: config.Recipe | None = None) -> tuple[Plan, Any]:
+    """The plan with that of its teacher, and the teacher's variables; None where it has none.
+
+    Args:
+      plan: The run's plan.
+      recipe: Where classes of the run's own, and of its teacher's, are defined.
+
+    Raises:
+      UserError: no finished run in the teacher's folder, or one on other classes or images.
+      CheckpointError: the teacher's weights are damaged.
+    """
+    distill = plan.experiment.distill
+    if distill is None:
+        return plan, None
+    run = Run(distill.teacher)
+    try:
+        teacher = run.plan(recipe)
+    except RunError as error:
+        raise UserError(f"distill.teacher: {error}") from error
+    if not run.summary():
+        raise UserError(f"distill.teacher: the run in {run.folder} has not finished")
+    for what in ("classes", "image_shape"):
+        own, others = (getattr(facts, what) for facts in (plan.data, teacher.data))
+        if own != others:
+            name = what.replace("_", " ")
+            raise UserError(f"distill.teacher: {run.folder} has the {name} {others}, not {own}")
+    return dataclasses.replace(plan, teacher=teacher), trained_state(run, teacher).variables
