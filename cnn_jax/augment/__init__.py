@@ -1,0 +1,21 @@
+"""Augmentations: (key, Batch) -> Batch, batched and pure, on the device.
+
+Images are u8[B,H,W,C], before normalisation, so zero padding is black as the publications have it.
+Each example's randomness is drawn from the step's key and the example's index: the result does not
+depend on how a batch is split over devices.
+"""
+
+from cnn_jax.augment.base import Augmentation
+from cnn_jax.augment.color import Jitter
+from cnn_jax.augment.crop import RandomCrop
+from cnn_jax.augment.erasing import Cutout
+from cnn_jax.augment.flip import AlternatingFlip, Flip
+
+__all__ = [
+    "AlternatingFlip",
+    "Augmentation",
+    "Cutout",
+    "Flip",
+    "Jitter",
+    "RandomCrop",
+]

@@ -1,0 +1,40 @@
+"""Random crops."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from cnn_jax import ranges
+from cnn_jax.augment.base import Augmentation, example_keys
+from cnn_jax.batch import Batch
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomCrop(Augmentation):
+    """Pads each image and crops it back to its size at a random place.
+
+    Attributes:
+      padding: Pixels added on every side.
+      fill: What the padding holds: "zero" (black) or "reflect" (the image mirrored at its edge).
+    """
+
+    padding: int = 4
+    fill: Literal["zero", "reflect"] = "zero"
+
+    def __post_init__(self):
+        ranges.non_negative(padding=self.padding)
+        ranges.one_of(("zero", "reflect"), fill=self.fill)
+
+    def __call__(self, key: jax.Array, batch: Batch) -> Batch:
+        edge = ((0, 0), (self.padding,) * 2, (self.padding,) * 2, (0, 0))
+        mode = "constant" if self.fill == "zero" else "reflect"
+        padded = jnp.pad(batch.image, edge, mode=mode)
+        draw = jax.vmap(lambda k: jax.random.randint(k, (2,), 0, 2 * self.padding + 1))
+        crop = jax.vmap(
+            lambda image, at: jax.lax.dynamic_slice(image, (*at, 0), batch.image.shape[1:])
+        )
+        return dataclasses.replace(batch, image=crop(padded, draw(example_keys(key, batch))))
