@@ -38,6 +38,14 @@ def fraction(**fields) -> None:
             raise ValueError(f"{name} must be at least 0 and below 1, got {value!r}")
 
 
+def probability(**fields) -> None:
+    """Raises ValueError for a field outside 0 <= x <= 1."""
+    for name, value in fields.items():
+        _number(name, value)
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
+
+
 def positives(**fields) -> None:
     """Raises ValueError for a field that is not a tuple of numbers above 0."""
     for name, values in fields.items():

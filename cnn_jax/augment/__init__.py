@@ -5,17 +5,24 @@ Each example's randomness is drawn from the step's key and the example's index: 
 depend on how a batch is split over devices.
 """
 
+from cnn_jax.augment.auto_augment import AutoAugment
 from cnn_jax.augment.base import Augmentation
-from cnn_jax.augment.color import Jitter
+from cnn_jax.augment.color import ColorJitter, Jitter
 from cnn_jax.augment.crop import RandomCrop
-from cnn_jax.augment.erasing import Cutout
+from cnn_jax.augment.erasing import Cutout, RandomErasing
 from cnn_jax.augment.flip import AlternatingFlip, Flip
+from cnn_jax.augment.policies import RandAugment, TrivialAugment
 
 __all__ = [
     "AlternatingFlip",
     "Augmentation",
+    "AutoAugment",
+    "ColorJitter",
     "Cutout",
     "Flip",
     "Jitter",
+    "RandAugment",
     "RandomCrop",
+    "RandomErasing",
+    "TrivialAugment",
 ]

@@ -1,8 +1,9 @@
-"""Parts of an image covered."""
+"""Parts of an image covered: a square (Cutout) or a rectangle of random shape (RandomErasing)."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,9 @@ from cnn_jax import ranges
 from cnn_jax.augment.base import Augmentation, example_keys
 from cnn_jax.batch import Batch
 from cnn_jax.errors import UserError
+
+# A shape that does not fit into the image is drawn anew, at most so many times in all.
+_ATTEMPTS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +52,71 @@ class Cutout(Augmentation):
         first = draw(example_keys(key, batch)) - (0 if self.whole else self.size // 2)
         hole = jax.vmap(lambda at: _rectangle(height, width, at, (self.size, self.size)))(first)
         return _covered(batch, hole, color)
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomErasing(Augmentation):
+    """Covers a rectangle of random size, shape and place (Zhong et al. 2017, arXiv:1708.04896).
+
+    Its share of the image's area and its height over its width are uniform, as published; as in
+    the authors' program it is smaller than the image both ways, and each place as likely.
+
+    Attributes:
+      probability: Of an image to be erased from.
+      area: Least and most share of the image's area.
+      ratio: Least height over width; the most is its inverse.
+      color: What the rectangle holds, from 0 to 255: a value for each channel, or one for all;
+        None: noise, uniform for each pixel, which the publication found best.
+    """
+
+    probability: float = 0.5
+    area: tuple[float, float] = (0.02, 0.4)
+    ratio: float = 0.3
+    color: tuple[int, ...] | None = None
+
+    def __post_init__(self):
+        ranges.probability(probability=self.probability)
+        ranges.finite(area=self.area)
+        if len(self.area) != 2 or not 0 < self.area[0] <= self.area[1] <= 1:
+            raise ValueError(f"area must be two shares, 0 < least <= most <= 1, got {self.area!r}")
+        ranges.positive(ratio=self.ratio)
+        if self.ratio > 1:
+            raise ValueError(f"ratio must be at most 1, got {self.ratio!r}")
+        if self.color is not None:
+            _check_color(self.color)
+
+    def __call__(self, key: jax.Array, batch: Batch) -> Batch:
+        height, width, channels = batch.image.shape[1:]
+        keys = jax.vmap(jax.random.split)(example_keys(key, batch))
+        hole = jax.vmap(lambda k: self._hole(k, height, width))(keys[:, 0])
+        if self.color is not None:
+            return _covered(batch, hole, _per_channel(self.color, channels))
+        noise = jax.vmap(lambda k: _noise(k, batch.image.shape[1:]))
+        return _covered(batch, hole, noise(keys[:, 1]))
+
+    def _hole(self, key: jax.Array, height: int, width: int) -> jax.Array:
+        """bool[H,W]: the pixels that one image is to lose."""
+        whole = jnp.array([height, width])
+        # One draw for all: several would take longer to compile than anything else here.
+        drawn = jax.random.uniform(key, (2 * _ATTEMPTS + 3,))
+        least, most = self.area
+        area = height * width * (least + (most - least) * drawn[:_ATTEMPTS])
+        ratio = self.ratio + (1 / self.ratio - self.ratio) * drawn[_ATTEMPTS:-3]
+        sides = jnp.sqrt(jnp.stack([area * ratio, area / ratio], axis=1))
+        sides = jnp.round(sides).astype(jnp.int32)
+        fits = (sides < whole).all(axis=1)
+        first_fit = jnp.argmax(fits)
+        size = sides[first_fit]
+        first = jnp.floor(drawn[-3:-1] * (whole - size + 1)).astype(jnp.int32)
+        erase = (drawn[-1] < self.probability) & fits[first_fit]
+        return erase & _rectangle(height, width, first, size)
+
+
+def _noise(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """u8, four of each 32 random bits: drawn as u8, they take three times as long."""
+    number = math.prod(shape)
+    bits = jax.random.bits(key, (-(-number // 4),))
+    return jax.lax.bitcast_convert_type(bits, jnp.uint8).ravel()[:number].reshape(shape)
 
 
 def _check_color(color: tuple[int, ...]) -> None:

@@ -12,10 +12,15 @@ from noise import SIZE, batch, compiled, part, run
 
 from cnn_jax.augment import (
     AlternatingFlip,
+    AutoAugment,
+    ColorJitter,
     Cutout,
     Flip,
     Jitter,
+    RandAugment,
     RandomCrop,
+    RandomErasing,
+    TrivialAugment,
 )
 
 EVERY = [
@@ -25,7 +30,12 @@ EVERY = [
     AlternatingFlip(),
     Cutout(3),
     Cutout(3, color=(9,), whole=True),
+    RandomErasing(),
     Jitter(),
+    ColorJitter(),
+    AutoAugment(),
+    RandAugment(),
+    TrivialAugment(),
 ]
 
 
@@ -58,6 +68,13 @@ def test_randomness_is_the_keys(augment):
     assert (first != other).any()
 
 
+@pytest.mark.parametrize("augment", [ColorJitter(), AutoAugment(), RandAugment(), TrivialAugment()])
+def test_what_does_operations_on_images_needs_them_as_u8(augment):
+    mixed = dataclasses.replace(batch(), image=batch().image.astype(np.float32))
+    with pytest.raises(ValueError, match="need u8 images of 1 or 3 channels, got float32"):
+        jax.eval_shape(compiled(augment), 0, mixed)
+
+
 def test_one_channel():
     grey = dataclasses.replace(batch(), image=batch().image[..., :1])
     for augment in EVERY:
@@ -78,6 +95,22 @@ def test_one_channel():
         (lambda: Cutout(color=()), "color"),
         (lambda: Cutout(6, whole=True)(jax.random.key(0), batch()), "size"),
         (lambda: Cutout(2, color=(1, 2))(jax.random.key(0), batch()), "color"),
+        (lambda: RandomErasing(probability=-0.1), "probability"),
+        (lambda: RandomErasing(area=(0.4, 0.02)), "area"),
+        (lambda: RandomErasing(area=(0.0, 0.02)), "area"),
+        (lambda: RandomErasing(ratio=0), "ratio"),
+        (lambda: RandomErasing(ratio=1.1), "ratio"),
+        (lambda: RandomErasing(color=(1, -2)), "color"),
+        (lambda: ColorJitter(brightness=-0.1), "brightness"),
+        (lambda: ColorJitter(contrast=float("inf")), "contrast"),
+        (lambda: ColorJitter(saturation=-0.1), "saturation"),
+        (lambda: ColorJitter(hue=-0.1), "hue"),
+        (lambda: ColorJitter(hue=0.6), "hue"),
+        (lambda: RandAugment(operations=0), "operations"),
+        (lambda: RandAugment(magnitude=31), "magnitude"),
+        (lambda: RandAugment(fill=256), "fill"),
+        (lambda: AutoAugment(fill=-1), "fill"),
+        (lambda: TrivialAugment(fill=256), "fill"),
     ],
 )
 def test_impossible_fields_are_named(build, field):
