@@ -5,6 +5,21 @@ from __future__ import annotations
 import jax
 from flax import struct
 
+# The axis over which a batch is split in `pmap` or `shard_map`.
+BATCH_AXIS = "batch"
+
+
+def is_split() -> bool:
+    """Whether what is traced now sees a part of the batch: one device's, along BATCH_AXIS.
+
+    Under `jit` the batch is global, also where it is sharded.
+    """
+    try:
+        jax.lax.axis_index(BATCH_AXIS)
+    except NameError:
+        return False
+    return True
+
 
 @struct.dataclass
 class Batch:

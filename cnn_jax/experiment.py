@@ -42,7 +42,7 @@ class Experiment:
       model: The net, a Flax module from f32[B,H,W,C] to f32[B,K].
       loss: From the scores to a number per example.
       distill: The teacher whose scores are learnt too; None: none.
-      augment: What each training batch passes through, in this order.
+      augment: What each training batch passes through, in this order; what mixes examples last.
       normalize: How pixels become the net's input, in training and ever after.
       gradient: How the gradient of a batch is found: Plain(), SAM(), ASAM() or Accumulate().
       optimizer: From gradients to updates.
@@ -91,6 +91,31 @@ class Experiment:
         ranges.one_of(("jit", "pmap"), parallel=self.parallel)
         ranges.one_of(("float32", "bfloat16"), precision=self.precision)
         ranges.one_of(("fast", "stock"), convolutions=self.convolutions)
+        self._check_mixing()
+
+    @property
+    def mixes_examples(self) -> bool:
+        """Whether labels are weights of classes in training, f32[B,K]."""
+        return any(augment.mixes_examples for augment in self.augment)
+
+    def _check_mixing(self):
+        """What mixes examples comes last, and needs a loss that takes what becomes of labels."""
+        if not isinstance(self.augment, tuple):  # which the config's check tells
+            return
+        mixing = ""
+        for augment in self.augment:
+            name = type(augment).__name__
+            if getattr(augment, "mixes_examples", False):
+                mixing = mixing or name
+            elif mixing:
+                raise ValueError(
+                    f"augment must have {name} before {mixing}: what mixes examples comes last"
+                )
+        if mixing and not getattr(self.loss, "takes_mixed_labels", False):
+            raise ValueError(
+                f"loss must take mixed labels, since augment has {mixing}: "
+                f"{type(self.loss).__name__} can't, Softmax can"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -83,6 +84,9 @@ def train_step(
     epoch, place = state.step // plan.steps_per_epoch, state.step % plan.steps_per_epoch
     index = split(jax.lax.dynamic_slice_in_dim(order, place * batch_size, batch_size))
     batch = gather(data, index, epoch)
+    if plan.experiment.mixes_examples:  # class numbers cannot be mixed, weights of classes can
+        label = jax.nn.one_hot(batch.label, plan.data.num_classes)
+        batch = dataclasses.replace(batch, label=label)
     key = jax.random.fold_in(keys.augment, state.step)
     for number, augment in enumerate(plan.experiment.augment):
         batch = augment(jax.random.fold_in(key, number), batch)

@@ -2,7 +2,7 @@
 
 Images are u8[B,H,W,C], before normalisation, so zero padding is black as the publications have it.
 Each example's randomness is drawn from the step's key and the example's index: the result does not
-depend on how a batch is split over devices.
+depend on how a batch is split over devices. What mixes examples comes last (mix.py).
 """
 
 from cnn_jax.augment.auto_augment import AutoAugment
@@ -11,6 +11,7 @@ from cnn_jax.augment.color import ColorJitter, Jitter
 from cnn_jax.augment.crop import RandomCrop
 from cnn_jax.augment.erasing import Cutout, RandomErasing
 from cnn_jax.augment.flip import AlternatingFlip, Flip
+from cnn_jax.augment.mix import CutMix, Mixup
 from cnn_jax.augment.policies import RandAugment, TrivialAugment
 
 __all__ = [
@@ -18,9 +19,11 @@ __all__ = [
     "Augmentation",
     "AutoAugment",
     "ColorJitter",
+    "CutMix",
     "Cutout",
     "Flip",
     "Jitter",
+    "Mixup",
     "RandAugment",
     "RandomCrop",
     "RandomErasing",

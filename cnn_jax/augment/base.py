@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from typing import ClassVar
 
 import jax
 
@@ -13,6 +14,9 @@ from cnn_jax.batch import Batch
 @dataclasses.dataclass(frozen=True)
 class Augmentation(abc.ABC):
     """What every augmentation is an instance of."""
+
+    # Whether examples are mixed, and their labels with them: f32[B,K] weights of classes.
+    mixes_examples: ClassVar[bool] = False
 
     @abc.abstractmethod
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:

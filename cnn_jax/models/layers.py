@@ -9,9 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax import ops
-
-# The axis over which a batch is split in `pmap` or `shard_map`.
-BATCH_AXIS = "batch"
+from cnn_jax.batch import BATCH_AXIS, is_split
 
 # He et al. 2015, arXiv:1502.01852: variance 2 / fan-in, right for layers before a ReLU.
 he_normal = nn.initializers.he_normal()
@@ -33,17 +31,9 @@ def batch_norm(*, train: bool, **options) -> nn.BatchNorm:
     return nn.BatchNorm(
         use_running_average=not train,
         momentum=options.pop("momentum", 0.9),
-        axis_name=BATCH_AXIS if _inside_batch_axis() else None,
+        axis_name=BATCH_AXIS if is_split() else None,
         **options,
     )
-
-
-def _inside_batch_axis() -> bool:
-    try:
-        jax.lax.axis_index(BATCH_AXIS)
-    except NameError:
-        return False
-    return True
 
 
 def scores(num_classes: int | None, **options) -> nn.Dense:

@@ -1,4 +1,4 @@
-"""What holds for every augmentation."""
+"""What holds for every augmentation that leaves examples apart; test_mix.py has the others."""
 
 from __future__ import annotations
 
