@@ -31,7 +31,7 @@ LEVELS = (
     ),
     (
         "benchmark", "docs", "dry_run", "evaluate", "export", "listing", "loop", "predict",
-        "record", "sizes", "summary", "sweep", "train", "transfer", "volumes",
+        "record", "sizes", "summary", "sweep", "train", "volumes",
     ),
     ("cli",),
 )  # fmt: skip
@@ -52,7 +52,6 @@ BESIDE = {
     ("sweep", "train"),
     ("train", "loop"),
     ("train", "summary"),
-    ("train", "transfer"),
     ("docs", "listing"),
     ("docs", "volumes"),
 }
