@@ -52,7 +52,7 @@ def _measures(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "parameters", f"{result['parameters']:,}"
     yield "forward FLOPs an image, by formula", f"{result['forward_flops_per_image']:,}"
     yield (
-        "training FLOPs an image (formula: 3 forward; compiler's count)",
+        "training FLOPs an image (formula: 3 forward a gradient; compiler's count)",
         f"{result['train_flops_per_image']:,}, "
         + ("not said" if compiler is None else f"{compiler:,.0f}"),
     )

@@ -36,11 +36,12 @@ from cnn_jax.runs import Run, RunError, restore
 from cnn_jax.train import Diverged, train
 
 QUIET = Console(quiet=True)
-# 24 steps with BatchNorm, momentum and augmentation; a row every 3 steps.
+# 24 steps with BatchNorm, momentum, averages and augmentation; a row every 3 steps.
 RECIPE = (
     *TINY,
     "--config.model=ResNet(depth=8, width=4)",
     "--config.augment=(RandomCrop(2), Flip())",
+    "--config.ema=0.9",
     "--log_every_steps=3",
 )
 
