@@ -26,6 +26,7 @@ from cnn_jax.optim import (
     Schedule,
     ScheduleFree,
 )
+from cnn_jax.optim.freezing import frozen
 from cnn_jax.views import Views
 
 # The step is counted in an i32, and a key is made of 32 bits of the seed.
@@ -40,6 +41,10 @@ class Experiment:
     Attributes:
       data: The data set.
       model: The net, a Flax module from f32[B,H,W,C] to f32[B,K].
+      init_from: What to begin with instead of random weights, wherever shapes fit: the folder of a
+        run, or a PyTorch net's state dict as .safetensors or .npz; "": nothing.
+      freeze: Patterns of the parameters that training leaves as they are, such as "Conv_0/*". The
+        running statistics of norms are no parameters: they go on.
       loss: From the scores to a number per example.
       distill: The teacher whose scores are learnt too; None: none.
       augment: What each training batch passes through, in this order; what mixes examples last.
@@ -55,6 +60,8 @@ class Experiment:
       tta: Views of each image of validation and test whose scores are averaged: "none": the image;
         "mirror": it and its mirror image, .5 each; "mirror_translate": those by .5, and by .25 each
         the same of the image shifted by one pixel up and left, and down and right.
+      patience: Epochs without a new best accuracy on validation after which the run ends early;
+        None: it never does.
       keep_best: Whether the test set sees the weights that were best on validation, not the last.
       parallel: How a step is spread over the devices: "jit" shards the batch, "pmap" sums by hand.
       precision: What the net computes in; parameters, statistics of the data and scores are float32
@@ -64,6 +71,8 @@ class Experiment:
 
     data: DataConfig
     model: nn.Module
+    init_from: str = ""
+    freeze: tuple[str, ...] = ()
     loss: Loss = Softmax()
     distill: Distill | None = None
     augment: tuple[Augmentation, ...] = ()
@@ -76,13 +85,14 @@ class Experiment:
     epochs: float = 10
     seed: int = 0
     tta: Views = "none"
+    patience: int | None = None
     keep_best: bool = False
     parallel: Literal["jit", "pmap"] = "jit"
     precision: Literal["float32", "bfloat16"] = "float32"
     convolutions: Literal["fast", "stock"] = "fast"
 
     def __post_init__(self):
-        ranges.positive(batch_size=self.batch_size, epochs=self.epochs)
+        ranges.positive(batch_size=self.batch_size, epochs=self.epochs, patience=self.patience)
         ranges.fraction(ema=self.ema)
         ranges.non_negative(seed=self.seed)
         if self.seed > MOST_SEED:
@@ -197,8 +207,9 @@ class Plan:
                 f"batch_size must be at most the {data.train} training examples of {data.name}, "
                 f"got {batch_size}"
             )
-        if experiment.keep_best and not data.validation:
-            raise UserError("keep_best needs validation images: set data.validation above 0")
+        for field in ("keep_best", "patience"):
+            if getattr(experiment, field) and not data.validation:
+                raise UserError(f"{field} needs validation images: set data.validation above 0")
         experiment.gradient.check(batch_size)
         if experiment.ema and isinstance(experiment.optimizer, ScheduleFree):
             name = type(experiment.optimizer).__name__
@@ -219,6 +230,7 @@ class Plan:
                 f"of {steps_per_epoch:,}"
             )
         factor = experiment.schedule.factor(total_steps, steps_per_epoch)
+        tx = experiment.optimizer.build(factor, batch_size=batch_size, total_steps=total_steps)
         return cls(
             experiment=experiment,
             data=data,
@@ -226,7 +238,7 @@ class Plan:
             normalize=experiment.normalize.resolve(data.mean, data.std),
             steps_per_epoch=steps_per_epoch,
             total_steps=total_steps,
-            tx=experiment.optimizer.build(factor, batch_size=batch_size, total_steps=total_steps),
+            tx=frozen(tx, experiment.freeze) if experiment.freeze else tx,
         )
 
     def learning_rate(self, step: int) -> float:

@@ -55,10 +55,14 @@ def advance(
     log: Callable[[dict[str, Any]], None],
     save: Callable[..., None],
     every: tuple[int | None, int | None],
+    history: Callable[[], list[dict[str, Any]]],
     on_epoch: Callable[[list[dict[str, Any]]], None],
     console: Any,
 ) -> TrainState:
-    """Takes every step from `start` to the end of the run. One program advances the state."""
+    """Takes every step from `start` to the end of the run. One program advances the state.
+
+    The run may end early, after an epoch, where the experiment has a `patience`.
+    """
     batch_size, per_epoch, last = plan.experiment.batch_size, plan.steps_per_epoch, plan.total_steps
     log_every, save_every = (steps or last for steps in every)
     with clock.compiling():
@@ -95,6 +99,8 @@ def advance(
         clock.start()
         counted, since = start, clock.seconds()
         for step in range(start + 1, last + 1):
+            if (step - 1) % per_epoch == 0 and out_of_patience(plan, history()):
+                break
             state, sums = step_program(state, images, order, keys, teacher)
             in_flight.append((step, sums))
             means = arrive(IN_FLIGHT)
@@ -147,6 +153,15 @@ def _save(
         save(step, state, clock.as_json(), accuracy)
     except NotFinite as error:
         raise Diverged(_advice(str(error), plan.learning_rate(step - 1))) from error
+
+
+def out_of_patience(plan: Plan, rows: list[dict[str, Any]]) -> bool:
+    """Whether validation has had its `patience` of epochs without rising above its best."""
+    patience = plan.experiment.patience
+    accuracies = [row["accuracy"] for row in rows if row["split"] == "validation"]
+    if patience is None or len(accuracies) <= patience:
+        return False
+    return max(accuracies[-patience:]) <= max(accuracies[:-patience])
 
 
 def row_of(plan: Plan, step: int, split: str, means: dict[str, float]) -> dict[str, Any]:

@@ -203,6 +203,8 @@ def state_shapes(plan: Plan) -> TrainState:
     key = jax.eval_shape(lambda: streams(0).init)
     try:
         return jax.eval_shape(functools.partial(init_state, plan), key, images)
+    except UserError:
+        raise
     except Exception as error:
         shape = "x".join(map(str, plan.data.image_shape))
         raise UserError(

@@ -38,9 +38,9 @@ def verdict(summary: dict[str, Any]) -> str:
 
 
 def summarise(
-    plan: Plan, run: Run, test: Evaluation, state: TrainState, clock: Clock
+    plan: Plan, run: Run, test: Evaluation, state: TrainState, reached: int, clock: Clock
 ) -> dict[str, Any]:
-    """The content of summary.json."""
+    """The content of summary.json; `reached` is the number of steps taken."""
     validation = [row for row in run.metrics.rows() if row["split"] == "validation"]
     experiment = plan.experiment
     return {
@@ -48,8 +48,10 @@ def summarise(
         "model": config.to_text(experiment.model),
         "dataset": plan.data.name,
         "parameters": structure.numbers(state.params),
-        "epochs": experiment.epochs,
-        "steps": plan.total_steps,
+        "epochs": experiment.epochs
+        if reached == plan.total_steps
+        else reached / plan.steps_per_epoch,
+        "steps": reached,
         "seed": experiment.seed,
         "precision": plan.experiment.precision,
         "test_accuracy": test.accuracy,

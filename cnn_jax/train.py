@@ -26,6 +26,7 @@ from cnn_jax.state import INIT_IMAGES, TrainState, init_state
 from cnn_jax.streams import streams
 from cnn_jax.summary import draw_figures, headline, summarise, verdict
 from cnn_jax.teacher import with_teacher
+from cnn_jax.transfer import transferred, weights_to_begin_with
 
 __all__ = ["Diverged", "Interrupted", "Result", "Writer", "train"]
 
@@ -93,6 +94,11 @@ def train(
     run = Run(workdir)
     plan, teacher = (plan, None) if run.summary() else with_teacher(plan, recipe)
     say = Progress(0, 1, 0, console=console).note
+    given = None
+    if experiment.init_from and not run.checkpoints().steps():
+        given = weights_to_begin_with(plan, recipe)
+    if experiment.freeze:
+        state_shapes(plan)  # a pattern that fits nothing is told before the run exists
     with contextlib.ExitStack() as stack:
         if not run.summary():
             stack.enter_context(run.locked())
@@ -110,6 +116,9 @@ def train(
             contextlib.closing(run.checkpoints(experiment.keep_best, warn=say))
         )
         state, clock, start = _first_state(plan, data, checkpoints)
+        if given is not None and not start:
+            state, loaded = transferred(plan, state, given)
+            say(loaded)
         if start:
             say(f"resumed at step {start:,} of {plan.total_steps:,}")
         log = stack.enter_context(_open_log(run, start, writers))
@@ -124,11 +133,16 @@ def train(
             log=log,
             save=checkpoints.save,
             every=(log_every_steps, save_every_steps),
+            history=run.metrics.rows,
             on_epoch=on_epoch or (lambda rows: None),
             console=console,
         )
         checkpoints.wait()
         clock.stop()
+        reached = int(state.step)
+        if reached < plan.total_steps:
+            epoch = reached // plan.steps_per_epoch
+            say(f"ended after epoch {epoch}: no new best on validation for {experiment.patience}")
 
         # The test set is seen once, at the end.
         if experiment.keep_best:
@@ -136,14 +150,14 @@ def train(
         with clock.compiling():
             evaluator = Evaluator(plan, state.variables, data.test)
         test = evaluator(state.variables)
-        row = row_of(plan, plan.total_steps, "test", test.means()) | {"seconds": clock.seconds()}
-        watch(row, plan.learning_rate(plan.total_steps - 1))
+        row = row_of(plan, reached, "test", test.means()) | {"seconds": clock.seconds()}
+        watch(row, plan.learning_rate(reached - 1))
         if not any(logged["split"] == "test" for logged in run.metrics.rows()):
             log(row)
         draw_figures(plan, run, test, state)
-        summary = summarise(plan, run, test, state, clock)
+        summary = summarise(plan, run, test, state, reached, clock)
         # With the summary the run is finished: what it is restored from must be good.
-        if checkpoints.latest() != plan.total_steps:
+        if checkpoints.latest() != reached:
             raise CheckpointError(
                 f"{run.folder}: the last checkpoint was damaged since it was saved"
             )

@@ -31,7 +31,7 @@ LEVELS = (
     ),
     (
         "benchmark", "docs", "dry_run", "evaluate", "export", "listing", "loop", "predict",
-        "record", "sizes", "summary", "sweep", "train", "volumes",
+        "record", "sizes", "summary", "sweep", "train", "transfer", "volumes",
     ),
     ("cli",),
 )  # fmt: skip
@@ -52,6 +52,7 @@ BESIDE = {
     ("sweep", "train"),
     ("train", "loop"),
     ("train", "summary"),
+    ("train", "transfer"),
     ("docs", "listing"),
     ("docs", "volumes"),
 }

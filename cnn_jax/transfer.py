@@ -1,0 +1,116 @@
+"""Starting from weights that are there: a run's, or a PyTorch net's from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn_jax import config
+from cnn_jax.errors import UserError
+from cnn_jax.experiment import Plan
+from cnn_jax.runs import Run, state_shapes, trained_state
+from cnn_jax.state import TrainState
+from cnn_jax.torch_weights import from_torch
+
+FILES = (".npz", ".safetensors")
+# Arrays by their place in the net, as "params/Conv_0/kernel".
+Arrays = dict[str, Any]
+
+
+def weights_to_begin_with(plan: Plan, recipe: config.Recipe | None = None) -> Arrays:
+    """The weights that the experiment's `init_from` names.
+
+    Args:
+      plan: The run's plan.
+      recipe: Where classes of the run's own are defined.
+
+    Raises:
+      UserError: there are none, or none that fits the net.
+    """
+    source = Path(plan.experiment.init_from).expanduser()
+    if source.suffix in FILES:
+        try:
+            arrays = _read(source)
+        except Exception as error:  # each format has its own kinds of error
+            raise UserError(f"init_from={source} can't be read: {error}") from error
+        variables = from_torch(arrays, plan.model, plan.data.image_shape)
+    else:
+        run = Run(source)
+        variables = trained_state(run, run.plan(recipe)).variables
+    given, own = _by_name(variables), _by_name(_variables(state_shapes(plan)))
+    if not any(name in own and own[name].shape == given[name].shape for name in given):
+        raise UserError(f"init_from={source}: none of its {len(given)} arrays fits the net")
+    return given
+
+
+def transferred(plan: Plan, state: TrainState, given: Arrays) -> tuple[TrainState, str]:
+    """A state before the first step, with what was given in the same place and the same shape.
+
+    Statistics of the data are weights here too. What the optimiser remembers starts anew.
+
+    Returns:
+      The state, and a line on what was loaded, what has another shape, what is fresh, what is left.
+    """
+    own, loaded, resized, fresh = _variables(state), [], [], []
+
+    def chosen(path, mine):
+        name = _name(path)
+        other = given.get(name)
+        if other is None:
+            fresh.append(name)
+        elif other.shape != mine.shape:
+            resized.append(f"{name} ({_by(other.shape)}, here {_by(mine.shape)})")
+        else:
+            loaded.append(name)
+            return jnp.asarray(other, mine.dtype)
+        return mine
+
+    variables = jax.tree_util.tree_map_with_path(chosen, own)
+    places = len(jax.tree.leaves(own))
+    parts = [f"{plan.experiment.init_from}: {len(loaded)} of the net's {places} arrays loaded"]
+    for what, names in (
+        ("of another shape", resized),
+        ("fresh", fresh),
+        ("left over", sorted(given.keys() - _by_name(own).keys())),
+    ):
+        if names:
+            parts.append(f"{what}: {', '.join(names)}")
+    # Copies where two would share a buffer, which can't be donated twice.
+    state = TrainState(
+        step=state.step,
+        params=variables["params"],
+        batch_stats=variables["batch_stats"],
+        opt_state=jax.jit(plan.tx.init)(variables["params"]),
+        metrics=state.metrics,
+        ema=None if state.ema is None else jax.tree.map(jnp.copy, variables),
+    )
+    return state, "; ".join(parts)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    from safetensors.numpy import load_file
+
+    return load_file(path)
+
+
+def _variables(state: TrainState) -> dict[str, Any]:
+    return {"params": state.params, "batch_stats": state.batch_stats}
+
+
+def _by_name(tree: Any) -> Arrays:
+    return {_name(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,110 @@
+"""Starting from weights that are there, and leaving some of them as they are."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+from program import TINY, one_line
+from safetensors.numpy import save_file
+
+from cnn_jax import cli, models
+from cnn_jax.data import Shapes
+from cnn_jax.errors import UserError
+from cnn_jax.experiment import DataFacts, Experiment, Plan
+from cnn_jax.runs import restore
+from cnn_jax.transfer import transferred, weights_to_begin_with
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a run on Shapes, of ConvNet(widths=(4, 8), hidden=16)."""
+    folder = tmp_path_factory.mktemp("transfer") / "run"
+    assert cli.main(["run.py", *TINY, "--config.epochs=1", f"--workdir={folder}"]) == 0
+    return folder
+
+
+def arrays(tree) -> dict[str, np.ndarray]:
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(p, simple=True, separator="/"): np.asarray(x) for p, x in leaves}
+
+
+def test_a_run_goes_on_from_another_s_weights_and_leaves_frozen_ones(finished, tmp_path, capsys):
+    code = cli.main(
+        [
+            "run.py",
+            *TINY,
+            "--config.epochs=1",
+            "--config.seed=5",
+            "--config.model.hidden=12",
+            f"--config.init_from={finished}",
+            "--config.freeze=('Conv_[01]/*', 'Conv_2/bias')",
+            f"--workdir={tmp_path}/run",
+        ]
+    )
+    assert code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "9 of the net's 12 arrays loaded" in said
+    assert "params/Dense_0/kernel (512x16, here 512x12)" in said
+    before = arrays(restore(finished)[1].params)
+    after = arrays(restore(tmp_path / "run")[1].params)
+    same = {name for name in before if np.array_equal(before[name], after[name])}
+    assert same == {"Conv_0/kernel", "Conv_0/bias", "Conv_1/kernel", "Conv_1/bias", "Conv_2/bias"}
+    # What was loaded and then trained has moved a little; what is fresh is elsewhere.
+    assert abs(after["Conv_3/kernel"] - before["Conv_3/kernel"]).max() < 0.2
+
+
+def test_fitting_arrays_are_loaded_bit_for_bit(finished, plan_of, state_of):
+    plan = plan_of(model=models.ConvNet(widths=(4, 8), hidden=16), init_from=str(finished))
+    state, said = transferred(plan, state_of(plan), weights_to_begin_with(plan))
+    given = arrays(restore(finished)[1].params)
+    # Images of 8x8 instead of 32x32: the first fully connected layer is another.
+    for name, array in arrays(state.params).items():
+        assert np.array_equal(array, given[name]) == (name != "Dense_0/kernel"), name
+    assert "params/Dense_0/kernel (512x16, here 32x16)" in said and one_line(said)
+
+
+@pytest.mark.parametrize("file", ["lenet.safetensors", "lenet.npz"])
+def test_weights_of_a_pytorch_net_are_loaded_from_a_file(file, tmp_path, state_of):
+    """Of three classes, so that the scores start afresh."""
+    random = np.random.default_rng(0)
+    shapes = {"conv1": (6, 3, 5, 5), "conv2": (16, 6, 5, 5), "fc1": (120, 400), "fc2": (84, 120)}
+    weights = {}
+    for name, shape in {**shapes, "fc3": (3, 84)}.items():
+        weights[f"{name}.weight"] = random.standard_normal(shape).astype(np.float32)
+        weights[f"{name}.bias"] = random.standard_normal(shape[:1]).astype(np.float32)
+    save_file(weights, tmp_path / "lenet.safetensors")
+    np.savez(tmp_path / "lenet.npz", **weights)
+    data = Shapes(train=64, validation=0, test=8)
+    experiment = Experiment(
+        data=data, model=models.LeNet(), batch_size=16, init_from=str(tmp_path / file)
+    )
+    plan = Plan.of(experiment, DataFacts.of(data.load()))
+    state, said = transferred(plan, state_of(plan), weights_to_begin_with(plan))
+    assert "8 of the net's 10 arrays loaded" in said
+    kernel = weights["conv1.weight"].transpose(2, 3, 1, 0)
+    np.testing.assert_array_equal(state.params["Conv_0"]["kernel"], kernel)
+    np.testing.assert_array_equal(state.params["Dense_1"]["kernel"], weights["fc2.weight"].T)
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [("nowhere", "no run at nowhere"), ("nowhere.npz", "nowhere.npz can't be read")],
+)
+def test_weights_that_are_not_there_are_one_line(source, named, plan_of):
+    plan = plan_of(init_from=source)
+    with pytest.raises(UserError, match=named) as error:
+        weights_to_begin_with(plan)
+    assert one_line(str(error.value))
+
+
+def test_weights_of_which_none_fits_are_a_mistake(finished, plan_of):
+    plan = plan_of(model=models.MLP(hidden=(3, 2)), init_from=str(finished))
+    with pytest.raises(UserError, match="none of its 12 arrays fits"):
+        weights_to_begin_with(plan)
+
+
+def test_a_pattern_that_freezes_nothing_is_a_mistake(capsys, tmp_path):
+    arguments = (*TINY, "--config.freeze=('Block_0/*',)", f"--workdir={tmp_path}/run")
+    assert cli.main(["run.py", *arguments]) == 2
+    assert "Block_0/*" in capsys.readouterr().err
