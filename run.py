@@ -7,6 +7,8 @@ from cnn_jax import process
 if __name__ == "__main__":
     process.tune(sys.argv)
 
-    from cnn_jax.cli import main
-
+    try:
+        from cnn_jax.cli import main
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(main(sys.argv))

@@ -96,7 +96,7 @@ class Checkpoints:
     def _first_good(self, steps: list[int]) -> int | None:
         problems: list[str] = []
         for step in steps:
-            problem = digests.problem(self._folder / str(step))
+            problem = self._problem(step)
             if not problem:
                 for line in problems:
                     self._warn(f"{line}: going back to step {step:,}")
@@ -105,6 +105,15 @@ class Checkpoints:
         if problems:
             raise CheckpointError("; ".join(problems) + ": no good checkpoint is left")
         return None
+
+    def _problem(self, step: int) -> str:
+        """What is wrong with a step's folder; "" where it is as it was saved."""
+        place = self._folder / str(step)
+        problem = digests.problem(place)
+        if problem:
+            return problem
+        saved = json.loads((place / "progress.json").read_text()).get("step", step)
+        return "" if saved == step else f"it is step {saved:,}, under another name"
 
     def go_on_from(self, step: int) -> None:
         """Puts later checkpoints aside, which will be written anew, and removes what kills left."""
@@ -142,7 +151,7 @@ class Checkpoints:
         numbers = [x for x in jax.tree.leaves(copy) if jnp.issubdtype(x.dtype, jnp.inexact)]
         if not all(np.isfinite(x).all() for x in numbers):
             raise NotFinite(f"a number in the state of step {step:,} is NaN or infinite")
-        content = {"progress": progress, "validation_accuracy": accuracy}
+        content = {"step": step, "progress": progress, "validation_accuracy": accuracy}
         self._saving = self._writer.submit(self._write, step, copy, content)
 
     def _write(self, step: int, state: Any, content: dict[str, Any]) -> None:
@@ -188,7 +197,7 @@ class Checkpoints:
           CheckpointError: where the step is not there, is damaged or is of another structure.
         """
         place = self._folder / str(step)
-        problem = digests.problem(place)
+        problem = self._problem(step)
         if problem:
             raise CheckpointError(f"checkpoint {place} is damaged: {problem}")
         sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])

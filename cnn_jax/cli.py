@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -119,12 +120,19 @@ ONLY_FOR = {
 }
 
 
+# Flags that name a file or a folder: an unset variable or a `~` in them is no name.
+PATHS = ("workdir", "data_dir", "output", "contact_sheet")
+
+
 def main(argv: Sequence[str]) -> int:
     """Runs the program.
 
     Returns:
       Its exit code: 0, 1 (it failed), 2 (a user's mistake), 130 (Ctrl-C) or 143 (SIGTERM).
     """
+    for stream in (sys.stdout, sys.stderr):  # a name that can't be printed must not end a run
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return _run(config.parse(argv, plain=PLAIN, names=NAMES, usage=USAGE))
     except BrokenPipeError:  # whoever read the output has gone
@@ -147,6 +155,10 @@ def _run(command: Command) -> int:
     flags = command.flags
     for note in command.notes:
         print(note, file=sys.stderr)
+    for name in PATHS:
+        text = getattr(flags, name)
+        if text is not None:
+            setattr(flags, name, _expanded(f"--{name}=", text))
     if command.args and flags.mode != "predict":
         raise UserError(f"unexpected argument {command.args[0]!r}: flags begin with --")
     for name in sorted(command.given & ONLY_FOR.keys()):
@@ -162,6 +174,15 @@ def _run(command: Command) -> int:
             _start_device(command)
         mode(command)
     return 0
+
+
+def _expanded(flag: str, text: str) -> str:
+    if not text:
+        raise UserError(f"{flag or 'an argument'} is empty")
+    try:
+        return str(Path(text).expanduser())
+    except RuntimeError as error:
+        raise UserError(f"{flag}{text}: {error}") from error
 
 
 def _start_device(command: Command) -> None:
@@ -195,6 +216,8 @@ def _sweep(command: Command) -> None:
     if flags.record:
         check_recordable(command.recipe, (*command.overridden, *grid(flags.sweep)[0]))
     summaries = sweep(command.experiment, flags.sweep, _workdir(command), **_training(command))
+    if flags.record and len(summaries) < len(grid(flags.sweep)):
+        raise RunFailed("nothing is recorded, since some of the runs diverged")
     if flags.record:
         _record(command, summaries)
 
@@ -226,7 +249,7 @@ def _predict(command: Command) -> None:
     workdir, recipe = _run_asked_for(command)
     made = predict(
         workdir,
-        command.args,
+        [_expanded("", argument) for argument in command.args],
         recipe=recipe,
         top=flags.top,
         output=flags.output,
@@ -287,4 +310,4 @@ MODES = {
 
 def _workdir(command: Command) -> Path:
     default = Path("runs") / command.recipe.name / time.strftime("%Y%m%d-%H%M%S")
-    return Path(command.flags.workdir).expanduser() if command.flags.workdir else default
+    return Path(command.flags.workdir or default)

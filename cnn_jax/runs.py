@@ -28,7 +28,7 @@ from cnn_jax import (
     optim,
 )
 from cnn_jax.checkpoint import CheckpointError, Checkpoints
-from cnn_jax.errors import UserError
+from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.report.log import MetricsLog, write_json
 from cnn_jax.state import TrainState, init_state
@@ -62,7 +62,10 @@ class Run:
     """
 
     def __init__(self, folder: str | os.PathLike[str]):
-        self.folder = Path(folder)
+        try:
+            self.folder = Path(folder).expanduser()
+        except RuntimeError as error:
+            raise RunError(f"{folder}: {error}") from error
         self.metrics = MetricsLog(self.folder / "metrics.jsonl")
 
     def exists(self) -> bool:
@@ -84,7 +87,12 @@ class Run:
             note = self._check(plan, recipe)
             if self.summary():
                 return note
-            launches = [*self._read("manifest.json", "launches")["launches"], manifest]
+            launches = [*self._launches(), manifest]
+        elif self.checkpoints().steps() or self.metrics.rows():
+            raise RunError(
+                f"{self.folder} holds a run without its config.json: put that back, or give "
+                "another --workdir"
+            )
         else:
             note, launches = "", [manifest]
         # config.json comes last: with it, the run exists.
@@ -102,6 +110,17 @@ class Run:
                 },
             )
         return note
+
+    def check_still_there(self) -> None:
+        """Raises RunFailed where the folder has been moved or removed since the run began."""
+        if not self.exists():
+            raise RunFailed(f"{self.folder} has been moved or removed while the run was training")
+
+    def _launches(self) -> list[dict[str, Any]]:
+        """The manifest's entries so far; a run can do without."""
+        if not (self.folder / "manifest.json").exists():
+            return []
+        return self._read("manifest.json", "launches")["launches"]
 
     def _check(self, plan: Plan, recipe: config.Recipe | None) -> str:
         saved = self._config()

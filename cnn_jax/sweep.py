@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax import config
-from cnn_jax.errors import UserError
+from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.experiment import Experiment
 from cnn_jax.report import tables
 from cnn_jax.train import Diverged, train
@@ -72,6 +72,7 @@ def sweep(
 
     Raises:
       UserError: a field or a value that does not fit; nothing is trained then.
+      RunFailed: every run diverged.
     """
     out = console or tables.console()
     assignments = grid(text)
@@ -100,7 +101,10 @@ def sweep(
             out.print(f"diverged: {error}", highlight=False, markup=False)
             summaries.append(None)
     out.print(_table(assignments, summaries))
-    return [summary for summary in summaries if summary]
+    finished = [summary for summary in summaries if summary]
+    if not finished:
+        raise RunFailed("every run of the sweep diverged")
+    return finished
 
 
 def _table(assignments: list[Assignment], summaries: list[dict[str, Any] | None]):

@@ -121,7 +121,14 @@ def train(
             say(loaded)
         if start:
             say(f"resumed at step {start:,} of {plan.total_steps:,}")
+        elif run.metrics.rows():
+            say("no checkpoint of this run is left: it starts from the beginning")
         log = stack.enter_context(_open_log(run, start, writers))
+
+        def save(*what: Any) -> None:
+            run.check_still_there()
+            checkpoints.save(*what)
+
         state = advance(
             plan,
             way,
@@ -131,7 +138,7 @@ def train(
             teacher=teacher,
             clock=clock,
             log=log,
-            save=checkpoints.save,
+            save=save,
             every=(log_every_steps, save_every_steps),
             history=run.metrics.rows,
             on_epoch=on_epoch or (lambda rows: None),
@@ -191,6 +198,7 @@ def _open_log(
     board = TensorBoard(run.folder / "tensorboard", purge_step=start + 1 if start else 0)
 
     def log(row: dict[str, Any]) -> None:
+        run.check_still_there()
         run.metrics.append(row)
         board.scalars(row)
         for writer in writers:

@@ -34,7 +34,8 @@ def write_json(path: str | os.PathLike[str], value: object) -> None:
       TypeError: If the value holds anything else.
     """
     text = json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False)
-    write_atomically(Path(path), text.encode() + b"\n")
+    # A lone surrogate, of a name that is no UTF-8, becomes the escape that JSON has for it.
+    write_atomically(Path(path), text.encode(errors="backslashreplace") + b"\n")
 
 
 class MetricsLog:

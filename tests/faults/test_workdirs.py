@@ -1,0 +1,118 @@
+"""What users and scripts do to a run's folder between launches, and under its feet."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from program import TINY, one_line
+from rich.console import Console
+from same_run import assert_same_run
+
+from cnn_jax import cli
+from cnn_jax.data import Shapes
+from cnn_jax.errors import RunFailed
+from cnn_jax.experiment import Experiment
+from cnn_jax.models import MLP
+from cnn_jax.runs import Run, RunError
+from cnn_jax.train import train
+
+QUIET = Console(quiet=True)
+EXPERIMENT = Experiment(
+    data=Shapes(train=64, validation=32, test=16), model=MLP(hidden=(4,)), batch_size=16, epochs=3
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A finished run of 12 steps, with the checkpoints of steps 8 and 12."""
+    folder = tmp_path_factory.mktemp("workdirs") / "run"
+    train(EXPERIMENT, folder, console=QUIET)
+    return folder
+
+
+@pytest.fixture
+def unfinished(finished, tmp_path) -> Path:
+    """A copy that has step 8 to go on from."""
+    folder = tmp_path / "unfinished"
+    shutil.copytree(finished, folder)
+    (folder / "summary.json").unlink()
+    shutil.rmtree(folder / "checkpoints" / "12")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["9", "12", "160"])
+def test_row_4_a_checkpoint_under_another_step_s_name_is_not_believed(name, finished, unfinished):
+    checkpoints = unfinished / "checkpoints"
+    shutil.copytree(checkpoints / "8", checkpoints / name)
+    warned: list[str] = []
+    assert Run(unfinished).checkpoints(warn=warned.append).latest() == 8
+    (line,) = warned
+    assert f"checkpoints/{name} is damaged: it is step 8" in line
+    train(EXPERIMENT, unfinished, console=QUIET)
+    assert_same_run(finished, unfinished)
+
+
+def test_checkpoints_without_a_config_are_not_taken_over(unfinished):
+    (unfinished / "config.json").unlink()
+    before = sorted(unfinished.rglob("*"))
+    with pytest.raises(RunError, match=r"without its config\.json") as error:
+        train(EXPERIMENT, unfinished, console=QUIET)
+    assert one_line(str(error.value))
+    assert {path.name for path in {*unfinished.rglob("*")} - {*before}} <= {".lock"}
+
+
+def test_a_lost_record_of_launches_stops_no_run(finished, unfinished):
+    (unfinished / "manifest.json").unlink()
+    train(EXPERIMENT, unfinished, console=QUIET)
+    assert_same_run(finished, unfinished)
+    assert len(json.loads((unfinished / "manifest.json").read_text())["launches"]) == 1
+
+
+def test_lost_checkpoints_are_told(finished, unfinished, capsys):
+    shutil.rmtree(unfinished / "checkpoints")
+    train(EXPERIMENT, unfinished)
+    assert "starts from the beginning" in capsys.readouterr().out
+    assert_same_run(finished, unfinished)
+
+
+@pytest.mark.parametrize("what", ["moved", "removed"])
+def test_a_folder_that_goes_while_training_ends_the_run(what, tmp_path):
+    folder = tmp_path / "run"
+    epochs = []
+
+    def go(rows):
+        epochs.append(rows)
+        folder.rename(tmp_path / "elsewhere")  # a save may be going on in it
+        if what == "removed":
+            shutil.rmtree(tmp_path / "elsewhere", ignore_errors=True)
+
+    with pytest.raises(RunFailed, match="moved or removed"):
+        train(EXPERIMENT, folder, on_epoch=go, console=QUIET)
+    assert len(epochs) == 1
+    assert not (folder / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--workdir="], "--workdir= is empty"),
+        (["--workdir=~nosuchuser/run"], "~nosuchuser"),
+        (["--mode=predict", "--workdir=run", ""], "empty"),
+        (["--mode=predict", "--workdir=run", "~nosuchuser/x.png"], "~nosuchuser"),
+        (["--mode=evaluate", "--workdir=~/run"], "/home-of-tests/run"),
+    ],
+)
+def test_names_of_folders_are_read_as_a_shell_would(arguments, named, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", "/home-of-tests")
+    assert cli.main(["run.py", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert named in error and "Traceback" not in error
+
+
+def test_a_sweep_of_which_every_run_diverges_fails(tmp_path, capsys):
+    arguments = (*TINY, "--config.epochs=1", "--mode=sweep", f"--workdir={tmp_path}")
+    assert cli.main(["run.py", *arguments, "--sweep=optimizer.peak_lr=1e30"]) == 1
+    assert "every run of the sweep diverged" in capsys.readouterr().err
