@@ -112,8 +112,11 @@ class Checkpoints:
         problem = digests.problem(place)
         if problem:
             return problem
-        saved = json.loads((place / "progress.json").read_text()).get("step", step)
-        return "" if saved == step else f"it is step {saved:,}, under another name"
+        try:
+            saved = json.loads((place / "progress.json").read_text()).get("step", step)
+        except (OSError, ValueError, AttributeError):
+            return "progress.json can't be read"
+        return "" if saved == step else f"it is step {saved}, under another name"
 
     def go_on_from(self, step: int) -> None:
         """Puts later checkpoints aside, which will be written anew, and removes what kills left."""
