@@ -1,5 +1,6 @@
 """Runs an experiment: `python run.py --help`."""
 
+import signal
 import sys
 
 from cnn_jax import process
@@ -7,8 +8,12 @@ from cnn_jax import process
 if __name__ == "__main__":
     process.tune(sys.argv)
 
-    try:
-        from cnn_jax.cli import main
-    except KeyboardInterrupt:
-        sys.exit(130)
+    # Ctrl-C while libraries load ends the process at once: some make another error of it.
+    heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if heeded:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from cnn_jax.cli import main
+
+    if heeded:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main(sys.argv))

@@ -8,6 +8,7 @@ import platform
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,16 @@ def test_what_was_set_is_in_the_manifest(tmp_path):
     done = run(*TINY, "--config.epochs=1", f"--workdir={tmp_path}")
     assert "--nocpu_tuning" in done.stdout
     assert launches(tmp_path)[0]["glibc_tunables"] == process.MALLOC
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads what a process has loaded")
+@pytest.mark.parametrize("library", ["ml_dtypes", "jaxlib"])
+def test_ctrl_c_while_libraries_load_ends_it_without_a_word(library):
+    process = start("--list")
+    maps = Path(f"/proc/{process.pid}/maps")
+    while library not in maps.read_text():
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode in (-signal.SIGINT, 130)
+    assert "Traceback" not in said and "Error" not in said
