@@ -99,7 +99,8 @@ def advance(
         clock.start()
         counted, since = start, clock.seconds()
         for step in range(start + 1, last + 1):
-            if (step - 1) % per_epoch == 0 and out_of_patience(plan, history()):
+            begins = (step - 1) % per_epoch == 0  # the log is read there, where it is asked for
+            if begins and plan.experiment.patience and out_of_patience(plan, history()):
                 break
             state, sums = step_program(state, images, order, keys, teacher)
             in_flight.append((step, sums))
