@@ -216,9 +216,9 @@ def _sweep(command: Command) -> None:
     if flags.record:
         check_recordable(command.recipe, (*command.overridden, *grid(flags.sweep)[0]))
     summaries = sweep(command.experiment, flags.sweep, _workdir(command), **_training(command))
-    if flags.record and len(summaries) < len(grid(flags.sweep)):
-        raise RunFailed("nothing is recorded, since some of the runs diverged")
     if flags.record:
+        if len(summaries) < len(grid(flags.sweep)):
+            raise RunFailed("nothing is recorded, since some of the runs diverged")
         _record(command, summaries)
 
 
