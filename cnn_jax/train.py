@@ -111,6 +111,7 @@ def train(
             say(f"finished already: {verdict(finished)}")
             return Result(finished, plan, trained_state(run, plan))
 
+        stack.enter_context(_told_where_the_folder_has_gone(run))
         # However this ends, a save that has begun is finished first.
         checkpoints = stack.enter_context(
             contextlib.closing(run.checkpoints(experiment.keep_best, warn=say))
@@ -171,6 +172,16 @@ def train(
         write_json(run.folder / "summary.json", summary)
     say(verdict(summary))
     return Result(summary, plan, state)
+
+
+@contextlib.contextmanager
+def _told_where_the_folder_has_gone(run: Run) -> Iterator[None]:
+    """Tells a failure to write by its cause where that is a folder moved or removed meanwhile."""
+    try:
+        yield
+    except (CheckpointError, OSError):
+        run.check_still_there()
+        raise
 
 
 def _first_state(
