@@ -1,16 +1,20 @@
 """The parts of README and docs/ that the program writes, so that they can't differ from it.
 
 A part stands between `<!-- KIND arguments -->` and `<!-- /KIND -->`:
-`results NAME ...` is the table of measured recipes, `volumes NAME` the table of a recipe's layers.
+`results NAME ...` is the table of measured recipes, `volumes NAME` the table of a recipe's layers,
+`tricks` that of benchmarks/tricks.py.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cnn_jax import config, listing
+from cnn_jax.record import RESULTS
+from cnn_jax.report.progress import duration
 from cnn_jax.runs import NAMES
 from cnn_jax.volumes import markdown as volumes_markdown
 
@@ -26,7 +30,23 @@ def _volumes(names: Sequence[str]) -> str:
     return volumes_markdown(config.load(name, NAMES).experiment)
 
 
-KINDS: dict[str, Callable[[Sequence[str]], str]] = {"results": _results, "volumes": _volumes}
+def _tricks(names: Sequence[str]) -> str:
+    del names
+    measured = json.loads((RESULTS / "tricks.json").read_text())
+    lines = ["| trick | flag | test accuracy | training |", "|---|---|---|--:|"]
+    for row in measured["tricks"]:
+        flag = f"`{row['flag']}`" if row["flag"] else ""
+        seconds = duration(row["train_seconds"])
+        lines.append(f"| {row['trick']} | {flag} | {listing.accuracy_text(row)} | {seconds} |")
+    where = f"{measured['recipe']}, {measured['epochs']} epochs; {listing.hardware_text(measured)}"
+    return "\n".join([*lines, "", f"({where})"])
+
+
+KINDS: dict[str, Callable[[Sequence[str]], str]] = {
+    "results": _results,
+    "volumes": _volumes,
+    "tricks": _tricks,
+}
 
 
 def refreshed(text: str) -> str:

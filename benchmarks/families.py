@@ -1,0 +1,125 @@
+"""The step of each family of nets beside the same net with JAX's own convolutions.
+
+    python benchmarks/families.py [--models ResNet20 DenseNet121] [--batch_size=64]
+
+Both are compiled in one process and take turns, so that what slows the machine down cancels. Writes
+results/benchmarks/families-pyVERSION.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import json
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pairs
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from cnn_jax import process
+
+if __name__ == "__main__":
+    process.tune(sys.argv)
+
+import jax
+
+from cnn_jax import hardware, models
+from cnn_jax.benchmark.timing import measure
+from cnn_jax.benchmark.training import Training
+from cnn_jax.data import Dataset, Shapes
+from cnn_jax.experiment import DataFacts, Experiment, Plan
+from cnn_jax.state import INIT_IMAGES, init_state
+from cnn_jax.streams import streams
+
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
+# The smallest of each family.
+FAMILIES = (
+    "MLP",
+    "LeNet",
+    "AlexNet",
+    "ZFNet",
+    "NIN",
+    "AllCNN",
+    "VGG11",
+    "GoogLeNet",
+    "ConvNet",
+    "QuickNet",
+    "Airbench93",
+    "ResNet20",
+    "ResNet18",
+    "ResNet50",
+    "PreActResNet18",
+    "PreActResNet164",
+    "WRN16_4",
+    "DenseNetBC40_12",
+    "ResNeXt29_2x64d",
+    "SEResNet18",
+    "PyramidNet110_a84",
+    "ShakeShake26_2x32d",
+    "MobileNet",
+    "MobileNetV2",
+    "ConvMixer256_8",
+    "ConvNeXtAtto",
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--models", nargs="+", default=FAMILIES)
+    parser.add_argument("--batch_size", type=int, default=64)
+    parser.add_argument("--pairs", type=int, default=5, help="turns that each of both takes")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of steps in a turn, about")
+    flags = parser.parse_args()
+    data = Shapes().load(None)
+    result = {
+        "batch_size": flags.batch_size,
+        "pairs": flags.pairs,
+        "device": hardware.device_name(),
+        "software": hardware.software(),
+        "git": hardware.git(),
+        "models": {},
+    }
+    version = platform.python_version().rpartition(".")[0]
+    path = RESULTS / f"families-py{version}.json"
+    for name in flags.models:
+        result["models"][name] = row = _beside_stock(name, data, flags)
+        print(f"{name:20} {pairs.in_words(row['speedup'])} times stock's speed", flush=True)
+        path.write_text(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+def _beside_stock(name: str, data: Dataset, flags: argparse.Namespace) -> dict[str, Any]:
+    """The steps of both in turns: milliseconds, and how many times faster ours is."""
+    experiment = Experiment(
+        data=Shapes(), model=getattr(models, name)(), batch_size=flags.batch_size
+    )
+    takes = [
+        _steps(dataclasses.replace(experiment, convolutions=kind), data)
+        for kind in ("fast", "stock")
+    ]
+    turns = [[1e3 * measure(take, flags.seconds).p50 for take in takes] for _ in range(flags.pairs)]
+    ours, stock = zip(*turns, strict=True)
+    return {
+        "fast_ms": pairs.spread(ours),
+        "stock_ms": pairs.spread(stock),
+        "speedup": pairs.ratios(stock, ours),
+    }
+
+
+def _steps(experiment: Experiment, data: Dataset) -> Callable[[], Any]:
+    """A function that takes the next step of the experiment, compiled."""
+    plan = Plan.of(experiment, DataFacts.of(data))
+    init = jax.jit(functools.partial(init_state, plan))
+    state = init(streams(experiment.seed).init, data.train.images[:INIT_IMAGES])
+    training = Training(plan, data.train, state)
+    return training.steps(training.compile())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

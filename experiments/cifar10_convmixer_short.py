@@ -1,0 +1,25 @@
+"""ConvMixer-256/8 on CIFAR-10 in 4 epochs.   python run.py --config=cifar10_convmixer_short
+
+Published: none.   Measured: see results/.
+
+cifar10_convmixer takes 25 epochs. This one takes its rate up for one epoch and then down to zero;
+nothing was tuned.
+"""
+
+from cnn_jax.augment import Flip, RandomCrop
+from cnn_jax.data import Cifar10
+from cnn_jax.experiment import Experiment
+from cnn_jax.losses import Softmax
+from cnn_jax.models import ConvMixer256_8
+from cnn_jax.optim import AdamW, Linear
+
+experiment = Experiment(
+    data=Cifar10(validation=0),
+    model=ConvMixer256_8(),
+    loss=Softmax(),
+    augment=(RandomCrop(padding=4), Flip()),
+    optimizer=AdamW(peak_lr=0.01, weight_decay=0.005),
+    schedule=Linear(warmup=1),
+    batch_size=256,
+    epochs=4,
+)
