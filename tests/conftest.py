@@ -24,6 +24,10 @@ from cnn_jax.optim import SGD
 from cnn_jax.runs import state_shapes
 from cnn_jax.state import TrainState
 
+# Most of a test's time is LLVM's, on a program that then runs once. What processes of their own
+# compile is optimised as a user's is.
+jax.config.update("jax_disable_most_optimizations", True)
+
 
 class TinyNet(nn.Module):
     """Convolution, BatchNorm, pooling and scores, in 400 parameters."""
@@ -42,7 +46,10 @@ class TinyNet(nn.Module):
 @pytest.fixture(scope="session", autouse=True)
 def compiled_apart(tmp_path_factory):
     """Keeps what the command line compiles out of the user's cache; processes share it."""
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(tmp_path_factory.mktemp("compiled"))
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder / "compiled")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 

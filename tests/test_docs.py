@@ -45,7 +45,7 @@ def test_readme_begins_with_its_two_commands():
     first, second, *_ = re.findall(r"```\w*\n(.*?)```", readme, re.DOTALL)
     assert first.count("\n") == second.count("\n") == 1
     assert first.rstrip().endswith("python run.py")
-    assert second.rstrip().endswith("python -m pytest")
+    assert second.rstrip().endswith("python -m pytest -n auto")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
