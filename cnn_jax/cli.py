@@ -16,9 +16,12 @@ from cnn_jax.config import Command, Plain, Recipe
 from cnn_jax.dry_run import dry_run
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.evaluate import evaluate
+from cnn_jax.export import export
+from cnn_jax.export import load as load_exported
 from cnn_jax.predict import predict
 from cnn_jax.record import check_recordable, record, record_benchmark
 from cnn_jax.runs import NAMES, Run
+from cnn_jax.scorer import RunScorer, Scorer
 from cnn_jax.sweep import grid, sweep
 from cnn_jax.train import Interrupted, train
 
@@ -29,12 +32,14 @@ USAGE = """Trains ConvNets on CIFAR-10 with JAX.
   python run.py --config=my_recipe.py --config.model=ResNet20 --config.model.width=32
   python run.py --mode=evaluate --workdir=runs/mine
   python run.py --mode=predict --workdir=runs/mine photo.png folder/
+  python run.py --mode=export --workdir=runs/mine --output=mine
+  python run.py --mode=predict --model=mine photo.png folder/
   python run.py --mode=volumes --config=cifar10_resnet20
   python run.py --mode=benchmark --config=cifar10_resnet20
   python run.py --list
 """
 
-Mode = Literal["train", "evaluate", "predict", "volumes", "sweep", "benchmark"]
+Mode = Literal["train", "evaluate", "predict", "export", "volumes", "sweep", "benchmark"]
 
 PLAIN = {
     "What to do": [
@@ -42,7 +47,7 @@ PLAIN = {
             "mode",
             Mode,
             "train",
-            "train, evaluate a run, predict by it, show a net's volumes, sweep, benchmark",
+            "train, evaluate a run, predict by it, export it, show volumes, sweep, benchmark",
         ),
         Plain("config", str, "quickstart", "Recipe: a name in experiments/, or a path to a .py"),
         Plain("list", bool, False, "List the recipes and the models"),
@@ -83,7 +88,13 @@ PLAIN = {
         Plain("image_size", int | None, None, "volumes: height and width of the image", minimum=1),
         Plain("eval_batch", int, 500, "evaluate: examples in a step", minimum=1),
         Plain("top", int, 5, "predict: how many classes are told", minimum=1),
-        Plain("output", str | None, None, "predict: also write a .jsonl or .csv"),
+        Plain("model", str | None, None, "predict: an exported net, in place of a --workdir"),
+        Plain(
+            "output",
+            str | None,
+            None,
+            "predict: also write a .jsonl or .csv; export: the folder, default: WORKDIR/exported",
+        ),
         Plain("contact_sheet", str | None, None, "predict: also draw the pictures to this PNG"),
         Plain(
             "sweep",
@@ -112,7 +123,8 @@ ONLY_FOR = {
     "image_size": ("volumes",),
     "eval_batch": ("evaluate",),
     "top": ("predict",),
-    "output": ("predict",),
+    "model": ("predict",),
+    "output": ("predict", "export"),
     "contact_sheet": ("predict",),
     "seconds": ("benchmark",),
     "batch_sizes": ("benchmark",),
@@ -121,7 +133,7 @@ ONLY_FOR = {
 
 
 # Flags that name a file or a folder: an unset variable or a `~` in them is no name.
-PATHS = ("workdir", "data_dir", "output", "contact_sheet")
+PATHS = ("workdir", "data_dir", "model", "output", "contact_sheet")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -246,11 +258,9 @@ def _evaluate(command: Command) -> None:
 
 def _predict(command: Command) -> None:
     flags = command.flags
-    workdir, recipe = _run_asked_for(command)
     made = predict(
-        workdir,
+        _scorer(command),
         [_expanded("", argument) for argument in command.args],
-        recipe=recipe,
         top=flags.top,
         output=flags.output,
         sheet=flags.contact_sheet,
@@ -259,6 +269,24 @@ def _predict(command: Command) -> None:
     bad = sum(bool(prediction.error) for prediction in made)
     if bad:
         raise RunFailed(f"{bad} of {len(made)} files could not be read")
+
+
+def _scorer(command: Command) -> Scorer:
+    """The net that --model or --workdir names."""
+    model = command.flags.model
+    if model is None:
+        return RunScorer(*_run_asked_for(command))
+    for name in ("workdir", "config"):
+        if name in command.given:
+            raise UserError(f"--model={model} is a net with all it needs: drop --{name}")
+    if command.overridden:
+        raise UserError(f"an exported net is taken as it is: drop --config.{command.overridden[0]}")
+    return load_exported(model)
+
+
+def _export(command: Command) -> None:
+    workdir, recipe = _run_asked_for(command)
+    export(workdir, command.flags.output, recipe=recipe)
 
 
 def _run_asked_for(command: Command) -> tuple[str, Recipe | None]:
@@ -302,6 +330,7 @@ MODES = {
     "train": _train,
     "evaluate": _evaluate,
     "predict": _predict,
+    "export": _export,
     "sweep": _sweep,
     "volumes": _volumes,
     "benchmark": _benchmark,

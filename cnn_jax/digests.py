@@ -28,8 +28,13 @@ def seal(folder: Path) -> None:
     files.write_atomically(folder / NAME, text + own)
 
 
-def problem(folder: Path) -> str:
-    """Names the first thing that is not as it was when the folder was sealed; "" if all is."""
+def problem(folder: Path, *, among_others: bool = False) -> str:
+    """Names the first thing that is not as it was when the folder was sealed; "" if all is.
+
+    Args:
+      folder: The folder.
+      among_others: Whether files that have come since are left alone.
+    """
     try:
         *lines, own = (folder / NAME).read_bytes().splitlines(keepends=True)
         text = b"".join(lines)
@@ -43,9 +48,9 @@ def problem(folder: Path) -> str:
         for name in sorted(listed.keys() | present.keys()):
             if name not in present:
                 return f"{name} is missing"
-            if name not in listed:
+            if name not in listed and not among_others:
                 return f"{name} does not belong there"
-            if _digest(present[name]) != listed[name]:
+            if name in listed and _digest(present[name]) != listed[name]:
                 return f"{name} has changed"
     except ValueError:
         return f"{NAME} has changed"

@@ -42,7 +42,8 @@ class Experiment:
       data: The data set.
       model: The net, a Flax module from f32[B,H,W,C] to f32[B,K].
       init_from: What to begin with instead of random weights, wherever shapes fit: the folder of a
-        run, or a PyTorch net's state dict as .safetensors or .npz; "": nothing.
+        run, the .safetensors of an exported one, or a PyTorch net's state dict as .safetensors or
+        .npz; "": nothing.
       freeze: Patterns of the parameters that training leaves as they are, such as "Conv_0/*". The
         running statistics of norms are no parameters: they go on.
       loss: From the scores to a number per example.

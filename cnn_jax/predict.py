@@ -1,4 +1,4 @@
-"""Mode predict: what a run's net takes pictures for."""
+"""Mode predict: what a net, a run's or an exported one, takes pictures for."""
 
 from __future__ import annotations
 
@@ -12,21 +12,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from cnn_jax import config
 from cnn_jax.data.image_files import EXTENSIONS, BadImage, read_image
 from cnn_jax.errors import UserError
-from cnn_jax.experiment import Plan
 from cnn_jax.report import contact_sheet, tables
 from cnn_jax.report.predictions import Prediction, check_output, to_text, write
-from cnn_jax.runs import Run, trained_state
-from cnn_jax.step import image_scores
+from cnn_jax.scorer import Scorer
 
 
 def predict(
-    workdir: str | os.PathLike[str],
+    scorer: Scorer,
     pictures: Sequence[str],
     *,
-    recipe: config.Recipe | None = None,
     top: int = 5,
     output: str | os.PathLike[str] | None = None,
     sheet: str | os.PathLike[str] | None = None,
@@ -34,14 +30,13 @@ def predict(
     warn: Callable[[str], None] = print,
     console: Any = None,
 ) -> list[Prediction]:
-    """Restores a run and says of each picture which classes score highest.
+    """Says of each picture which classes score highest.
 
     A picture of any size is brought to the size and the channels that the net was trained on.
 
     Args:
-      workdir: The run's folder.
+      scorer: The net: a `RunScorer`, or an exported one from `export.load`.
       pictures: Files, folders (all pictures below them) and patterns such as `photos/**/*.png`.
-      recipe: Where classes of the run's own are defined.
       top: How many classes are told.
       output: Also write the predictions to this `.jsonl` or `.csv`.
       sheet: Also draw the pictures as the net saw them, with what it said, to this PNG file.
@@ -53,15 +48,12 @@ def predict(
       One prediction a file, in their order, those that can't be read included.
 
     Raises:
-      UserError: no run there, no pictures, or an output of another kind.
-      CheckpointError: nothing saved, or damaged.
+      UserError: no pictures, or an output of another kind.
     """
     check_output(output, sheet)
-    run = Run(workdir)
-    plan = run.plan(recipe)
     files = find(pictures)
-    score = _scorer(plan, trained_state(run, plan).variables, min(batch_size, len(files)))
-    read = functools.partial(_read, plan.data.image_shape)
+    score = _in_batches_of(min(batch_size, len(files)), scorer)
+    read = functools.partial(_read, scorer.image_shape)
     predictions = []
     for start in range(0, len(files), batch_size):
         seen = [read(file) for file in files[start : start + batch_size]]
@@ -71,7 +63,7 @@ def predict(
                 warn(str(image))
                 predictions.append(Prediction(file, error=str(image)))
             else:
-                predictions.append(_prediction(plan, file, image, next(scored), top))
+                predictions.append(_prediction(scorer, file, image, next(scored), top))
     good = [prediction for prediction in predictions if not prediction.error]
     out = console or tables.console()
     out.print(to_text(good), highlight=False, markup=False, soft_wrap=True)
@@ -126,30 +118,30 @@ def _read(shape: tuple[int, int, int], path: Path) -> np.ndarray | BadImage:
         return error
 
 
-def _scorer(
-    plan: Plan, variables: Any, batch_size: int
-) -> Callable[[list[np.ndarray]], np.ndarray]:
-    """A function from at most so many images u8[H,W,C] to their scores f32[N,K]."""
-    step = jax.jit(functools.partial(image_scores, plan))
+def _in_batches_of(batch_size: int, scorer: Scorer) -> Callable[[list[np.ndarray]], np.ndarray]:
+    """A function from at most so many images u8[H,W,C] to their scores f32[N,K].
+
+    Fewer are filled up, so that one program serves all.
+    """
 
     def score(images: list[np.ndarray]) -> np.ndarray:
-        batch = np.zeros((batch_size, *plan.data.image_shape), np.uint8)
+        batch = np.zeros((batch_size, *scorer.image_shape), np.uint8)
         batch[: len(images)] = images or 0
-        return np.asarray(step(variables, batch))[: len(images)]
+        return scorer(batch)[: len(images)]
 
     return score
 
 
 def _prediction(
-    plan: Plan, file: Path, image: np.ndarray, scores: np.ndarray, top: int
+    scorer: Scorer, file: Path, image: np.ndarray, scores: np.ndarray, top: int
 ) -> Prediction:
-    probable = plan.experiment.loss.scores_are_logits
+    probable = scorer.scores_are_logits
     values = np.asarray(jax.nn.softmax(scores)) if probable else scores
     best = np.argsort(-scores, kind="stable")[:top]
     return Prediction(
         file,
         image=image,
-        classes=tuple(plan.data.classes[number] for number in best),
+        classes=tuple(scorer.classes[number] for number in best),
         values=tuple(float(values[number]) for number in best),
         measure="probability" if probable else "score",
     )

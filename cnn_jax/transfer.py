@@ -1,4 +1,4 @@
-"""Starting from weights that are there: a run's, or a PyTorch net's from a file."""
+"""Starting from weights that are there: a run's, or an exported or a PyTorch net's from a file."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from cnn_jax.state import TrainState
 from cnn_jax.torch_weights import from_torch
 
 FILES = (".npz", ".safetensors")
+# What the names of this package's own arrays begin with, in the files that export/ writes.
+OWN = ("params/", "batch_stats/")
 # Arrays by their place in the net, as "params/Conv_0/kernel".
 Arrays = dict[str, Any]
 
@@ -37,11 +39,13 @@ def weights_to_begin_with(plan: Plan, recipe: config.Recipe | None = None) -> Ar
             arrays = _read(source)
         except Exception as error:  # each format has its own kinds of error
             raise UserError(f"init_from={source} can't be read: {error}") from error
-        variables = from_torch(arrays, plan.model, plan.data.image_shape)
+        given = arrays
+        if not all(name.startswith(OWN) for name in arrays):
+            given = _by_name(from_torch(arrays, plan.model, plan.data.image_shape))
     else:
         run = Run(source)
-        variables = trained_state(run, run.plan(recipe)).variables
-    given, own = _by_name(variables), _by_name(_variables(state_shapes(plan)))
+        given = _by_name(trained_state(run, run.plan(recipe)).variables)
+    own = _by_name(_variables(state_shapes(plan)))
     if not any(name in own and own[name].shape == given[name].shape for name in given):
         raise UserError(f"init_from={source}: none of its {len(given)} arrays fits the net")
     return given

@@ -27,7 +27,8 @@ LEVELS = (
     ),
     ("compile_cache", "experiment", "hardware", "parallel", "state", "structure"),
     (
-        "checkpoint", "config", "evaluator", "report", "runs", "step", "teacher", "torch_weights",
+        "checkpoint", "config", "evaluator", "report", "runs", "scorer", "step", "teacher",
+        "torch_weights",
     ),
     (
         "benchmark", "docs", "dry_run", "evaluate", "export", "listing", "loop", "predict",
@@ -44,6 +45,9 @@ BESIDE = {
     ("runs", "checkpoint"),
     ("runs", "config"),
     ("runs", "report"),
+    ("scorer", "config"),
+    ("scorer", "runs"),
+    ("scorer", "step"),
     ("teacher", "config"),
     ("teacher", "runs"),
     ("listing", "record"),

@@ -17,6 +17,7 @@ from cnn_jax.data import Shapes
 from cnn_jax.errors import UserError
 from cnn_jax.evaluate import evaluate
 from cnn_jax.predict import find, predict
+from cnn_jax.scorer import RunScorer
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_the_data_s_own_images_get_the_scores_of_the_evaluation(trained, tmp_pat
     data = Shapes(train=256, validation=64, test=75).load()
     for number, image in enumerate(data.test.images):
         Image.fromarray(image).save(tmp_path / f"{number:03}.png")
-    made = predict(trained, [str(tmp_path)], top=10, batch_size=20)
+    made = predict(RunScorer(trained), [str(tmp_path)], top=10, batch_size=20)
     scores = evaluate(trained).logits
     assert [prediction.path.stem for prediction in made] == [f"{n:03}" for n in range(75)]
     for prediction, score in zip(made, scores, strict=True):
@@ -131,6 +132,6 @@ def test_a_net_with_svm_scores_tells_scores(tmp_path):
     arguments = (*TINY, "--config.epochs=1", "--config.loss=MulticlassHinge")
     assert cli.main(["run.py", *arguments, f"--workdir={tmp_path}/run"]) == 0
     shutil.copy(write_good(tmp_path)[0], tmp_path / "one.png")
-    (made,) = predict(tmp_path / "run", [f"{tmp_path}/one.png"], top=3)
+    (made,) = predict(RunScorer(tmp_path / "run"), [f"{tmp_path}/one.png"], top=3)
     assert made.measure == "score" and len(made.row()["top"]) == 3
     assert made.row()["top"][0]["score"] == max(entry["score"] for entry in made.row()["top"])

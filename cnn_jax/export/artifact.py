@@ -1,0 +1,152 @@
+"""An exported net: the files of its folder, and how it is loaded and called.
+
+- `program.jax_export`: the StableHLO as `jax.export` writes it, (weights, u8[B,H,W,C]) -> f32[B,K];
+- `weights.safetensors`: the weights, float32, by their place in the net: `params/Conv_0/kernel`;
+- `model.json`: the architecture, the classes, what pixels pass through, the accuracy, versions;
+- `SHA256SUMS`: the digests of these, which `sha256sum --check` reads too.
+
+Without this package, `jax.export.deserialize(program).call(load_file(weights), images)` does the
+same, `load_file` being `safetensors.numpy`'s. As JAX says of such files, a program is to be
+trusted before it is run: digests find damage, not malice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.mlir.dialects import stablehlo
+
+from cnn_jax import digests
+from cnn_jax.errors import RunFailed, UserError
+
+PROGRAM = "program.jax_export"
+WEIGHTS = "weights.safetensors"
+FACTS = "model.json"
+FILES = (PROGRAM, WEIGHTS, FACTS, digests.NAME)
+# Counted up when the files change in a way that older code can't read.
+FORMAT = 1
+
+
+class Exported:
+    """An exported net.
+
+    Attributes:
+      classes: The classes' names.
+      image_shape: Height, width and channels of an image.
+      scores_are_logits: Whether the softmax of the scores gives the probabilities of the classes.
+      facts: The content of `model.json`.
+      program: The program, as `jax.export` has it: `program.call(weights, images)` can be traced.
+      weights: The weights by their flat names, on JAX's default device.
+    """
+
+    def __init__(
+        self, facts: dict[str, Any], program: jax.export.Exported, weights: dict[str, jax.Array]
+    ):
+        self.classes: tuple[str, ...] = tuple(facts["classes"])
+        height, width, channels = facts["input"]["shape"][1:]
+        self.image_shape: tuple[int, int, int] = (height, width, channels)
+        self.scores_are_logits: bool = facts["output"]["scores_are_logits"]
+        self.facts = facts
+        self.program = program
+        self.weights = weights
+        self._call = jax.jit(program.call)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """The scores of images as files have them: nothing is to be normalised before.
+
+        Each batch size is compiled once.
+
+        Args:
+          images: u8[B,H,W,C], of the size `image_shape`.
+
+        Returns:
+          f32[B,K].
+
+        Raises:
+          UserError: images of another type or shape.
+          RunFailed: the program can't be run on this device or by this JAX.
+        """
+        if images.dtype != np.uint8 or images.shape[1:] != self.image_shape:
+            shape = ", ".join(map(str, self.image_shape))
+            raise UserError(
+                f"the net takes uint8 images of the shape (B, {shape}), "
+                f"got {images.dtype} of {images.shape}"
+            )
+        if not len(images):
+            return np.zeros((0, len(self.classes)), np.float32)
+        try:
+            return np.asarray(self._call(self.weights, images))
+        except Exception as error:  # of XLA, of its reader of StableHLO, of jax.export
+            reason = str(error).strip().partition("\n")[0]
+            raise RunFailed(
+                f"the net exported by jax {self.facts['versions']['jax']} does not run by jax "
+                f"{jax.__version__} on {jax.default_backend()}: {reason}"
+            ) from error
+
+
+def load(path: str | os.PathLike[str]) -> Exported:
+    """Loads a net that `--mode=export` wrote, from its folder alone.
+
+    Raises:
+      UserError: no exported net there, or one for another version of JAX or of this package.
+      RunFailed: it is damaged.
+    """
+    from safetensors.numpy import load_file
+
+    folder = Path(path).expanduser()
+    if not (folder / FACTS).is_file():
+        if (folder / "config.json").is_file():
+            raise UserError(f"{folder} holds a run, not an exported net: --workdir names a run")
+        raise UserError(f"no exported net at {folder}: there is no {FACTS}")
+    problem = digests.problem(folder, among_others=True)
+    if problem:
+        raise RunFailed(f"the exported net in {folder} is damaged: {problem}; export it again")
+    facts = json.loads((folder / FACTS).read_text())
+    _check_versions(folder, facts)
+    program = jax.export.deserialize(bytearray((folder / PROGRAM).read_bytes()))
+    weights = {name: jnp.asarray(array) for name, array in load_file(folder / WEIGHTS).items()}
+    return Exported(facts, program, weights)
+
+
+def _check_versions(folder: Path, facts: dict[str, Any]) -> None:
+    """Raises UserError where this package, or this JAX, can't read the files.
+
+    JAX finds the same, but when the net is first called, and over several lines.
+    """
+    if facts["format"] != FORMAT:
+        raise UserError(
+            f"{folder} is in format {facts['format']} and this version of cnn_jax reads {FORMAT}"
+        )
+    for name, key, oldest, newest in (
+        (
+            "calling convention",
+            "calling_convention_version",
+            str(jax.export.minimum_supported_calling_convention_version),
+            str(jax.export.maximum_supported_calling_convention_version),
+        ),
+        (
+            "StableHLO",
+            "stablehlo_version",
+            stablehlo.get_minimum_version(),
+            stablehlo.get_current_version(),
+        ),
+    ):
+        version = facts[key]
+        if not _numbers(oldest) <= _numbers(version) <= _numbers(newest):
+            age = "newer" if _numbers(version) > _numbers(newest) else "older"
+            raise UserError(
+                f"{folder} was exported by jax {facts['versions']['jax']} ({name} {version}), and "
+                f"jax {jax.__version__} runs {oldest} to {newest}: it needs {age} JAX, or the run "
+                "to be exported again"
+            )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, str(version).split(".")))

@@ -1,0 +1,215 @@
+"""Mode export: a run's net as a StableHLO program, its weights, and what is to be known of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from cnn_jax import config, digests, files, hardware, structure
+from cnn_jax.errors import RunFailed, UserError
+from cnn_jax.experiment import Plan
+from cnn_jax.export import artifact
+from cnn_jax.report import tables
+from cnn_jax.report.log import write_json
+from cnn_jax.runs import Run, trained_state
+from cnn_jax.state import TrainState
+from cnn_jax.step import image_scores
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+# By how much of the largest score the program's may be off: more than rounding is a wrong program.
+TOLERANCE = 0.05
+CHECKED_IMAGES = 4
+
+
+def export(
+    workdir: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    recipe: config.Recipe | None = None,
+    console: Any = None,
+) -> artifact.Exported:
+    """Writes a run's net into a folder that needs neither the run nor its recipe.
+
+    The weights are those that the run's result was measured with: averaged where the run averages,
+    the best on validation where it keeps them. Normalisation and the views of test time are part of
+    the program, which takes any number of images. `artifact.py` says which files there are.
+
+    Args:
+      workdir: The run's folder.
+      folder: Where to; default: `exported` in the run's folder. It appears whole or not at all, and
+        takes the place of an earlier export.
+      recipe: Where classes of the run's own are defined.
+      console: A `rich.console.Console`.
+
+    Returns:
+      The exported net, as loaded from what was written.
+
+    Raises:
+      UserError: no run there, a folder that holds other things, or a net that does not leave the
+        number of images open.
+      RunFailed: no good checkpoint, or the program's scores are not the run's.
+    """
+    run = Run(workdir)
+    plan = run.plan(recipe)
+    target = Path(folder or run.folder / "exported").expanduser()
+    _check_free(target)
+    state = trained_state(run, plan)
+    weights = flatten_dict(jax.device_get(state.variables), sep="/")
+    program = lower(plan, weights)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as aside:
+        made = Path(aside, "new")
+        made.mkdir()
+        _write(made, program, weights, _facts(run, plan, state, program))
+        exported = artifact.load(made)
+        difference = _difference(plan, state, exported)
+        if target.exists():
+            target.rename(Path(aside, "old"))
+        made.rename(target)
+    files.sync(target.parent)
+    size = sum(path.stat().st_size for path in target.iterdir())
+    (console or tables.console()).print(
+        f"{exported.facts['model']} at step {int(state.step):,} -> {target} ({size / 1e6:.1f} MB)\n"
+        f"scores of {CHECKED_IMAGES} random images differ from the run's by up to {difference:.1g}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return exported
+
+
+def lower(plan: Plan, weights: dict[str, np.ndarray]) -> jax.export.Exported:
+    """The program (weights by flat names, u8[B,H,W,C]) -> f32[B,K], for any B and every platform.
+
+    Its convolutions are the library's own. This package's fast forms cut the batch into chunks, so
+    they need its size when they are traced; and what makes them fast belongs to a CPU and a version
+    of XLA, where the program is to outlive both.
+
+    Raises:
+      UserError: the net's program depends on the number of images.
+    """
+    stock = dataclasses.replace(plan.experiment, convolutions="stock")
+    plan = dataclasses.replace(plan, experiment=stock)
+
+    def scores(weights: dict[str, jax.Array], images: jax.Array) -> jax.Array:
+        return image_scores(plan, unflatten_dict(weights, sep="/"), images)
+
+    (batch,) = jax.export.symbolic_shape("batch")
+    images = jax.ShapeDtypeStruct((batch, *plan.data.image_shape), jnp.uint8)
+    shapes = {name: jax.ShapeDtypeStruct(w.shape, w.dtype) for name, w in weights.items()}
+    try:
+        return jax.export.export(jax.jit(scores), platforms=PLATFORMS)(shapes, images)
+    except Exception as error:  # an open number of images raises several kinds
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"{type(plan.model).__name__} can't be exported for any number of images: {reason}"
+        ) from error
+
+
+def _check_free(target: Path) -> None:
+    """Makes the folder around the target; raises UserError where it can't become an export's."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        others = {path.name for path in target.iterdir()} - {*artifact.FILES}
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UserError(f"--output={target}: {error.strerror}") from error
+    if others:
+        raise UserError(
+            f"--output={target} holds other things than an exported net, such as {min(others)}: "
+            "name another folder"
+        )
+
+
+def _write(
+    folder: Path,
+    program: jax.export.Exported,
+    weights: dict[str, np.ndarray],
+    facts: dict[str, Any],
+) -> None:
+    from safetensors.numpy import save
+
+    (folder / artifact.PROGRAM).write_bytes(program.serialize())
+    (folder / artifact.WEIGHTS).write_bytes(save(weights))
+    write_json(folder / artifact.FACTS, facts)
+    digests.seal(folder)
+
+
+def _facts(run: Run, plan: Plan, state: TrainState, program: jax.export.Exported) -> dict[str, Any]:
+    """The content of model.json."""
+    summary = run.summary() or {}
+    experiment = plan.experiment
+    return {
+        "format": artifact.FORMAT,
+        "model": config.to_text(plan.model),
+        "parameters": structure.numbers(state.params),
+        "classes": plan.data.classes,
+        "input": {
+            "dtype": "uint8",
+            "shape": ["batch", *plan.data.image_shape],
+            "axes": "batch, height, width, channels",
+            "pictures": "scaled to just cover the size, bilinear, and cut about their centre",
+        },
+        "in_program": {
+            "normalize": "(pixel / 255 - mean) / std, of each channel",
+            "mean": plan.normalize.mean,
+            "std": plan.normalize.std,
+            "views": experiment.tta,
+            "precision": experiment.precision,
+        },
+        "output": {
+            "dtype": "float32",
+            "shape": ["batch", plan.data.num_classes],
+            "scores_are_logits": experiment.loss.scores_are_logits,
+        },
+        "trained": {
+            "experiment": config.to_text(experiment),
+            "recipe": run.recipe_name(),
+            "dataset": plan.data.name,
+            "data_fingerprint": plan.data.fingerprint,
+            "step": int(state.step),
+            "finished": bool(summary),
+            "test_accuracy": summary.get("test_accuracy"),
+            "test_loss": summary.get("test_loss"),
+        },
+        "platforms": program.platforms,
+        "calling_convention_version": program.calling_convention_version,
+        "stablehlo_version": _stablehlo_version(program),
+        "versions": hardware.software(),
+    }
+
+
+def _stablehlo_version(program: jax.export.Exported) -> str:
+    """The oldest StableHLO that reads the program; its bytecode begins with that."""
+    header = program.mlir_module_serialized[:64]
+    found = re.search(rb"StableHLO_v([0-9.]+)", header)
+    assert found, header
+    return found[1].decode()
+
+
+def _difference(plan: Plan, state: TrainState, exported: artifact.Exported) -> float:
+    """The largest difference between the scores of the exported net and the run's own.
+
+    Raises:
+      RunFailed: it is more than rounding.
+    """
+    shape = (CHECKED_IMAGES, *plan.data.image_shape)
+    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    own = np.asarray(jax.jit(functools.partial(image_scores, plan))(state.variables, images))
+    difference, largest = abs(exported(images) - own).max(), abs(own).max()
+    if not difference <= TOLERANCE * largest:  # NaN is neither less nor more
+        raise RunFailed(
+            f"the exported program's scores are off by {difference:.2g}, where the largest is "
+            f"{largest:.2g}: nothing was written"
+        )
+    return float(difference)
