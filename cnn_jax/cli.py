@@ -20,6 +20,7 @@ from cnn_jax.export import export
 from cnn_jax.export import load as load_exported
 from cnn_jax.predict import predict
 from cnn_jax.record import check_recordable, record, record_benchmark
+from cnn_jax.run_report import report
 from cnn_jax.runs import NAMES, Run
 from cnn_jax.scorer import RunScorer, Scorer
 from cnn_jax.sweep import grid, sweep
@@ -34,12 +35,13 @@ USAGE = """Trains ConvNets on CIFAR-10 with JAX.
   python run.py --mode=predict --workdir=runs/mine photo.png folder/
   python run.py --mode=export --workdir=runs/mine --output=mine
   python run.py --mode=predict --model=mine photo.png folder/
+  python run.py --mode=report runs/mine runs/other
   python run.py --mode=volumes --config=cifar10_resnet20
   python run.py --mode=benchmark --config=cifar10_resnet20
   python run.py --list
 """
 
-Mode = Literal["train", "evaluate", "predict", "export", "volumes", "sweep", "benchmark"]
+Mode = Literal["train", "evaluate", "predict", "export", "report", "volumes", "sweep", "benchmark"]
 
 PLAIN = {
     "What to do": [
@@ -47,7 +49,8 @@ PLAIN = {
             "mode",
             Mode,
             "train",
-            "train, evaluate a run, predict by it, export it, show volumes, sweep, benchmark",
+            "train, evaluate a run, predict by it, export it, report on runs, show volumes, "
+            "sweep, benchmark",
         ),
         Plain("config", str, "quickstart", "Recipe: a name in experiments/, or a path to a .py"),
         Plain("list", bool, False, "List the recipes and the models"),
@@ -93,7 +96,7 @@ PLAIN = {
             "output",
             str | None,
             None,
-            "predict: also write a .jsonl or .csv; export: the folder, default: WORKDIR/exported",
+            "predict: also write a .jsonl or .csv; export: the folder; report: the .html",
         ),
         Plain("contact_sheet", str | None, None, "predict: also draw the pictures to this PNG"),
         Plain(
@@ -124,7 +127,7 @@ ONLY_FOR = {
     "eval_batch": ("evaluate",),
     "top": ("predict",),
     "model": ("predict",),
-    "output": ("predict", "export"),
+    "output": ("predict", "export", "report"),
     "contact_sheet": ("predict",),
     "seconds": ("benchmark",),
     "batch_sizes": ("benchmark",),
@@ -171,7 +174,7 @@ def _run(command: Command) -> int:
         text = getattr(flags, name)
         if text is not None:
             setattr(flags, name, _expanded(f"--{name}=", text))
-    if command.args and flags.mode != "predict":
+    if command.args and flags.mode not in ("predict", "report"):
         raise UserError(f"unexpected argument {command.args[0]!r}: flags begin with --")
     for name in sorted(command.given & ONLY_FOR.keys()):
         if flags.mode not in ONLY_FOR[name]:
@@ -182,7 +185,7 @@ def _run(command: Command) -> int:
         print(config.to_recipe(command.experiment, command.recipe.doc), end="")
     else:
         mode = _dry_run if flags.dry_run else MODES[flags.mode]
-        if mode is not _volumes:
+        if mode not in (_volumes, _report):
             _start_device(command)
         mode(command)
     return 0
@@ -289,6 +292,14 @@ def _export(command: Command) -> None:
     export(workdir, command.flags.output, recipe=recipe)
 
 
+def _report(command: Command) -> None:
+    flags = command.flags
+    if command.overridden:
+        raise UserError(f"a run is taken as it is: drop --config.{command.overridden[0]}")
+    named = [] if flags.workdir is None else [flags.workdir]
+    report([*named, *(_expanded("", argument) for argument in command.args)], flags.output)
+
+
 def _run_asked_for(command: Command) -> tuple[str, Recipe | None]:
     """The workdir of a mode that looks at a run, and the recipe if it was named."""
     flags = command.flags
@@ -331,6 +342,7 @@ MODES = {
     "evaluate": _evaluate,
     "predict": _predict,
     "export": _export,
+    "report": _report,
     "sweep": _sweep,
     "volumes": _volumes,
     "benchmark": _benchmark,

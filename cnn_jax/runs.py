@@ -87,7 +87,7 @@ class Run:
             note = self._check(plan, recipe)
             if self.summary():
                 return note
-            launches = [*self._launches(), manifest]
+            launches = [*self.launches(), manifest]
         elif self.checkpoints().steps() or self.metrics.rows():
             raise RunError(
                 f"{self.folder} holds a run without its config.json: put that back, or give "
@@ -116,8 +116,8 @@ class Run:
         if not self.exists():
             raise RunFailed(f"{self.folder} has been moved or removed while the run was training")
 
-    def _launches(self) -> list[dict[str, Any]]:
-        """The manifest's entries so far; a run can do without."""
+    def launches(self) -> list[dict[str, Any]]:
+        """The manifest's entries so far, one a launch; a run can do without."""
         if not (self.folder / "manifest.json").exists():
             return []
         return self._read("manifest.json", "launches")["launches"]
@@ -160,6 +160,14 @@ class Run:
         facts = self._config()["data"]
         facts = {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
         return Plan.of(self.experiment(names), DataFacts(**facts))
+
+    def experiment_text(self) -> str:
+        """The run's experiment as a constructor expression, of which nothing is built."""
+        return self._config()["experiment"]
+
+    def data_facts(self) -> dict[str, Any]:
+        """The fields of the run's `DataFacts`."""
+        return self._config()["data"]
 
     def recipe_name(self) -> str:
         """The name of the recipe that the run began with; "" where it had none."""

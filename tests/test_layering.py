@@ -32,7 +32,7 @@ LEVELS = (
     ),
     (
         "benchmark", "docs", "dry_run", "evaluate", "export", "listing", "loop", "predict",
-        "record", "sizes", "summary", "sweep", "train", "transfer", "volumes",
+        "record", "run_report", "sizes", "summary", "sweep", "train", "transfer", "volumes",
     ),
     ("cli",),
 )  # fmt: skip

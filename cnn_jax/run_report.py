@@ -1,0 +1,187 @@
+"""Mode report: a run, or several side by side, as one HTML page."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cnn_jax import files
+from cnn_jax.errors import UserError
+from cnn_jax.report import html, tables
+from cnn_jax.report.progress import duration
+from cnn_jax.runs import Run
+
+NAME = "report.html"
+# The page draws these curves itself.
+LEFT_OUT = ("learning_curves.png",)
+
+
+def report(
+    workdirs: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    console: Any = None,
+) -> Path:
+    """Writes a page on runs, finished or not; nothing is computed and no recipe is needed.
+
+    Args:
+      workdirs: The runs' folders.
+      output: The page, an `.html`; default: `report.html` in the run's folder, or in the folder
+        that several runs lie in.
+      console: A `rich.console.Console`.
+
+    Returns:
+      The page's path.
+
+    Raises:
+      UserError: no run in one of the folders, or a damaged one, or no `.html`.
+    """
+    folders = list(dict.fromkeys(Path(workdir).expanduser() for workdir in workdirs))
+    if not folders:
+        raise UserError("--mode=report needs runs: --workdir=DIR, or several folders")
+    path = Path(output).expanduser() if output else _common(folders) / NAME
+    if path.suffix != ".html":
+        raise UserError(f"--output={path} must end in .html")
+    runs = [gather(Run(folder), _name(folder, folders)) for folder in folders]
+    if not path.parent.is_dir():
+        raise UserError(f"--output={path}: there is no folder {path.parent}")
+    content = html.page(runs).encode(errors="replace")
+    files.write_atomically(path, content)
+    what = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    (console or tables.console()).print(
+        f"report of {what} -> {path} ({len(content) / 1e6:.1f} MB)", highlight=False, soft_wrap=True
+    )
+    return path
+
+
+def gather(run: Run, name: str) -> html.RunReport:
+    """What the page says of a run, from its folder."""
+    settings = flat(run.experiment_text())
+    facts, rows, summary = run.data_facts(), run.metrics.rows(), run.summary() or {}
+    model = summary.get("model") or settings.get("model", "")
+    headline = (
+        f"{model} on {facts['name']} ({facts['train']:,} train, {facts['validation']:,} "
+        f"validation, {facts['test']:,} test)"
+    )
+    evaluation = _evaluation(run)
+    pictures = [*sorted((run.folder / "figures").glob("*.png")), run.folder / "volumes.png"]
+    launches = run.launches()
+    return html.RunReport(
+        name=name,
+        headline=headline,
+        verdict=_verdict(summary, rows),
+        results=_results(summary, rows, evaluation),
+        settings=settings,
+        rows=rows,
+        per_class=evaluation.get("per_class_accuracy") or {},
+        pictures=[
+            (picture.stem.replace("_", " ").capitalize(), picture.read_bytes())
+            for picture in pictures
+            if picture.is_file() and picture.name not in LEFT_OUT
+        ],
+        origin=_origin(launches[-1]) if launches else {},
+    )
+
+
+def flat(text: str) -> dict[str, str]:
+    """A constructor expression's settings by field: `optimizer` "SGD", `optimizer.peak_lr` "0.1".
+
+    It is read and not built: a class that the run's own recipe defines is not needed.
+    """
+    found: dict[str, str] = {}
+
+    def walk(node: ast.expr, path: str) -> None:
+        if isinstance(node, ast.Call):
+            found[path] = ast.unparse(node.func)
+            parts = [(str(number), part) for number, part in enumerate(node.args)]
+            parts += [(keyword.arg or "", keyword.value) for keyword in node.keywords]
+        elif isinstance(node, ast.Tuple) and any(isinstance(e, ast.Call) for e in node.elts):
+            parts = [(str(number), part) for number, part in enumerate(node.elts)]
+        else:
+            found[path] = ast.unparse(node)
+            return
+        for name, part in parts:
+            walk(part, f"{path}.{name}" if path else name)
+
+    walk(ast.parse(text, mode="eval").body, "")
+    found.pop("", None)
+    return found
+
+
+def _results(
+    summary: dict[str, Any], rows: list[dict[str, Any]], evaluation: dict[str, Any]
+) -> dict[str, str]:
+    if not summary:
+        last = rows[-1] if rows else {}
+        return {"state": f"unfinished, at epoch {last.get('epoch', 0):g}"}
+    forms = {
+        "test_accuracy": ("test accuracy", "{:.2%}"),
+        "test_loss": ("test loss", "{:.4f}"),
+        "validation_accuracy": ("validation accuracy", "{:.2%}"),
+        "dataset": ("data", "{}"),
+        "parameters": ("parameters", "{:,}"),
+        "epochs": ("epochs", "{:g}"),
+        "steps": ("steps", "{:,}"),
+        "precision": ("precision", "{}"),
+        "images_per_second": ("images a second", "{:,.0f}"),
+    }
+    shown = {
+        label: form.format(summary[key])
+        for key, (label, form) in forms.items()
+        if summary.get(key) is not None
+    }
+    for key, label in (("train_seconds", "training"), ("compile_seconds", "compilation")):
+        if summary.get(key) is not None:
+            shown[label] = duration(summary[key])
+    if evaluation.get("accuracy") is not None:
+        shown["evaluated again"] = f"{evaluation['accuracy']:.2%}"
+    return shown
+
+
+def _verdict(summary: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    if summary:
+        return f"{summary['test_accuracy']:.2%} of the test images right"
+    seen = [row for row in rows if row["split"] == "validation"]
+    if not seen:
+        return "unfinished"
+    return f"unfinished: {seen[-1]['accuracy']:.2%} on validation at epoch {seen[-1]['epoch']:g}"
+
+
+def _evaluation(run: Run) -> dict[str, Any]:
+    """The content of evaluation.json; empty where the run was not evaluated again."""
+    try:
+        content = json.loads((run.folder / "evaluation.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _origin(launch: dict[str, Any]) -> dict[str, str]:
+    """The last launch, as the manifest has it."""
+    commit = launch.get("git", {}).get("commit", "")
+    changed = " with changes" if launch.get("git", {}).get("dirty") else ""
+    software = ", ".join(f"{name} {it}" for name, it in launch.get("software", {}).items())
+    shown = {
+        "command": " ".join(launch.get("command", [])),
+        "device": launch.get("device", ""),
+        "commit": f"{commit}{changed}",
+        "software": software,
+    }
+    return {name: text for name, text in shown.items() if text}
+
+
+def _common(folders: Sequence[Path]) -> Path:
+    if len(folders) == 1:
+        return folders[0]
+    return Path(os.path.commonpath([folder.absolute().parent for folder in folders]))
+
+
+def _name(folder: Path, folders: Sequence[Path]) -> str:
+    """A run's name: its path, less what several have in common."""
+    if len(folders) == 1:
+        return str(folder)
+    return str(folder.absolute().relative_to(_common(folders)))

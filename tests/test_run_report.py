@@ -1,0 +1,180 @@
+"""Mode report: a page on runs that needs nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from program import one_line
+
+from cnn_jax import cli
+from cnn_jax.experiment import DataFacts, Experiment, Plan
+from cnn_jax.models import ConvNet
+from cnn_jax.optim import SGD
+from cnn_jax.report.log import write_json
+from cnn_jax.run_report import flat
+from cnn_jax.runs import Run
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
+
+
+def rows(accuracies: list[float]) -> str:
+    lines = [
+        {"step": 4 * n, "epoch": float(n), "split": split, "loss": 1 / n, "accuracy": accuracy}
+        | ({"learning_rate": 0.1} if split == "train" else {})
+        for n, accuracy in enumerate(accuracies, 1)
+        for split in ("train", "validation")
+    ]
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+@pytest.fixture
+def write_run(tmp_path, dataset):
+    """A function that writes a run's folder as training and evaluation would, and its path."""
+
+    def write(name: str, *, accuracies=(0.25, 0.5, 0.75), finished=True, **fields) -> Path:
+        experiment = Experiment(
+            data=cli.NAMES["Shapes"](), batch_size=16, **{"model": ConvNet(), **fields}
+        )
+        run = Run(tmp_path / name)
+        with run.locked():
+            run.begin(Plan.of(experiment, DataFacts.of(dataset)), None, {"command": ["run.py"]})
+        (run.folder / "metrics.jsonl").write_text(rows(list(accuracies)))
+        (run.folder / "figures").mkdir()
+        for figure in ("learning_curves", "confusion_matrix"):
+            (run.folder / "figures" / f"{figure}.png").write_bytes(PNG)
+        per_class = {"a<b": 0.5, "c&d": None}
+        write_json(run.folder / "evaluation.json", {"per_class_accuracy": per_class})
+        if finished:
+            summary = {"finished": True, "test_accuracy": 0.625, "dataset": "noise", "steps": 1200}
+            write_json(run.folder / "summary.json", summary)
+        return run.folder
+
+    return write
+
+
+class Page(HTMLParser):
+    """A page's texts by table, what it refers to, and whether its elements close."""
+
+    VOID = ("meta", "img", "path", "circle", "polyline", "!doctype")
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.tables: list[list[list[str]]] = []
+        self.words: list[str] = []
+        self.source = path.read_text()
+        self.feed(self.source)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        if tag == "tr":
+            self.tables[-1].append([])
+        if tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+        if self.open and self.open[-1] in ("td", "th"):
+            self.tables[-1][-1][-1] += data
+
+
+def report(*arguments) -> int:
+    return cli.main(["run.py", "--mode=report", *map(str, arguments)])
+
+
+def test_the_page_of_a_run_needs_nothing_beside_it(write_run):
+    folder = write_run("mine <i>&", optimizer=SGD(peak_lr=0.05))
+    assert report(f"--workdir={folder}") == 0
+    page = Page(folder / "report.html")
+    sources = [attrs[key] for _, attrs in page.tags for key in ("src", "href") if key in attrs]
+    assert [base64.b64decode(source.partition(",")[2]) for source in sources] == [PNG]
+    assert not re.search(r"https?:|url\(|@import|<script|<link", page.source)
+    said = " ".join(page.words)
+    assert "mine <i>&" in said and "62.50% of the test images right" in said
+    assert ["optimizer.peak_lr", "0.05"] in page.tables[1]
+    assert ["steps", "1,200"] in page.tables[0]
+    assert page.tables[2] == [["class", "accuracy"], ["a<b", "50.0%"], ["c&d", "\u2013"]]
+
+
+def test_curves_are_where_their_numbers_are(write_run):
+    """Reference: a straight scale, told from two points, brings every other one to its place."""
+    folder = write_run("run", accuracies=(0.1, 0.7, 0.4, 0.6))
+    assert report(folder) == 0
+    page = Page(folder / "report.html")
+    lines = [attrs["points"] for tag, attrs in page.tags if tag == "polyline"]
+    assert len(lines) == 5  # accuracy and loss of two splits, and the learning rate
+    points = [tuple(map(float, point.split(","))) for point in lines[1].split()]
+    (x1, y1), (x2, y2) = points[:2]
+    for epoch, (x, y), accuracy in zip((1, 2, 3, 4), points, (0.1, 0.7, 0.4, 0.6), strict=True):
+        assert x == pytest.approx(x1 + (epoch - 1) * (x2 - x1), abs=0.2)
+        assert y == pytest.approx(y1 + (accuracy - 0.1) / 0.6 * (y2 - y1), abs=0.2)
+    assert y2 < y1  # up is more
+
+
+def test_several_runs_are_shown_by_what_differs(write_run, tmp_path, capsys):
+    first = write_run("sweep/0", seed=0)
+    second = write_run("sweep/1", seed=1, model=ConvNet(hidden=7), finished=False)
+    assert report(first, second) == 0
+    assert str(tmp_path / "sweep" / "report.html") in capsys.readouterr().out.replace("\n", "")
+    page = Page(tmp_path / "sweep" / "report.html")
+    results, different, *_ = page.tables
+    assert results[0][:2] == ["run", "test accuracy"]
+    assert results[1][:2] == ["0", "62.50%"]
+    assert results[2][0] == "1" and "unfinished, at epoch 3" in results[2]
+    absent = "\u2013"
+    assert different == [
+        ["field", "0", "1"],
+        ["model.hidden", absent, "7"],
+        ["seed", absent, "1"],
+    ]
+
+
+def test_settings_are_read_off_an_expression_that_names_unknown_classes():
+    text = "Experiment(model=Mine(width=3), augment=(Flip(), Crop(4, fill='x')), freeze=('a', 'b'))"
+    assert flat(text) == {
+        "model": "Mine",
+        "model.width": "3",
+        "augment.0": "Flip",
+        "augment.1": "Crop",
+        "augment.1.0": "4",
+        "augment.1.fill": "'x'",
+        "freeze": "('a', 'b')",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "needs runs"),
+        (["nowhere"], "no run at nowhere"),
+        (["RUN", "--output=page.txt"], ".html"),
+        (["RUN", "--output=nowhere/page.html"], "no folder nowhere"),
+        (["RUN", "--config.seed=1"], "--config.seed"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(arguments, named, write_run, capsys):
+    folder = str(write_run("run"))
+    assert report(*(argument.replace("RUN", folder) for argument in arguments)) == 2
+    error = capsys.readouterr().err
+    assert one_line(error[error.index("error: ") :]) and named in error
