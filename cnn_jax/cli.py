@@ -174,6 +174,8 @@ def _run(command: Command) -> int:
         text = getattr(flags, name)
         if text is not None:
             setattr(flags, name, _expanded(f"--{name}=", text))
+    if flags.workdir and Path(flags.workdir).is_file():
+        raise UserError(f"--workdir={flags.workdir} is a file: give a folder, or a new name")
     if command.args and flags.mode not in ("predict", "report"):
         raise UserError(f"unexpected argument {command.args[0]!r}: flags begin with --")
     for name in sorted(command.given & ONLY_FOR.keys()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 from cnn_jax import files
@@ -10,6 +11,8 @@ from cnn_jax import files
 NAME = "SHA256SUMS"
 # The last line is the digest of those before it: the list itself may have changed too.
 OWN = "# "
+# What file browsers and network disks leave in any folder, and change as they like.
+DROPPED = re.compile(r"\.DS_Store|\._.*|\.nfs.*|Thumbs\.db|desktop\.ini")
 
 
 def seal(folder: Path) -> None:
@@ -60,7 +63,11 @@ def problem(folder: Path, *, among_others: bool = False) -> str:
 
 
 def _paths(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / NAME)
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path != folder / NAME and not DROPPED.fullmatch(path.name)
+    )
 
 
 def _digest(path: Path) -> str:

@@ -34,6 +34,9 @@ from cnn_jax.report.log import MetricsLog, write_json
 from cnn_jax.state import TrainState, init_state
 from cnn_jax.streams import streams
 
+# The folders that a run makes in its own.
+FOLDERS = ("checkpoints", "figures", "tensorboard")
+
 # What the command line and a run's config.json may name, besides what a recipe file defines.
 NAMES = MappingProxyType(
     config.public_names(
@@ -81,7 +84,7 @@ class Run:
           What the user should know; "" if nothing.
 
         Raises:
-          RunError: where another experiment has run here.
+          RunError: where another experiment has run here, or a file is where a folder has to be.
         """
         if self.exists():
             note = self._check(plan, recipe)
@@ -95,6 +98,10 @@ class Run:
             )
         else:
             note, launches = "", [manifest]
+        for name in FOLDERS:
+            path = self.folder / name
+            if path.exists() and not path.is_dir():
+                raise RunError(f"{path} is a file, and a run has a folder there: move it away")
         # config.json comes last: with it, the run exists.
         write_json(self.folder / "manifest.json", {"launches": launches})
         if not self.exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from cnn_jax.data import Shapes
 from cnn_jax.errors import UserError
 from cnn_jax.evaluate import evaluate
 from cnn_jax.predict import find, predict
+from cnn_jax.report.predictions import Prediction, write
 from cnn_jax.scorer import RunScorer
 
 
@@ -87,6 +89,16 @@ def test_pictures_alone_end_with_0_in_a_process_of_its_own(trained, tmp_path):
     assert header == ["file", "error", "class_1", "probability_1", "class_2", "probability_2"]
     assert len(lines) == 22 and all(float(line[3]) >= float(line[5]) for line in lines)
     assert Image.open(sheet).width > 500
+
+
+def test_row_22_every_row_of_a_csv_has_all_columns(tmp_path):
+    told = Prediction(Path("good.png"), classes=("cat", "dog"), values=(0.75, 0.25))
+    write([Prediction(Path("bad.png"), error="no picture"), told], tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == (
+        "file,error,class_1,probability_1,class_2,probability_2\n"
+        "bad.png,no picture,,,,\n"
+        "good.png,,cat,0.75,dog,0.25\n"
+    )
 
 
 def test_folders_and_patterns_name_each_picture_once(tmp_path):

@@ -81,7 +81,7 @@ def write(predictions: Sequence[Prediction], path: str | os.PathLike[str]) -> No
     """Writes one row a picture, in the form that the file's suffix names, as a whole or not at all.
 
     `.jsonl` has a `Prediction.row` on each line; `.csv` the columns file, error, class_1,
-    probability_1, class_2, ...
+    probability_1, class_2, ... in every row, empty where the picture can't be read.
     """
     text = _FORMS[Path(path).suffix](predictions)
     write_atomically(Path(path), text.encode(errors="surrogateescape"))
@@ -94,13 +94,14 @@ def _jsonl(predictions: Sequence[Prediction]) -> str:
 def _csv(predictions: Sequence[Prediction]) -> str:
     most = max(predictions, key=lambda prediction: len(prediction.classes))
     ranked = range(1, len(most.classes) + 1)
-    names = ("class", most.measure)
+    columns = [f"{name}_{rank}" for rank in ranked for name in ("class", most.measure)]
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["file", "error", *(f"{name}_{rank}" for rank in ranked for name in names)])
+    rows.writerow(["file", "error", *columns])
     for prediction in predictions:
-        pairs = zip(prediction.classes, prediction.values, strict=True)
-        rows.writerow([prediction.path, prediction.error, *itertools.chain(*pairs)])
+        cells = [*itertools.chain(*zip(prediction.classes, prediction.values, strict=True))]
+        empty = [""] * (len(columns) - len(cells))
+        rows.writerow([prediction.path, prediction.error, *cells, *empty])
     return text.getvalue()
 
 
