@@ -119,6 +119,9 @@ PLAIN = {
 
 # What the other modes have no use for is refused there.
 ONLY_FOR = {
+    "list": ("train",),
+    "print_config": ("train",),
+    "dry_run": ("train",),
     "sweep": ("sweep",),
     "record": ("train", "sweep", "benchmark"),
     "log_every_steps": ("train", "sweep"),

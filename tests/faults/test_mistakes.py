@@ -43,6 +43,12 @@ def test_row_14_a_mistake_in_the_config_names_the_field(mistake, capsys, tmp_pat
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("flag", ["--dry_run", "--print_config", "--list"])
+def test_row_14_what_is_asked_instead_of_training_goes_with_no_other_mode(flag, capsys):
+    error = error_of(capsys, *TINY, flag, "--mode=sweep", "--sweep=seed=0,1")
+    assert flag in error and "--mode=train" in error
+
+
 @pytest.mark.parametrize("kind", NAMES)
 def test_row_15_an_unknown_name_brings_those_there_are(kind, capsys, tmp_path):
     argument, any_of = NAMES[kind]
