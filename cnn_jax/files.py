@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+# Errors that say that there is no room left: nobody's mistake, and a folder that was well chosen.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file that a kill at any moment leaves either as it was or as it shall be."""
     temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with named(path), open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     os.replace(temporary, path)
     sync(path.parent)
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """A block that writes a file: an OSError that names none, as that of a full disk, names it."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def sync(path: Path) -> None:
@@ -44,6 +63,7 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
     with open(path, "a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        with named(path):
+            file.write(f"{os.getpid()}\n")
+            file.flush()
         yield

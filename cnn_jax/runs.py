@@ -208,6 +208,8 @@ class Run:
                     "it, or give another --workdir"
                 ) from None
             except OSError as error:
+                if error.errno in files.NO_ROOM:
+                    raise
                 raise RunError(f"--workdir={self.folder}: {error.strerror}") from error
             yield
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import flax.linen as nn
 
-from cnn_jax import config, structure
+from cnn_jax import config, files, structure
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment
 from cnn_jax.report import blocks
@@ -163,6 +163,7 @@ def show(
 
     Raises:
       UserError: where the model can't take such images, or the folder can't be written.
+      OSError: the disk is full.
     """
     from rich.console import Console
 
@@ -183,7 +184,9 @@ def show(
             blocks.draw(table.layers, shape, Path(folder) / name, title=title)
         written = f"# {title}\n\n![The volumes](volumes.svg)\n\n{to_markdown(table)}\n"
         written += "".join(f"- {sentence}\n" for sentence in said)
-        (Path(folder) / "volumes.md").write_text(written)
+        files.write_atomically(Path(folder) / "volumes.md", written.encode())
     except OSError as error:
+        if error.errno in files.NO_ROOM:
+            raise
         raise UserError(f"--workdir={folder}: {error.strerror or error}") from error
     print(f"volumes.png, volumes.svg and volumes.md are in {folder}")

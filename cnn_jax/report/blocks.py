@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import itertools
 import os
 import textwrap
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnn_jax.files import write_atomically
 from cnn_jax.report.block_layout import MARGIN, PAGE, TIMES, Block, Layout, Place, arrange, blocks
 from cnn_jax.report.block_solid import INK, KINDS, WINDOW, Point, Solid, fill, shade
 from cnn_jax.structure import Layer, Volume
@@ -52,10 +54,12 @@ def draw(
       path: A .png or .svg file; text in the latter stays text.
       title: Stands on top.
     """
-    path = Path(path)
-    metadata = {"Date": None, "Creator": None} if path.suffix == ".svg" else {"Software": None}
+    path, drawn = Path(path), io.BytesIO()
+    form = path.suffix.removeprefix(".")
+    metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
     with style():
-        build(layers, image_shape, title).savefig(path, dpi=200, metadata=metadata)
+        build(layers, image_shape, title).savefig(drawn, format=form, dpi=200, metadata=metadata)
+    write_atomically(path, drawn.getvalue())
 
 
 @contextlib.contextmanager

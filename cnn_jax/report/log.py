@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax.errors import UserError
-from cnn_jax.files import write_atomically
+from cnn_jax.files import named, write_atomically
 
 
 def write_json(path: str | os.PathLike[str], value: object) -> None:
@@ -56,7 +56,7 @@ class MetricsLog:
         line = json.dumps(_plain(row), allow_nan=False, ensure_ascii=False).encode() + b"\n"
         if not self._last_line_is_whole:
             self.truncate(sys.maxsize)
-        with open(self.path, "ab") as file:
+        with named(self.path), open(self.path, "ab") as file:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
@@ -138,11 +138,10 @@ class TensorBoard:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self._events: Any = event_pb2
-        self._file = RecordWriter(str(_next_event_file(folder)))
-        self._write(file_version="brain.Event:2")
+        self._path = _next_event_file(folder)
+        self._file = RecordWriter(str(self._path))
         start = self._events.SessionLog(status=self._events.SessionLog.START)
-        self._write(step=purge_step, session_log=start)
-        self._file.flush()
+        self._write({"file_version": "brain.Event:2"}, {"step": purge_step, "session_log": start})
 
     def scalars(self, row: Mapping[str, Any]) -> None:
         """Writes the measurements of a row at `row["step"]`; they are on disk when it returns.
@@ -161,16 +160,19 @@ class TensorBoard:
             and not isinstance(value, bool)
         ]
         if values:
-            self._write(step=int(row["step"]), summary=messages.Summary(value=values))
-            self._file.flush()
+            self._write({"step": int(row["step"]), "summary": messages.Summary(value=values)})
 
     def close(self) -> None:
         """Closes the event file."""
-        self._file.close()
+        with named(self._path):
+            self._file.close()
 
-    def _write(self, **fields: Any) -> None:
-        event = self._events.Event(wall_time=time.time(), **fields)
-        self._file.write(event.SerializeToString())
+    def _write(self, *events: dict[str, Any]) -> None:
+        with named(self._path):
+            for fields in events:
+                event = self._events.Event(wall_time=time.time(), **fields)
+                self._file.write(event.SerializeToString())
+            self._file.flush()
 
 
 def _next_event_file(folder: Path) -> Path:

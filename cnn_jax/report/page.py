@@ -5,11 +5,14 @@ matplotlib's object interface only: no pyplot, no display, and no setting that o
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from cnn_jax.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,9 +47,11 @@ def save(path: str | os.PathLike[str], build: Callable[..., Figure | None], *arg
         made = build(*args)
         if made is None:
             return False
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made.savefig(path, format="png", dpi=150)
+        png = io.BytesIO()
+        made.savefig(png, format="png", dpi=150)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, png.getvalue())
     return True
 
 

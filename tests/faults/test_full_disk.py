@@ -1,0 +1,52 @@
+"""Row 7 of docs/reliability.md: no room for a file, by a limit on the size of files."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+
+import pytest
+from program import one_line
+
+from cnn_jax.cli import main
+from cnn_jax.files import write_atomically
+from cnn_jax.report.log import MetricsLog, TensorBoard
+
+
+@contextlib.contextmanager
+def room_for(size: int):
+    """A block in which no file may grow beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_row_7_a_file_without_room_is_named_and_leaves_nothing_half_written(tmp_path):
+    path = tmp_path / "out.csv"
+    write_atomically(path, b"before")
+    with room_for(100), pytest.raises(OSError, match=r"out\.csv'$"):
+        write_atomically(path, bytes(200))
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"before"]
+
+
+def test_row_7_the_logs_name_their_file(tmp_path):
+    row = {"step": 1, "split": "train", **{f"measure_{n}": 0.5 for n in range(20)}}
+    log, board = MetricsLog(tmp_path / "metrics.jsonl"), TensorBoard(tmp_path)
+    with room_for(150):
+        with pytest.raises(OSError, match=r"metrics\.jsonl'$"):
+            log.append(row)
+        with pytest.raises(OSError, match="tfevents"):
+            board.scalars(row)
+    board.close()
+
+
+def test_row_7_a_figure_without_room_is_no_mistake_of_the_user(tmp_path, capsys):
+    command = ["run.py", "--mode=volumes", "--config.model=MLP(hidden=(4,))"]
+    with room_for(1000):
+        assert main([*command, f"--workdir={tmp_path}"]) == 1
+    error = capsys.readouterr().err
+    assert "volumes.png" in error and one_line(error)
+    assert not [*tmp_path.iterdir()]
