@@ -14,6 +14,8 @@ if __name__ == "__main__":
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from cnn_jax.cli import main
 
-    if heeded:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # `main` heeds signals; one that comes while the process ends has nothing left to stop.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
     sys.exit(main(sys.argv))

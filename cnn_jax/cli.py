@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from cnn_jax import compile_cache, config, docs, hardware, listing, process, volumes
+from cnn_jax import compile_cache, config, docs, hardware, listing, process, signals, volumes
 from cnn_jax.benchmark import SECONDS, benchmark
 from cnn_jax.config import Command, Plain, Recipe
 from cnn_jax.dry_run import dry_run
@@ -151,16 +151,22 @@ def main(argv: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):  # a name that can't be printed must not end a run
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    with signals.raised():
+        return _told(argv)
+
+
+def _told(argv: Sequence[str]) -> int:
+    """Runs the program and tells in a line what has gone wrong; the exit code."""
     try:
         return _run(config.parse(argv, plain=PLAIN, names=NAMES, usage=USAGE))
     except BrokenPipeError:  # whoever read the output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(
             "interrupted: a training resumes with the same command and --workdir", file=sys.stderr
         )
-        return 130
+        return 143 if isinstance(stop, signals.Terminated) else 130
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         return 128 + stop.signal

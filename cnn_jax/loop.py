@@ -137,7 +137,7 @@ def advance(
                 progress.epoch_done(*rows)
                 on_epoch(rows)
                 order = way.place(draw(step // per_epoch))
-            if signal is not None and step < last:
+            if signal is not None:
                 raise Interrupted(step, signal)
     return way.fetch(state)
 

@@ -1,16 +1,23 @@
-"""Being asked to stop: SIGTERM and Ctrl-C are noted, and heeded where a run can be left."""
+"""Being asked to stop: SIGTERM and Ctrl-C, noted where a run can be left, and raised elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# Seconds. Schedulers and shells signal a whole group, whose members pass it on: what comes so soon
+# after a request is the same one.
+ONE_REQUEST = 0.5
+# When this process was last asked to stop, by `time.monotonic`.
+_asked = -math.inf
 
 
 class StopRequest:
@@ -39,29 +46,67 @@ class StopRequest:
         return self._signal
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: a script's Ctrl-C."""
+
+
 @contextlib.contextmanager
 def noted() -> Iterator[StopRequest]:
-    """A block in which a first SIGTERM or Ctrl-C is only noted; a second one ends the process.
-
-    Under `jax.distributed` SIGTERM is left to JAX, whose processes agree on a step to stop at.
-    Outside the main thread, where Python has no say over signals, nothing is changed.
-    """
+    """A block in which a first SIGTERM or Ctrl-C is only noted; a later one is raised."""
     request = StopRequest()
-    before: dict[int, Any] = {}
+    with _handled(request.note):
+        yield request
 
-    def note(number: int, frame: object) -> None:
+
+@contextlib.contextmanager
+def raised() -> Iterator[None]:
+    """A block in which SIGTERM is raised as `Terminated`, Ctrl-C as KeyboardInterrupt."""
+    with _handled(_interrupt):
+        yield
+
+
+def _interrupt(number: int) -> None:
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _handled(first: Callable[[int], None]) -> Iterator[None]:
+    """A block in which `first` is called with the first signal; later ones are raised.
+
+    Under `jax.distributed` SIGTERM is left to JAX, whose processes agree on a step to stop at; a
+    signal that the process was started to ignore is ignored. Outside the main thread, where Python
+    has no say over signals, nothing is changed.
+    """
+    heard = False
+
+    def handle(number: int, frame: object) -> None:
+        nonlocal heard
         del frame
-        request.note(number)
-        restore()
+        if not _another_request():
+            return
+        if heard:
+            _interrupt(number)
+        heard = True
+        first(number)
 
-    def restore() -> None:
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        left_alone = {number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN}
+        if jax.distributed.is_initialized():
+            left_alone.add(signal.SIGTERM)
+        before |= {n: signal.signal(n, handle) for n in SIGNALS if n not in left_alone}
+    try:
+        yield
+    finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    if threading.current_thread() is threading.main_thread():
-        left_to_jax = {signal.SIGTERM} if jax.distributed.is_initialized() else set()
-        before |= {n: signal.signal(n, note) for n in SIGNALS if n not in left_to_jax}
-    try:
-        yield request
-    finally:
-        restore()
+
+def _another_request() -> bool:
+    """Whether a signal that has just come is more than an echo of the one before."""
+    global _asked
+    now = time.monotonic()
+    if now - _asked < ONE_REQUEST:
+        return False
+    _asked = now
+    return True
