@@ -44,12 +44,13 @@ class Result:
     Attributes:
       summary: The content of summary.json.
       plan: The run's plan.
-      state: Its last state, on the host's first device.
+      state: Its last state, on the host's first device; None for a run that had finished before and
+        whose checkpoints are gone or damaged.
     """
 
     summary: dict[str, Any]
     plan: Plan
-    state: TrainState
+    state: TrainState | None
 
 
 def train(
@@ -109,7 +110,7 @@ def train(
         finished = run.summary()
         if finished:
             say(f"finished already: {verdict(finished)}")
-            return Result(finished, plan, trained_state(run, plan))
+            return Result(finished, plan, _state_if_kept(run, plan, say))
 
         stack.enter_context(_told_where_the_folder_has_gone(run))
         # However this ends, a save that has begun is finished first.
@@ -172,6 +173,15 @@ def train(
         write_json(run.folder / "summary.json", summary)
     say(verdict(summary))
     return Result(summary, plan, state)
+
+
+def _state_if_kept(run: Run, plan: Plan, say: Callable[[str], None]) -> TrainState | None:
+    """A finished run's state; it stays finished where that can't be had any more."""
+    try:
+        return trained_state(run, plan)
+    except CheckpointError as error:
+        say(f"the run is left as it is, but nothing can be restored from it: {error}")
+        return None
 
 
 @contextlib.contextmanager

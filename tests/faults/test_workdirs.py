@@ -78,6 +78,19 @@ def test_lost_checkpoints_are_told(finished, unfinished, capsys):
     assert_same_run(finished, unfinished)
 
 
+def test_row_11_a_finished_run_without_its_checkpoints_stays_finished(finished, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    shutil.rmtree(folder / "checkpoints")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    result = train(EXPERIMENT, folder)
+    assert result.state is None
+    assert result.summary == json.loads((folder / "summary.json").read_text())
+    said = " ".join(capsys.readouterr().out.split())
+    assert "finished already" in said and "left as it is" in said
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
 @pytest.mark.parametrize("what", ["moved", "removed"])
 def test_a_folder_that_goes_while_training_ends_the_run(what, tmp_path):
     folder = tmp_path / "run"
