@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax import digests, files
+from cnn_jax import digests, files, parsed
 from cnn_jax.errors import RunFailed
 
 KEPT = 2
@@ -113,9 +113,13 @@ class Checkpoints:
         if problem:
             return problem
         try:
-            saved = json.loads((place / "progress.json").read_text()).get("step", step)
-        except (OSError, ValueError, AttributeError):
+            content = json.loads((place / "progress.json").read_text())
+        except (OSError, ValueError):
             return "progress.json can't be read"
+        fault = parsed.fault(content, progress=dict)
+        if fault:
+            return f"progress.json: {fault}"
+        saved = content.get("step", step)
         return "" if saved == step else f"it is step {saved}, under another name"
 
     def go_on_from(self, step: int) -> None:

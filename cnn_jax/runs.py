@@ -26,6 +26,7 @@ from cnn_jax import (
     models,
     normalization,
     optim,
+    parsed,
 )
 from cnn_jax.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.errors import RunFailed, UserError
@@ -50,6 +51,20 @@ NAMES = MappingProxyType(
         {"Experiment": experiment.Experiment},
     )
 )
+
+
+# What is read of summary.json and of the rows of metrics.jsonl: keys, and types of their values.
+SUMMARY = {
+    "test_accuracy": parsed.NUMBER,
+    "test_loss": parsed.NUMBER,
+    "validation_accuracy": parsed.NUMBER_OR_NULL,
+    "dataset": str,
+    "train_seconds": parsed.NUMBER,
+    "compile_seconds": parsed.NUMBER,
+    "finished": bool,
+}
+ROW = {"epoch": parsed.NUMBER, "loss": parsed.NUMBER, "accuracy": parsed.NUMBER}
+ROW_OF = {"train": {"images_per_second": parsed.NUMBER}}
 
 
 class RunError(UserError):
@@ -118,6 +133,25 @@ class Run:
             )
         return note
 
+    def check_rows(self, step: int, logged: int | None) -> None:
+        """Raises RunError where metrics.jsonl is not what it was at a checkpoint.
+
+        Args:
+          step: The checkpoint's step.
+          logged: How many rows there were; None: a checkpoint from before they were counted.
+        """
+        rows = [row for row in self.metrics.rows() if row["step"] <= step]
+        for row in rows:
+            fault = parsed.fault(row, **(ROW | ROW_OF.get(row["split"], {})))
+            if fault:
+                raise RunError(f"{self.metrics.path}: a row of step {row['step']:,}: {fault}")
+        there = sum(row["split"] != "test" for row in rows)
+        if logged not in (None, there):
+            raise RunError(
+                f"{self.metrics.path} has {there} rows up to step {step:,}, and {logged} were "
+                "logged: put the file back as it was, or give another --workdir"
+            )
+
     def check_still_there(self) -> None:
         """Raises RunFailed where the folder has been moved or removed since the run began."""
         if not self.exists():
@@ -127,7 +161,7 @@ class Run:
         """The manifest's entries so far, one a launch; a run can do without."""
         if not (self.folder / "manifest.json").exists():
             return []
-        return self._read("manifest.json", "launches")["launches"]
+        return self._read("manifest.json", launches=list)["launches"]
 
     def _check(self, plan: Plan, recipe: config.Recipe | None) -> str:
         saved = self._config()
@@ -138,7 +172,7 @@ class Run:
                 f"{self.folder} holds a run of another experiment ({'; '.join(differences)}): "
                 f"give another --workdir, or the same experiment"
             )
-        if saved["data"]["fingerprint"] != plan.data.fingerprint:
+        if self._facts().fingerprint != plan.data.fingerprint:
             raise RunError(f"{self.folder} holds a run on other data of the name {plan.data.name}")
         began_with = saved["recipe"].get("sha256")
         if recipe and began_with not in (None, recipe.sha256):
@@ -164,9 +198,17 @@ class Run:
     def plan(self, recipe: config.Recipe | None = None) -> Plan:
         """The run's plan, without its data."""
         names = recipe.names if recipe else NAMES
-        facts = self._config()["data"]
-        facts = {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
-        return Plan.of(self.experiment(names), DataFacts(**facts))
+        return Plan.of(self.experiment(names), self._facts())
+
+    def _facts(self) -> DataFacts:
+        saved = self._config()["data"]
+        saved = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
+        try:
+            facts = DataFacts(**saved)
+            config.check(facts, "data")
+        except (TypeError, config.ConfigError) as error:
+            raise RunError(f"{self.folder / 'config.json'} is damaged: {error}") from error
+        return facts
 
     def experiment_text(self) -> str:
         """The run's experiment as a constructor expression, of which nothing is built."""
@@ -181,11 +223,17 @@ class Run:
         return self._config()["recipe"].get("name", "")
 
     def summary(self) -> dict[str, Any] | None:
-        """What the run came to, once it has finished."""
-        try:
-            return self._read("summary.json", "finished", "test_accuracy", "dataset")
-        except RunError:
+        """What the run came to; None as long as it has not finished.
+
+        Raises:
+          RunError: summary.json is damaged.
+        """
+        if not (self.folder / "summary.json").exists():
             return None
+        try:
+            return self._read("summary.json", **SUMMARY)
+        except RunError as error:
+            raise RunError(f"{error}; without it, the same command makes it anew") from error
 
     def checkpoints(self, keep_best: bool = False, **options: Any) -> Checkpoints:
         """The run's checkpoints."""
@@ -214,14 +262,15 @@ class Run:
             yield
 
     def _config(self) -> dict[str, Any]:
-        return self._read("config.json", "experiment", "recipe", "data")
+        return self._read("config.json", experiment=str, recipe=dict, data=dict)
 
-    def _read(self, name: str, *keys: str) -> dict[str, Any]:
+    def _read(self, name: str, **kinds: Any) -> dict[str, Any]:
         path = self.folder / name
         try:
             content = json.loads(path.read_text())
-            if not isinstance(content, dict) or not content.keys() >= set(keys):
-                raise ValueError(f"it should hold {', '.join(keys)}")
+            fault = parsed.fault(content, **kinds)
+            if fault:
+                raise ValueError(fault)
             return content
         except OSError as error:
             raise RunError(f"no run at {self.folder}: {name}: {error.strerror}") from None

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import jax
 
-from cnn_jax import config, hardware
+from cnn_jax import config, hardware, parsed
 from cnn_jax.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.data import Dataset
 from cnn_jax.evaluator import Evaluator
@@ -117,7 +117,7 @@ def train(
         checkpoints = stack.enter_context(
             contextlib.closing(run.checkpoints(experiment.keep_best, warn=say))
         )
-        state, clock, start = _first_state(plan, data, checkpoints)
+        state, clock, start = _first_state(plan, data, run, checkpoints)
         if given is not None and not start:
             state, loaded = transferred(plan, state, given)
             say(loaded)
@@ -127,9 +127,9 @@ def train(
             say("no checkpoint of this run is left: it starts from the beginning")
         log = stack.enter_context(_open_log(run, start, writers))
 
-        def save(*what: Any) -> None:
+        def save(step: int, state: Any, progress: dict[str, Any], accuracy: float | None) -> None:
             run.check_still_there()
-            checkpoints.save(*what)
+            checkpoints.save(step, state, progress | {"rows": run.metrics.count}, accuracy)
 
         state = advance(
             plan,
@@ -161,8 +161,7 @@ def train(
         test = evaluator(state.variables)
         row = row_of(plan, reached, "test", test.means()) | {"seconds": clock.seconds()}
         watch(row, plan.learning_rate(reached - 1))
-        if not any(logged["split"] == "test" for logged in run.metrics.rows()):
-            log(row)
+        log(row)
         draw_figures(plan, run, test, state)
         summary = summarise(plan, run, test, state, reached, clock)
         # With the summary the run is finished: what it is restored from must be good.
@@ -195,7 +194,7 @@ def _told_where_the_folder_has_gone(run: Run) -> Iterator[None]:
 
 
 def _first_state(
-    plan: Plan, data: Dataset, checkpoints: Checkpoints
+    plan: Plan, data: Dataset, run: Run, checkpoints: Checkpoints
 ) -> tuple[TrainState, Clock, int]:
     """The newest checkpoint's state, or a new one; its clock; and the steps it has taken."""
     step = checkpoints.latest()
@@ -207,15 +206,22 @@ def _first_state(
             key = streams(plan.experiment.seed).init
             return init(key, data.train.images[:INIT_IMAGES]), clock, 0
     state, saved = checkpoints.restore(step, state_shapes(plan))
-    return state, Clock(**saved), step
+    fault = parsed.fault(saved, train_seconds=parsed.NUMBER, compile_seconds=parsed.NUMBER)
+    if fault:
+        raise CheckpointError(f"{run.folder}: progress.json of step {step:,}: {fault}")
+    run.check_rows(step, saved.get("rows"))
+    return state, Clock(saved["train_seconds"], saved["compile_seconds"]), step
 
 
 @contextlib.contextmanager
 def _open_log(
     run: Run, start: int, writers: Iterable[Writer]
 ) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """A function that logs a row; rows later than step `start` are dropped first."""
-    run.metrics.truncate(start)
+    """A function that logs a row; first those are dropped that come after the state of `start`.
+
+    The row of the test is one, though its step may be that of the last checkpoint.
+    """
+    run.metrics.truncate(start, without="test")
     board = TensorBoard(run.folder / "tensorboard", purge_step=start + 1 if start else 0)
 
     def log(row: dict[str, Any]) -> None:

@@ -18,8 +18,8 @@ PACKAGE = ROOT / "cnn_jax"
 # The parts of the package (files, or packages with all that is in them), from the bottom up.
 LEVELS = (
     (
-        "batch", "digests", "errors", "files", "folders", "host", "ops", "process", "ranges",
-        "signals", "streams",
+        "batch", "digests", "errors", "files", "folders", "host", "ops", "parsed", "process",
+        "ranges", "signals", "streams",
     ),
     (
         "augment", "data", "distillation", "losses", "metrics", "models", "normalization", "optim",

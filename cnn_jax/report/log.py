@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cnn_jax import parsed
 from cnn_jax.errors import UserError
 from cnn_jax.files import named, write_atomically
 
@@ -38,15 +39,24 @@ def write_json(path: str | os.PathLike[str], value: object) -> None:
     write_atomically(Path(path), text.encode(errors="backslashreplace") + b"\n")
 
 
+# What every row holds.
+_KINDS = {"step": int, "split": str}
+
+
 class MetricsLog:
-    """The rows of a `metrics.jsonl`: one JSON object a line, each with its "step".
+    """The rows of a `metrics.jsonl`: one JSON object a line, with its "step" and its "split".
 
     One process writes a log; others may read it meanwhile.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
-        self._last_line_is_whole = False
+        self._count: int | None = None  # as long as this process has not written
+
+    @property
+    def count(self) -> int:
+        """Number of rows; not read anew by the process that writes the log."""
+        return len(self.rows()) if self._count is None else self._count
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Adds one row; it is on the disk when this returns.
@@ -54,35 +64,42 @@ class MetricsLog:
         Floats keep every digit (`float(repr(x)) == x`); one that is not finite becomes null.
         """
         line = json.dumps(_plain(row), allow_nan=False, ensure_ascii=False).encode() + b"\n"
-        if not self._last_line_is_whole:
+        if self._count is None:
             self.truncate(sys.maxsize)
+        count = self.count
         with named(self.path), open(self.path, "ab") as file:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
+        self._count = count + 1
 
-    def truncate(self, step: int) -> None:
+    def truncate(self, step: int, without: str | None = None) -> None:
         """Drops the rows later than `step`, and a last line that a kill left torn.
+
+        The rows of the split `without` go as well, whatever their step.
 
         The rows that stay keep their bytes. The file is replaced in one move, and only where
         something has to go.
 
         Raises:
-          UserError: If a line before the last one is not a JSON object.
+          UserError: If a line before the last one is no JSON, or one is no row.
         """
         before = self._read()
-        after = b"".join(
-            line + b"\n" for line, row in self._parsed(before) if row.get("step", 0) <= step
-        )
+        kept = [
+            line + b"\n"
+            for line, row in self._parsed(before)
+            if row["step"] <= step and row["split"] != without
+        ]
+        after = b"".join(kept)
         if after != before:
             write_atomically(self.path, after)
-        self._last_line_is_whole = True
+        self._count = len(kept)
 
     def rows(self) -> list[dict[str, Any]]:
         """Every whole row, oldest first; none if the file does not exist.
 
         Raises:
-          UserError: If a line before the last one is not a JSON object.
+          UserError: If a line before the last one is no JSON, or one is no row.
         """
         return [row for _, row in self._parsed(self._read())]
 
@@ -96,19 +113,19 @@ class MetricsLog:
         lines = content.split(b"\n")
         if lines[-1] == b"":
             lines.pop()
-        parsed = []
+        rows = []
         for number, line in enumerate(lines, start=1):
             try:
                 row = json.loads(line)
             except ValueError:
-                row = None
-            if isinstance(row, dict):
-                parsed.append((line, row))
-            elif number < len(lines):
-                raise UserError(
-                    f"{self.path}: line {number} is not a JSON object; mend or remove that line"
-                )
-        return parsed
+                if number < len(lines):
+                    raise UserError(f"{self.path}: line {number} is no JSON: mend it") from None
+                continue  # torn
+            fault = parsed.fault(row, **_KINDS)
+            if fault:
+                raise UserError(f"{self.path}: line {number}: {fault}")
+            rows.append((line, row))
+        return rows
 
 
 class TensorBoard:

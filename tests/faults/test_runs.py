@@ -339,7 +339,9 @@ def test_row_21_saved_on_several_devices_restored_on_one_and_back(way, devices, 
         np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3)
 
 
-@pytest.mark.parametrize("torn", [b'{"step": 12, "spl', b"\x00\x00\x00", b'{"step": 99}\n{"step"'])
+@pytest.mark.parametrize(
+    "torn", [b'{"step": 12, "spl', b"\x00\x00\x00", b'{"step": 99, "split": "train"}\n{"']
+)
 def test_row_23_torn_and_late_rows_of_metrics_are_repaired(torn, uninterrupted, tmp_path):
     folder = tmp_path / "run"
     stopped(folder, 14)
