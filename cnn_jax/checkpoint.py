@@ -74,11 +74,11 @@ class Checkpoints:
         Raises:
           CheckpointError: there are checkpoints, and all are damaged.
         """
-        return self._first_good(list(reversed(self.steps())))
+        return self._first_good(lambda: self.steps()[::-1])
 
     def best(self) -> int | None:
         """The step of the highest validation accuracy; None where none was evaluated."""
-        return self._first_good(self._by_accuracy())
+        return self._first_good(self._by_accuracy)
 
     def _by_accuracy(self) -> list[int]:
         """The steps with a validation accuracy, the highest and then the newest first."""
@@ -93,10 +93,12 @@ class Checkpoints:
                 found.append((accuracy, step))
         return [step for _, step in sorted(found, reverse=True)]
 
-    def _first_good(self, steps: list[int]) -> int | None:
+    def _first_good(self, order: Callable[[], list[int]]) -> int | None:
         problems: list[str] = []
-        for step in steps:
+        for step in order():
             problem = self._problem(step)
+            if problem and step not in self.steps():  # a process that trains has removed it
+                return self._first_good(order)
             if not problem:
                 for line in problems:
                     self._warn(f"{line}: going back to step {step:,}")
@@ -250,7 +252,10 @@ class Checkpoints:
 
 def _filled(folder: Path) -> bool:
     """Whether this is a folder with something in it."""
-    return folder.is_dir() and any(folder.iterdir())
+    try:
+        return any(folder.iterdir())
+    except (NotADirectoryError, FileNotFoundError):  # a process that trains may remove it
+        return False
 
 
 def _named(state: Any) -> Any:

@@ -53,7 +53,7 @@ NAMES = MappingProxyType(
 )
 
 
-# What is read of summary.json and of the rows of metrics.jsonl: keys, and types of their values.
+# What is read of summary.json: keys, and the types of their values.
 SUMMARY = {
     "test_accuracy": parsed.NUMBER,
     "test_loss": parsed.NUMBER,
@@ -63,8 +63,6 @@ SUMMARY = {
     "compile_seconds": parsed.NUMBER,
     "finished": bool,
 }
-ROW = {"epoch": parsed.NUMBER, "loss": parsed.NUMBER, "accuracy": parsed.NUMBER}
-ROW_OF = {"train": {"images_per_second": parsed.NUMBER}}
 
 
 class RunError(UserError):
@@ -132,25 +130,6 @@ class Run:
                 },
             )
         return note
-
-    def check_rows(self, step: int, logged: int | None) -> None:
-        """Raises RunError where metrics.jsonl is not what it was at a checkpoint.
-
-        Args:
-          step: The checkpoint's step.
-          logged: How many rows there were; None: a checkpoint from before they were counted.
-        """
-        rows = [row for row in self.metrics.rows() if row["step"] <= step]
-        for row in rows:
-            fault = parsed.fault(row, **(ROW | ROW_OF.get(row["split"], {})))
-            if fault:
-                raise RunError(f"{self.metrics.path}: a row of step {row['step']:,}: {fault}")
-        there = sum(row["split"] != "test" for row in rows)
-        if logged not in (None, there):
-            raise RunError(
-                f"{self.metrics.path} has {there} rows up to step {step:,}, and {logged} were "
-                "logged: put the file back as it was, or give another --workdir"
-            )
 
     def check_still_there(self) -> None:
         """Raises RunFailed where the folder has been moved or removed since the run began."""
@@ -322,6 +301,11 @@ def trained_state(run: Run, plan: Plan) -> TrainState:
     step = checkpoints.best() if plan.experiment.keep_best else checkpoints.latest()
     if step is None:
         raise CheckpointError(f"{run.folder} holds no checkpoint to restore")
-    state, _ = checkpoints.restore(step, state_shapes(plan))
+    try:
+        state, _ = checkpoints.restore(step, state_shapes(plan))
+    except CheckpointError:
+        if step in checkpoints.steps():
+            raise
+        return trained_state(run, plan)  # a process that trains has removed it: there is a newer
     checkpoints.close()
     return state

@@ -209,7 +209,7 @@ def _first_state(
     fault = parsed.fault(saved, train_seconds=parsed.NUMBER, compile_seconds=parsed.NUMBER)
     if fault:
         raise CheckpointError(f"{run.folder}: progress.json of step {step:,}: {fault}")
-    run.check_rows(step, saved.get("rows"))
+    run.metrics.check(step, saved.get("rows"))
     return state, Clock(saved["train_seconds"], saved["compile_seconds"]), step
 
 

@@ -39,8 +39,10 @@ def write_json(path: str | os.PathLike[str], value: object) -> None:
     write_atomically(Path(path), text.encode(errors="backslashreplace") + b"\n")
 
 
-# What every row holds.
-_KINDS = {"step": int, "split": str}
+# What every row holds, and what else is read of a run's.
+_ROW = {"step": int, "split": str}
+_MEASURED = {"epoch": parsed.NUMBER, "loss": parsed.NUMBER, "accuracy": parsed.NUMBER}
+_SPEED = {"images_per_second": parsed.NUMBER}
 
 
 class MetricsLog:
@@ -95,6 +97,25 @@ class MetricsLog:
             write_atomically(self.path, after)
         self._count = len(kept)
 
+    def check(self, step: int, logged: int | None) -> None:
+        """Raises UserError where a run's log is not what it was at a checkpoint.
+
+        Args:
+          step: The checkpoint's step.
+          logged: How many rows there were; None: a checkpoint from before they were counted.
+        """
+        rows = [row for row in self.rows() if row["step"] <= step]
+        for row in rows:
+            fault = parsed.fault(row, **_MEASURED, **(_SPEED if row["split"] == "train" else {}))
+            if fault:
+                raise UserError(f"{self.path}: a row of step {row['step']:,}: {fault}")
+        there = sum(row["split"] != "test" for row in rows)
+        if logged not in (None, there):
+            raise UserError(
+                f"{self.path} has {there} rows up to step {step:,}, and {logged} were logged: put "
+                "the file back as it was, or give another --workdir"
+            )
+
     def rows(self) -> list[dict[str, Any]]:
         """Every whole row, oldest first; none if the file does not exist.
 
@@ -121,7 +142,7 @@ class MetricsLog:
                 if number < len(lines):
                     raise UserError(f"{self.path}: line {number} is no JSON: mend it") from None
                 continue  # torn
-            fault = parsed.fault(row, **_KINDS)
+            fault = parsed.fault(row, **_ROW)
             if fault:
                 raise UserError(f"{self.path}: line {number}: {fault}")
             rows.append((line, row))

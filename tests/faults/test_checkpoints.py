@@ -1,4 +1,4 @@
-"""Rows 3 to 7, 9 and 26 of docs/reliability.md: what can happen to a checkpoint."""
+"""Rows 3 to 7, 9, 12 and 26 of docs/reliability.md: what can happen to a checkpoint."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +20,7 @@ from program import ROOT, run_script
 
 from cnn_jax import digests
 from cnn_jax.checkpoint import CheckpointError, Checkpoints, NotFinite
+from cnn_jax.runs import Run, trained_state
 
 
 def state_of(step: int) -> dict:
@@ -203,6 +205,34 @@ def test_row_6_folders_that_are_no_checkpoints_are_ignored(kept):
     kept.save(30)
     kept.checkpoints.wait()
     kept.assert_newest(30)
+
+
+@pytest.mark.parametrize("moment", ["before it is checked", "before its files are read"])
+def test_row_12_a_reader_takes_the_newest_where_training_removes_what_it_reads(
+    moment, tmp_path, monkeypatch
+):
+    """The process that trains saves two more, and so removes the two that were there."""
+    run, begun = Run(tmp_path), []
+    kept = Kept(tmp_path / "checkpoints", (10, 20))
+    owner, name = {
+        "before it is checked": (digests, "problem"),
+        "before its files are read": (Checkpoints, "restore"),
+    }[moment]
+    undisturbed = getattr(owner, name)
+
+    def disturbed(*arguments):
+        if not begun:
+            begun.append(True)
+            for step in (30, 40):
+                kept.save(step)
+            kept.checkpoints.wait()
+        return undisturbed(*arguments)
+
+    monkeypatch.setattr("cnn_jax.runs.state_shapes", lambda plan: STATE)
+    monkeypatch.setattr(owner, name, disturbed)
+    plan = SimpleNamespace(experiment=SimpleNamespace(keep_best=False))
+    assert trained_state(run, plan)["step"] == 40
+    assert begun
 
 
 def test_row_7_a_full_disk_leaves_the_older_checkpoints(tmp_path):

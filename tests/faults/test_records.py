@@ -13,9 +13,9 @@ from same_run import assert_same_run
 
 from cnn_jax import digests
 from cnn_jax.data import Shapes
+from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.experiment import Experiment
 from cnn_jax.models import MLP
-from cnn_jax.runs import RunError
 from cnn_jax.train import train
 
 QUIET = Console(quiet=True)
@@ -53,7 +53,7 @@ def test_row_23_rows_lost_from_before_the_checkpoint_are_told(lost, finished, un
     else:
         log.write_text("".join([lines[1], *lines]))
     before = log.read_text() if log.exists() else None
-    with pytest.raises(RunError, match=r"metrics\.jsonl has [025] rows up to step 8, and 4 were"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl has [025] rows up to step 8, and 4 were"):
         train(EXPERIMENT, unfinished, console=QUIET)
     assert (log.read_text() if log.exists() else None) == before
     log.write_text("".join(lines[:4]))
@@ -122,6 +122,6 @@ def test_row_14_valid_json_of_another_content_is_one_line_that_names_the_file(
             path.write_text(json.dumps(there | wrong if wrong else wrong))
         if name == "progress.json":
             digests.seal(path.parent)
-        with pytest.raises((RunError, RuntimeError, ValueError)) as error:
+        with pytest.raises((RunFailed, UserError)) as error:
             train(EXPERIMENT, folder, console=QUIET)
         assert name in str(error.value) and one_line(str(error.value)), wrong
