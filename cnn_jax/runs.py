@@ -88,19 +88,32 @@ class Run:
         """Whether a run has begun here."""
         return (self.folder / "config.json").exists()
 
-    def begin(self, plan: Plan, recipe: config.Recipe | None, manifest: dict[str, Any]) -> str:
+    def begin(
+        self,
+        plan: Plan,
+        recipe: config.Recipe | None,
+        manifest: dict[str, Any],
+        teacher: str | None = None,
+    ) -> str:
         """Writes down what the run is, or checks that it is the same; adds to the manifest.
 
         A finished run is left as it is.
+
+        Args:
+          plan: The run's plan.
+          recipe: Where the experiment comes from.
+          manifest: What this launch is.
+          teacher: Digest of the run that this one distils, if any.
 
         Returns:
           What the user should know; "" if nothing.
 
         Raises:
-          RunError: where another experiment has run here, or a file is where a folder has to be.
+          RunError: where another experiment has run here, or one with another teacher, or a file is
+            where a folder has to be.
         """
         if self.exists():
-            note = self._check(plan, recipe)
+            note = self._check(plan, recipe, teacher)
             if self.summary():
                 return note
             launches = [*self.launches(), manifest]
@@ -127,6 +140,7 @@ class Run:
                     "experiment": config.to_text(plan.experiment),
                     "recipe": named,
                     "data": dataclasses.asdict(plan.data),
+                    **({"teacher": teacher} if teacher else {}),
                 },
             )
         return note
@@ -142,7 +156,7 @@ class Run:
             return []
         return self._read("manifest.json", launches=list)["launches"]
 
-    def _check(self, plan: Plan, recipe: config.Recipe | None) -> str:
+    def _check(self, plan: Plan, recipe: config.Recipe | None, teacher: str | None) -> str:
         saved = self._config()
         if saved["experiment"] != config.to_text(plan.experiment):
             names = {**NAMES, **config.classes(plan.experiment)}
@@ -153,6 +167,11 @@ class Run:
             )
         if self._facts().fingerprint != plan.data.fingerprint:
             raise RunError(f"{self.folder} holds a run on other data of the name {plan.data.name}")
+        if teacher and saved.get("teacher", teacher) != teacher:
+            raise RunError(
+                f"distill.teacher: its run has changed since the one in {self.folder} began: put "
+                "it back as it was, or give another --workdir"
+            )
         began_with = saved["recipe"].get("sha256")
         if recipe and began_with not in (None, recipe.sha256):
             return f"note: {recipe.path} has changed since this run began"

@@ -5,7 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import jax
+import numpy as np
+
 from cnn_jax import config
+from cnn_jax.data.dataset import combined_digest, digest
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
 from cnn_jax.runs import Run, RunError, trained_state
@@ -38,3 +42,10 @@ def with_teacher(plan: Plan, recipe: config.Recipe | None = None) -> tuple[Plan,
             name = what.replace("_", " ")
             raise UserError(f"distill.teacher: {run.folder} has the {name} {others}, not {own}")
     return dataclasses.replace(plan, teacher=teacher), trained_state(run, teacher).variables
+
+
+def teacher_digest(teacher: Plan, variables: Any) -> str:
+    """Digest of what decides a teacher's scores: its experiment, its data's facts, its weights."""
+    leaves = jax.tree_util.tree_flatten_with_path(variables)[0]
+    weights = [f"{jax.tree_util.keystr(path)} {digest(np.asarray(leaf))}" for path, leaf in leaves]
+    return combined_digest([config.to_text(teacher.experiment), repr(teacher.data), *weights])

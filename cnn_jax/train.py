@@ -25,7 +25,7 @@ from cnn_jax.runs import Run, state_shapes, trained_state
 from cnn_jax.state import INIT_IMAGES, TrainState, init_state
 from cnn_jax.streams import streams
 from cnn_jax.summary import draw_figures, headline, summarise, verdict
-from cnn_jax.teacher import with_teacher
+from cnn_jax.teacher import teacher_digest, with_teacher
 from cnn_jax.transfer import transferred, weights_to_begin_with
 
 __all__ = ["Diverged", "Interrupted", "Result", "Writer", "train"]
@@ -103,7 +103,8 @@ def train(
     with contextlib.ExitStack() as stack:
         if not run.summary():
             stack.enter_context(run.locked())
-        changed = run.begin(plan, recipe, hardware.manifest())
+        taught_by = teacher_digest(plan.teacher, teacher) if plan.teacher else None
+        changed = run.begin(plan, recipe, hardware.manifest(), taught_by)
         for line in (note, changed, headline(plan, run)):
             if line:
                 say(line)

@@ -23,9 +23,10 @@ from cnn_jax.experiment import Experiment
 from cnn_jax.models import MLP
 from cnn_jax.normalization import Normalize
 from cnn_jax.optim import SAM, SGD, Accumulate, Constant
-from cnn_jax.runs import restore
+from cnn_jax.runs import RunError, restore
 from cnn_jax.step import train_step
 from cnn_jax.streams import streams
+from cnn_jax.teacher import teacher_digest
 from cnn_jax.train import train
 
 QUIET = Console(quiet=True)
@@ -107,6 +108,29 @@ def test_a_student_resumes_and_is_restored(tmp_path, teacher):
             train(wanted, tmp_path / "another", console=QUIET)
     finally:
         away.rename(teacher)
+
+
+def test_row_10_another_run_in_the_teacher_s_folder_is_refused(tmp_path, teacher):
+    folder = shutil.copytree(teacher, tmp_path / "teacher")
+    wanted = experiment(distill=Distill(str(folder)))
+
+    def stop(rows):
+        raise Stop
+
+    with pytest.raises(Stop):
+        train(wanted, tmp_path / "run", on_epoch=stop, console=QUIET)
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace("(0.1, 0.2, 0.3)", "(0.3, 0.2, 0.1)"))
+    with pytest.raises(RunError, match=r"^distill\.teacher: its run has changed"):
+        train(wanted, tmp_path / "run", console=QUIET)
+
+
+def test_a_teacher_s_digest_is_of_its_weights_too(plan_of, state_of):
+    plan = plan_of()
+    weights = state_of(plan).variables
+    assert teacher_digest(plan, state_of(plan).variables) == teacher_digest(plan, weights)
+    weights["params"]["Conv_0"]["bias"][0] += 1e-7
+    assert teacher_digest(plan, state_of(plan).variables) != teacher_digest(plan, weights)
 
 
 def test_the_step_follows_the_teacher_s_scores(plan_of, dataset, state_of):

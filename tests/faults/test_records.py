@@ -100,7 +100,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_row_14_valid_json_of_another_content_is_one_line_that_names_the_file(
+def test_row_23_valid_json_of_another_content_is_one_line_that_names_the_file(
     name, finished, tmp_path, monkeypatch
 ):
     """What is a dictionary with other keys replaces those of the file that is there."""
