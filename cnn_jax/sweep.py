@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import itertools
 import statistics
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 
 from cnn_jax import config
 from cnn_jax.errors import RunFailed, UserError
-from cnn_jax.experiment import Experiment
+from cnn_jax.experiment import DataFacts, Experiment
 from cnn_jax.report import tables
-from cnn_jax.train import Diverged, train
+from cnn_jax.runs import Run
+from cnn_jax.train import Diverged, prepare, train
 
 Assignment = dict[str, str]
 
@@ -71,7 +73,7 @@ def sweep(
       The summaries of the runs that did not diverge, in the order of the grid.
 
     Raises:
-      UserError: a field or a value that does not fit; nothing is trained then.
+      UserError: a field or a value that does not fit, also with its data; nothing is trained then.
       RunFailed: every run diverged.
     """
     out = console or tables.console()
@@ -82,14 +84,16 @@ def sweep(
         ).config
         for chosen in assignments
     ]
+    names = [",".join(f"{field}={value}" for field, value in a.items()) for a in assignments]
+    folders = [workdir / name.replace("/", "_") for name in names]
+    _check(names, experiments, folders, recipe, data_dir)
     summaries: list[dict[str, Any] | None] = []
-    for chosen, changed in zip(assignments, experiments, strict=True):
-        name = ",".join(f"{field}={value}" for field, value in chosen.items())
+    for name, changed, folder in zip(names, experiments, folders, strict=True):
         out.rule(name, align="left")
         try:
             result = train(
                 changed,
-                workdir / name.replace("/", "_"),
+                folder,
                 recipe=recipe,
                 data_dir=data_dir,
                 log_every_steps=log_every_steps,
@@ -105,6 +109,27 @@ def sweep(
     if not finished:
         raise RunFailed("every run of the sweep diverged")
     return finished
+
+
+def _check(
+    names: list[str],
+    experiments: list[Experiment],
+    folders: list[Path],
+    recipe: config.Recipe,
+    data_dir: str | None,
+) -> None:
+    """Raises what training would refuse, before the first run: hours may lie before the last."""
+    known: dict[str, DataFacts] = {}
+    for name, changed, folder in zip(names, experiments, folders, strict=True):
+        try:
+            source, _ = changed.data.resolve(data_dir)
+            text = config.to_text(source)
+            if text not in known:
+                known[text] = DataFacts.of(source.load(data_dir))
+            changed = dataclasses.replace(changed, data=source)
+            prepare(changed, known[text], Run(folder), recipe)
+        except UserError as error:
+            raise UserError(f"--sweep: {name}: {error}") from error
 
 
 def _table(assignments: list[Assignment], summaries: list[dict[str, Any] | None]):

@@ -17,7 +17,7 @@ from cnn_jax.data import Dataset
 from cnn_jax.evaluator import Evaluator
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.loop import Diverged, Interrupted, advance, row_of, watch
-from cnn_jax.parallel import parallel
+from cnn_jax.parallel import Parallel, parallel
 from cnn_jax.report.clock import Clock
 from cnn_jax.report.log import TensorBoard, write_json
 from cnn_jax.report.progress import Progress
@@ -26,7 +26,7 @@ from cnn_jax.state import INIT_IMAGES, TrainState, init_state
 from cnn_jax.streams import streams
 from cnn_jax.summary import draw_figures, headline, summarise, verdict
 from cnn_jax.teacher import teacher_digest, with_teacher
-from cnn_jax.transfer import transferred, weights_to_begin_with
+from cnn_jax.transfer import Arrays, transferred, weights_to_begin_with
 
 __all__ = ["Diverged", "Interrupted", "Result", "Writer", "train"]
 
@@ -90,16 +90,9 @@ def train(
     source, note = experiment.data.resolve(data_dir)
     experiment = dataclasses.replace(experiment, data=source)
     data = source.load(data_dir)
-    plan = Plan.of(experiment, DataFacts.of(data))
-    way = parallel(experiment.parallel, experiment.batch_size)
     run = Run(workdir)
-    plan, teacher = (plan, None) if run.summary() else with_teacher(plan, recipe)
+    plan, way, teacher, given = prepare(experiment, DataFacts.of(data), run, recipe)
     say = Progress(0, 1, 0, console=console).note
-    given = None
-    if experiment.init_from and not run.checkpoints().steps():
-        given = weights_to_begin_with(plan, recipe)
-    if experiment.freeze:
-        state_shapes(plan)  # a pattern that fits nothing is told before the run exists
     with contextlib.ExitStack() as stack:
         if not run.summary():
             stack.enter_context(run.locked())
@@ -182,6 +175,31 @@ def _state_if_kept(run: Run, plan: Plan, say: Callable[[str], None]) -> TrainSta
     except CheckpointError as error:
         say(f"the run is left as it is, but nothing can be restored from it: {error}")
         return None
+
+
+def prepare(
+    experiment: Experiment, data: DataFacts, run: Run, recipe: config.Recipe | None = None
+) -> tuple[Plan, Parallel, Any, Arrays | None]:
+    """What a run needs before its first step; nothing is written or compiled.
+
+    Returns:
+      Its plan, the way to spread its steps, its teacher's variables if it has one, and the weights
+      to begin with if others than random ones.
+
+    Raises:
+      UserError: the experiment does not fit the data, the devices, its teacher or its `init_from`.
+      CheckpointError: the weights of one of those are damaged.
+    """
+    plan = Plan.of(experiment, data)
+    way = parallel(experiment.parallel, experiment.batch_size)
+    state_shapes(plan)  # a model that can't take the images, a pattern that freezes nothing
+    if run.summary():
+        return plan, way, None, None
+    plan, teacher = with_teacher(plan, recipe)
+    given = None
+    if experiment.init_from and not run.checkpoints().steps():
+        given = weights_to_begin_with(plan, recipe)
+    return plan, way, teacher, given
 
 
 @contextlib.contextmanager

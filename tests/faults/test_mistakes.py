@@ -43,6 +43,24 @@ def test_row_14_a_mistake_in_the_config_names_the_field(mistake, capsys, tmp_pat
     assert not (tmp_path / "run").exists()
 
 
+SWEEPS = {
+    "batch_size=16,512": "512",
+    "keep_best=False,True": "keep_best=True",
+    "data.train=256,8": "data.train=8",
+    "freeze=(),('nothing/*',)": "nothing/*",
+}
+
+
+@pytest.mark.parametrize("values", SWEEPS)
+def test_row_14_a_sweep_trains_nothing_where_a_later_run_does_not_fit_its_data(
+    values, capsys, tmp_path
+):
+    data = "--config.data=Shapes(train=256, validation=0, test=75)"
+    asked = ("--mode=sweep", f"--sweep={values}", f"--workdir={tmp_path}/runs")
+    assert SWEEPS[values] in error_of(capsys, *TINY, data, *asked)
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize("flag", ["--dry_run", "--print_config", "--list"])
 def test_row_14_what_is_asked_instead_of_training_goes_with_no_other_mode(flag, capsys):
     error = error_of(capsys, *TINY, flag, "--mode=sweep", "--sweep=seed=0,1")
