@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnn_jax import files
+from cnn_jax import files, parsed
 from cnn_jax.errors import UserError
 from cnn_jax.report import html, tables
 from cnn_jax.report.progress import duration
@@ -60,12 +60,16 @@ def report(
 
 def gather(run: Run, name: str) -> html.RunReport:
     """What the page says of a run, from its folder."""
-    settings = flat(run.experiment_text())
+    try:
+        settings = flat(run.experiment_text())
+    except SyntaxError as error:
+        raise UserError(f"{run.folder / 'config.json'} is damaged: experiment: {error}") from error
+    run.metrics.check()
     facts, rows, summary = run.data_facts(), run.metrics.rows(), run.summary() or {}
     model = summary.get("model") or settings.get("model", "")
     headline = (
-        f"{model} on {facts['name']} ({facts['train']:,} train, {facts['validation']:,} "
-        f"validation, {facts['test']:,} test)"
+        f"{model} on {facts.name} ({facts.train:,} train, {facts.validation:,} validation, "
+        f"{facts.test:,} test)"
     )
     evaluation = _evaluation(run)
     pictures = [*sorted((run.folder / "figures").glob("*.png")), run.folder / "volumes.png"]
@@ -157,7 +161,8 @@ def _evaluation(run: Run) -> dict[str, Any]:
         content = json.loads((run.folder / "evaluation.json").read_text())
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
+    kinds = {"accuracy": parsed.NUMBER, "per_class_accuracy": dict}
+    return {} if parsed.fault(content, **kinds) else content
 
 
 def _origin(launch: dict[str, Any]) -> dict[str, str]:

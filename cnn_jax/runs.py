@@ -59,6 +59,9 @@ SUMMARY = {
     "test_loss": parsed.NUMBER,
     "validation_accuracy": parsed.NUMBER_OR_NULL,
     "dataset": str,
+    "parameters": int,
+    "epochs": parsed.NUMBER,
+    "steps": int,
     "train_seconds": parsed.NUMBER,
     "compile_seconds": parsed.NUMBER,
     "finished": bool,
@@ -154,7 +157,10 @@ class Run:
         """The manifest's entries so far, one a launch; a run can do without."""
         if not (self.folder / "manifest.json").exists():
             return []
-        return self._read("manifest.json", launches=list)["launches"]
+        launches = self._read("manifest.json", launches=list)["launches"]
+        if not all(isinstance(launch, dict) for launch in launches):
+            raise RunError(f"{self.folder / 'manifest.json'} is damaged: a launch is no object")
+        return launches
 
     def _check(self, plan: Plan, recipe: config.Recipe | None, teacher: str | None) -> str:
         saved = self._config()
@@ -165,7 +171,7 @@ class Run:
                 f"{self.folder} holds a run of another experiment ({'; '.join(differences)}): "
                 f"give another --workdir, or the same experiment"
             )
-        if self._facts().fingerprint != plan.data.fingerprint:
+        if self.data_facts().fingerprint != plan.data.fingerprint:
             raise RunError(f"{self.folder} holds a run on other data of the name {plan.data.name}")
         if teacher and saved.get("teacher", teacher) != teacher:
             raise RunError(
@@ -196,9 +202,10 @@ class Run:
     def plan(self, recipe: config.Recipe | None = None) -> Plan:
         """The run's plan, without its data."""
         names = recipe.names if recipe else NAMES
-        return Plan.of(self.experiment(names), self._facts())
+        return Plan.of(self.experiment(names), self.data_facts())
 
-    def _facts(self) -> DataFacts:
+    def data_facts(self) -> DataFacts:
+        """The facts of the run's data."""
         saved = self._config()["data"]
         saved = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
         try:
@@ -211,10 +218,6 @@ class Run:
     def experiment_text(self) -> str:
         """The run's experiment as a constructor expression, of which nothing is built."""
         return self._config()["experiment"]
-
-    def data_facts(self) -> dict[str, Any]:
-        """The fields of the run's `DataFacts`."""
-        return self._config()["data"]
 
     def recipe_name(self) -> str:
         """The name of the recipe that the run began with; "" where it had none."""

@@ -27,7 +27,7 @@ PNG = base64.b64decode(
 def rows(accuracies: list[float]) -> str:
     lines = [
         {"step": 4 * n, "epoch": float(n), "split": split, "loss": 1 / n, "accuracy": accuracy}
-        | ({"learning_rate": 0.1} if split == "train" else {})
+        | ({"learning_rate": 0.1, "images_per_second": 9.0} if split == "train" else {})
         for n, accuracy in enumerate(accuracies, 1)
         for split in ("train", "validation")
     ]
@@ -50,10 +50,19 @@ def write_run(tmp_path, dataset):
         for figure in ("learning_curves", "confusion_matrix"):
             (run.folder / "figures" / f"{figure}.png").write_bytes(PNG)
         per_class = {"a<b": 0.5, "c&d": None}
-        write_json(run.folder / "evaluation.json", {"per_class_accuracy": per_class})
+        write_json(
+            run.folder / "evaluation.json", {"accuracy": 0.625, "per_class_accuracy": per_class}
+        )
         if finished:
             summary = {"finished": True, "test_accuracy": 0.625, "dataset": "noise", "steps": 1200}
-            write_json(run.folder / "summary.json", summary)
+            counts = {
+                "parameters": 400,
+                "epochs": 3.0,
+                "train_seconds": 5.0,
+                "compile_seconds": 2.0,
+            }
+            scores = {"test_loss": 1.25, "validation_accuracy": 0.75}
+            write_json(run.folder / "summary.json", summary | counts | scores)
         return run.folder
 
     return write

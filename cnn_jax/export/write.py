@@ -139,8 +139,8 @@ def _write(
 ) -> None:
     from safetensors.numpy import save
 
-    (folder / artifact.PROGRAM).write_bytes(program.serialize())
-    (folder / artifact.WEIGHTS).write_bytes(save(weights))
+    files.write_atomically(folder / artifact.PROGRAM, program.serialize())
+    files.write_atomically(folder / artifact.WEIGHTS, save(weights))
     write_json(folder / artifact.FACTS, facts)
     digests.seal(folder)
 

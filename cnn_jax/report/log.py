@@ -97,12 +97,12 @@ class MetricsLog:
             write_atomically(self.path, after)
         self._count = len(kept)
 
-    def check(self, step: int, logged: int | None) -> None:
-        """Raises UserError where a run's log is not what it was at a checkpoint.
+    def check(self, step: int = sys.maxsize, logged: int | None = None) -> None:
+        """Raises UserError where the rows of a run up to a step are not as they were logged.
 
         Args:
-          step: The checkpoint's step.
-          logged: How many rows there were; None: a checkpoint from before they were counted.
+          step: The step, such as a checkpoint's.
+          logged: How many rows there were then, those of the test left out; None: not known.
         """
         rows = [row for row in self.rows() if row["step"] <= step]
         for row in rows:
