@@ -51,7 +51,18 @@ class Mine(nn.Module):
 experiment = Experiment(data=Shapes(train=32, validation=0, test=8), model=Mine(), batch_size=32,
     epochs=3, ema=0.9, tta="mirror_translate")
 """
-SUMMARY = {"finished": True, "test_accuracy": 0.625, "test_loss": 1.5, "dataset": "shapes"}
+SUMMARY = {
+    "finished": True,
+    "test_accuracy": 0.625,
+    "test_loss": 1.5,
+    "validation_accuracy": None,
+    "dataset": "shapes",
+    "parameters": 400,
+    "epochs": 3.0,
+    "steps": 3,
+    "train_seconds": 5.0,
+    "compile_seconds": 2.0,
+}
 
 
 def main(*arguments) -> int:
