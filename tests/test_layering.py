@@ -22,8 +22,8 @@ LEVELS = (
         "ranges", "signals", "streams",
     ),
     (
-        "augment", "data", "distillation", "losses", "metrics", "models", "normalization", "optim",
-        "views",
+        "augment", "calibration", "data", "distillation", "losses", "metrics", "models",
+        "normalization", "optim", "views",
     ),
     ("compile_cache", "experiment", "hardware", "parallel", "state", "structure"),
     (
