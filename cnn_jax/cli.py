@@ -25,6 +25,7 @@ from cnn_jax.runs import NAMES, Run
 from cnn_jax.scorer import RunScorer, Scorer
 from cnn_jax.sweep import grid, sweep
 from cnn_jax.train import Interrupted, train
+from cnn_jax.views import Views
 
 USAGE = """Trains ConvNets on CIFAR-10 with JAX.
 
@@ -90,6 +91,12 @@ PLAIN = {
         Plain("save_every_steps", int | None, None, "Also save every so many steps", minimum=1),
         Plain("image_size", int | None, None, "volumes: height and width of the image", minimum=1),
         Plain("eval_batch", int, 500, "evaluate: examples in a step", minimum=1),
+        Plain(
+            "tta",
+            Views | None,
+            None,
+            "evaluate: views of an image whose scores are averaged; default: the run's",
+        ),
         Plain("top", int, 5, "predict: how many classes are told", minimum=1),
         Plain("model", str | None, None, "predict: an exported net, in place of a --workdir"),
         Plain(
@@ -128,6 +135,7 @@ ONLY_FOR = {
     "save_every_steps": ("train", "sweep"),
     "image_size": ("volumes",),
     "eval_batch": ("evaluate",),
+    "tta": ("evaluate",),
     "top": ("predict",),
     "model": ("predict",),
     "output": ("predict", "export", "report"),
@@ -267,7 +275,13 @@ def _record(command: Command, summaries: list[dict[str, Any]]) -> None:
 def _evaluate(command: Command) -> None:
     flags = command.flags
     workdir, recipe = _run_asked_for(command)
-    evaluate(workdir, recipe=recipe, data_dir=flags.data_dir, batch_size=flags.eval_batch)
+    evaluate(
+        workdir,
+        recipe=recipe,
+        data_dir=flags.data_dir,
+        batch_size=flags.eval_batch,
+        tta=flags.tta,
+    )
 
 
 def _predict(command: Command) -> None:

@@ -15,7 +15,7 @@ from cnn_jax.data.pipeline import Resident
 from cnn_jax.experiment import Plan
 from cnn_jax.metrics import Sums
 from cnn_jax.parallel import Jit
-from cnn_jax.step import eval_step
+from cnn_jax.step import eval_step, image_scores
 
 EVAL_BATCH = 500
 
@@ -47,10 +47,22 @@ class Evaluation:
         return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
     def per_class(self) -> np.ndarray:
-        """f64[K]: accuracy on each class; NaN for a class without examples."""
+        """f64[K]: accuracy on each class, its recall; NaN for a class without examples."""
         counts = self.confusion()
         with np.errstate(invalid="ignore"):
             return counts.diagonal() / counts.sum(1)
+
+    def precision(self) -> np.ndarray:
+        """f64[K]: of what was taken for a class, the fraction that is it; NaN where nothing was."""
+        counts = self.confusion()
+        with np.errstate(invalid="ignore"):
+            return counts.diagonal() / counts.sum(0)
+
+    def f1(self) -> np.ndarray:
+        """f64[K]: the harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN)."""
+        counts = self.confusion()
+        with np.errstate(invalid="ignore"):
+            return 2 * counts.diagonal() / (counts.sum(0) + counts.sum(1))
 
 
 class Evaluator:
@@ -96,6 +108,38 @@ class Evaluator:
             logits=np.concatenate(logits)[:examples],
             labels=self._labels,
         )
+
+
+class Scorer:
+    """Scores any number of images of the run's size; compiled once, when it is made.
+
+    Args:
+      plan: The run's plan.
+      variables: The net's (`TrainState.variables`).
+      batch_size: Images in a step; the last one is filled up. Over several devices it is rounded
+        up to a multiple of them.
+    """
+
+    def __init__(self, plan: Plan, variables: Any, batch_size: int = EVAL_BATCH):
+        devices = jax.local_devices()
+        self.batch_size = _rounded_up(batch_size, len(devices))
+        self._way = Jit(devices)
+        self._variables = self._way.place(variables)
+        step = jax.jit(functools.partial(image_scores, plan), out_shardings=self._way.whole)
+        nothing = np.zeros((0, *plan.data.image_shape), np.uint8)
+        self._step = step.lower(self._variables, self._place(nothing)).compile()
+
+    def _place(self, images: np.ndarray) -> jax.Array:
+        batch = np.zeros((self.batch_size, *images.shape[1:]), np.uint8)
+        batch[: len(images)] = images
+        return jax.device_put(batch, self._way.sharded)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """u8[N,H,W,C] -> f32[N,K]."""
+        starts = range(0, len(images), self.batch_size)
+        parts = [images[start : start + self.batch_size] for start in starts]
+        logits = [self._step(self._variables, self._place(part)) for part in parts]
+        return np.concatenate(jax.device_get(logits))[: len(images)]
 
 
 def _scored(plan, size, sharded, variables, data, start) -> tuple[Sums, jax.Array]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.data import Split
-from cnn_jax.evaluator import Evaluation, Evaluator
+from cnn_jax.evaluator import Evaluation, Evaluator, Scorer
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +103,15 @@ def test_confusion_by_hand():
     expected = [[2, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
     np.testing.assert_array_equal(result.confusion(), expected)
     np.testing.assert_allclose(result.per_class(), [2 / 3, 1, 0, np.nan])
+    np.testing.assert_allclose(result.precision(), [2 / 3, 1 / 2, np.nan, np.nan])
+    np.testing.assert_allclose(result.f1(), [2 / 3, 2 / 3, 0, np.nan])
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_scorer_takes_any_number_of_images(plan, variables, dataset, expected, devices, count):
+    devices(count)
+    scorer = Scorer(plan, variables, 10)
+    for images in (1, 10, 37):
+        np.testing.assert_allclose(
+            scorer(dataset.test.images[:images]), expected[0][:images], rtol=1e-4, atol=1e-5
+        )

@@ -7,6 +7,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cnn_jax.report import page
 from cnn_jax.report.predictions import Prediction
 
@@ -27,21 +29,30 @@ def contact_sheet(predictions: Sequence[Prediction], path: str | os.PathLike[str
 
 
 def build_contact_sheet(predictions: Sequence[Prediction]) -> Figure | None:
-    shown = predictions[:MOST]
+    every = len(predictions) <= MOST
+    count = "" if every else f"the first {MOST} of "
+    images = [prediction.image for prediction in predictions]
+    captions = [_caption(prediction) for prediction in predictions]
+    return build_sheet(images, captions, f"{count}{len(predictions)} pictures")
+
+
+def build_sheet(
+    images: Sequence[np.ndarray | None], captions: Sequence[str], title: str
+) -> Figure | None:
+    """The first 120 images u8[H,W,C] in rows of six, a caption above each; None where none is."""
+    shown = list(zip(images, captions, strict=True))[:MOST]
     if not shown:
         return None
     rows = math.ceil(len(shown) / COLUMNS)
     figure = page.figure(1.55 * rows + 0.3)
-    every = len(shown) == len(predictions)
-    count = "" if every else f"the first {len(shown)} of "
-    figure.suptitle(f"{count}{len(predictions)} pictures")
+    figure.suptitle(title)
     grid = figure.subplots(rows, COLUMNS, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
-    for axes, prediction in zip(grid.flat, shown, strict=False):
-        assert prediction.image is not None
-        axes.imshow(prediction.image.squeeze(), cmap="gray", vmin=0, vmax=255)
-        axes.set_title(_caption(prediction), fontsize=7.5, parse_math=False)
+    for axes, (image, caption) in zip(grid.flat, shown, strict=False):
+        assert image is not None
+        axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
+        axes.set_title(caption, fontsize=7.5, parse_math=False)
     return figure
 
 

@@ -36,6 +36,27 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = ""
     return made
 
 
+def per_class(
+    classes: Sequence[str],
+    counts: np.ndarray,
+    precision: np.ndarray,
+    recall: np.ndarray,
+    f1: np.ndarray,
+) -> Table:
+    """A row for each class: its images, precision, recall and F1; the means last."""
+
+    def shown(value: float) -> str:
+        return "." if np.isnan(value) else f"{value:.1%}"
+
+    rows = [
+        [name, f"{images:,}", *map(shown, values)]
+        for name, images, *values in zip(classes, counts.sum(1), precision, recall, f1, strict=True)
+    ]
+    means = [shown(np.mean(values[~np.isnan(values)])) for values in (precision, recall, f1)]
+    rows.append(["mean of classes", "", *means])
+    return table(["class", "images", "precision", "recall", "F1"], rows)
+
+
 def confusion(counts: np.ndarray, classes: Sequence[str]) -> Table:
     """The confusion matrix i[K,K]: a row for each true class, with its accuracy first.
 

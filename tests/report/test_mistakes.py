@@ -1,0 +1,51 @@
+"""The surest mistakes, and the reliability diagram, as drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.text import Text
+
+from cnn_jax.calibration import reliability
+from cnn_jax.report.calibration_figure import build_reliability_diagram, reliability_diagram
+from cnn_jax.report.mistakes import build_mistakes, mistakes, worst
+
+VALUES = np.array([[0.9, 0.1], [0.3, 0.7], [0.6, 0.4], [0.2, 0.8], [0.55, 0.45]])
+LABELS = np.array([0, 0, 1, 1, 1])  # examples 1, 2 and 4 are wrong, by 0.4, 0.2 and 0.1
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+
+
+def test_the_surest_mistakes_come_first():
+    np.testing.assert_array_equal(worst(VALUES, LABELS), [1, 2, 4])
+    np.testing.assert_array_equal(worst(VALUES, LABELS, most=2), [1, 2])
+    # In scores it is the distance that counts: -1 for 0 is a graver mistake than 5 for 4.
+    scores = np.array([[4.0, 5.0], [-1.0, 0.0], [-3.0, 2.0]])
+    np.testing.assert_array_equal(worst(scores, np.zeros(3, int)), [2, 0, 1])
+
+
+def test_each_mistake_is_drawn_with_both_classes(tmp_path):
+    images = np.arange(5, dtype=np.uint8).repeat(48).reshape(5, 4, 4, 3) * 50
+    figure = build_mistakes(images, LABELS, VALUES, ("cat", "dog"), probable=True)
+    title = "Mistakes: the class given, then the right one, with the probability of each"
+    assert sorted(texts(figure)) == sorted(
+        ["dog 70%\nis cat 30%", "cat 60%\nis dog 40%", "cat 55%\nis dog 45%", title]
+    )
+    drawn = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    np.testing.assert_array_equal(drawn, images[[1, 2, 4]])
+    right = VALUES.argmax(1)
+    path = tmp_path / "mistakes.png"
+    assert not mistakes(images, right, VALUES, ("cat", "dog"), True, path)
+    assert not path.exists()
+
+
+def test_reliability_diagram_says_what_was_measured(tmp_path):
+    found = reliability(VALUES, LABELS, bins=5)
+    figure = build_reliability_diagram({"Before": found, "After": found})
+    assert f"Before\nECE {found.ece:.2%}" in texts(figure)
+    above, _, below, _ = figure.axes
+    heights = [bar.get_height() for bar in above.patches]
+    np.testing.assert_allclose(heights, [0, 50, 100])  # of (0.4, 0.6], (0.6, 0.8], (0.8, 1]
+    np.testing.assert_allclose([bar.get_height() for bar in below.patches], [0, 0, 40, 40, 20])
+    assert not reliability_diagram({}, tmp_path / "none.png")
