@@ -23,7 +23,7 @@ LEVELS = (
     ),
     (
         "augment", "calibration", "data", "distillation", "losses", "metrics", "models",
-        "normalization", "optim", "views",
+        "normalization", "optim", "robustness", "views",
     ),
     ("compile_cache", "experiment", "hardware", "parallel", "state", "structure"),
     (
