@@ -1,0 +1,98 @@
+"""Corruption by blurs: (rng, image f32[N,H,W,C] in 0..1, constants) -> f32[N,H,W,C]."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+
+from cnn_jax.robustness.resampling import correlate, gaussian, zoom
+
+
+def gaussian_blur(rng: np.random.Generator, image: np.ndarray, sigma: float) -> np.ndarray:
+    """A Gaussian of this many pixels, cut off at four; nothing random."""
+    return gaussian(image, sigma)
+
+
+def defocus_blur(
+    rng: np.random.Generator, image: np.ndarray, radius: float, sigma: float
+) -> np.ndarray:
+    """Spreads each pixel over a disk; nothing random."""
+    return correlate(image, disk(radius, sigma))
+
+
+def disk(radius: float, sigma: float) -> np.ndarray:
+    """The pixels within the radius of the middle, softened by a 3x3 Gaussian, adding up to 1."""
+    reach = int(radius) + 1  # the disk's, and one pixel of softening
+    offsets = np.arange(-reach, reach + 1)
+    inside = (offsets**2 + offsets[:, None] ** 2 <= radius**2).astype(float)
+    weights = np.exp(-0.5 * (np.arange(-1, 2) / sigma) ** 2)
+    weights /= weights.sum()
+    for axis in (0, 1):
+        inside = np.apply_along_axis(np.convolve, axis, inside, weights, "same")
+    return inside / inside.sum()
+
+
+def glass_blur(
+    rng: np.random.Generator, image: np.ndarray, sigma: float, reach: int, times: int
+) -> np.ndarray:
+    """Blurs, has each pixel take the place of one up to `reach` above and left, blurs again.
+
+    Pixel by pixel from the lower right, so that what was moved moves on. The publication speaks of
+    swapping pixels; the program that made CIFAR-10-C copies one over the other (its swap is of
+    two NumPy views), and so does this.
+    """
+    image = np.floor(gaussian(image, sigma) * 255 + 1e-3) / np.float32(255)
+    number, height, width, _ = image.shape
+    rows, columns = range(height - reach, reach, -1), range(width - reach, reach, -1)
+    every = np.arange(number)
+    for _ in range(times):
+        moves = rng.integers(-reach, reach, (len(rows), len(columns), 2, number))
+        for (i, row), (j, column) in itertools.product(enumerate(rows), enumerate(columns)):
+            down, right = moves[i, j]
+            image[:, row, column] = image[every, row + down, column + right]
+    return gaussian(image, sigma)
+
+
+def motion_blur(
+    rng: np.random.Generator, image: np.ndarray, radius: float, sigma: float, most: float = 45
+) -> np.ndarray:
+    """Drags each image in a direction of its own, up to `most` degrees off the horizontal."""
+    return drag(image, radius, sigma, rng.uniform(-most, most, len(image)))
+
+
+def drag(image: np.ndarray, radius: float, sigma: float, degrees: np.ndarray) -> np.ndarray:
+    """ImageMagick's motion blur: the weighted mean of the pixels on a line that begins at each.
+
+    Pixel i of the line, of 2 ceil(radius) + 1, weighs as a Gaussian at i, and lies i pixels away at
+    the angle, rounded (halves down). Beyond the image its last pixel is repeated, and the result is
+    rounded to 8 bits.
+
+    Args:
+      image: f32[N,H,W,C].
+      radius: Decides the length of the line.
+      sigma: Of the Gaussian, in pixels.
+      degrees: f[N], the angle of the line.
+    """
+    number, height, width, _ = image.shape
+    length = 2 * math.ceil(radius) + 1
+    weights = np.exp(-0.5 * (np.arange(length) / sigma) ** 2)
+    weights /= weights.sum()
+    angle = np.deg2rad(degrees)
+    every, made = np.arange(number)[:, None, None], np.zeros_like(image)
+    for place, weight in enumerate(weights):
+        down, right = (
+            np.ceil(place * share - 0.5).astype(int)[:, None]
+            for share in (np.sin(angle), np.cos(angle))
+        )
+        row = np.clip(np.arange(height) + down, 0, height - 1)[:, :, None]
+        column = np.clip(np.arange(width) + right, 0, width - 1)[:, None, :]
+        made += np.float32(weight) * image[every, row, column]
+    return np.round(made * 255) / np.float32(255)
+
+
+def zoom_blur(rng: np.random.Generator, image: np.ndarray, end: float) -> np.ndarray:
+    """The mean of the image and of it enlarged by 1, 1.01, 1.02, ...; nothing random."""
+    factors = np.arange(1, end, 0.01)  # as published: rounding decides whether it holds `end`
+    return (image + sum(zoom(image, factor) for factor in factors)) / np.float32(len(factors) + 1)

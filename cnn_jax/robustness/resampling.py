@@ -1,0 +1,100 @@
+"""Linear maps of images that corruptions are made of, in NumPy.
+
+Edges are named as `np.pad` names them: "edge" repeats the last pixel, "reflect" mirrors the image
+about it, "symmetric" about its outer side.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+def separable(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """A matrix on either side of each channel: f32[N,H,W,C], [H',H], [W',W] -> f32[N,H',W',C]."""
+    planes = image.transpose(0, 3, 1, 2)
+    made = rows.astype(np.float32) @ planes @ columns.T.astype(np.float32)
+    return made.transpose(0, 2, 3, 1)
+
+
+def gaussian_matrix(size: int, sigma: float, mode: str, truncate: float = 4.0) -> np.ndarray:
+    """A blur of one axis as a matrix f64[S,S]; the Gaussian ends at `truncate` sigmas."""
+    radius = int(truncate * sigma + 0.5)
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(sigma, 1e-9)) ** 2)
+    source = np.pad(np.arange(size), radius, mode=mode)  # type: ignore[call-overload]
+    matrix = np.zeros((size, size))
+    for place, weight in enumerate(weights / weights.sum()):
+        matrix[np.arange(size), source[place : place + size]] += weight
+    return matrix
+
+
+def gaussian(image: np.ndarray, sigma: float, mode: str = "edge", truncate: float = 4.0):
+    """Blurs f32[N,H,W,C] along both axes."""
+    rows, columns = (gaussian_matrix(size, sigma, mode, truncate) for size in image.shape[1:3])
+    return separable(image, rows, columns)
+
+
+def zoom_matrix(size: int, factor: float) -> np.ndarray:
+    """Enlarges the middle of one axis to its whole, by linear interpolation: f64[S,S].
+
+    The middle's ceil(S / factor) pixels become round(that * factor), their first and last staying
+    first and last, of which the middle S are kept.
+    """
+    inner = math.ceil(size / factor)
+    outer = round(inner * factor)
+    place = np.arange(outer) * ((inner - 1) / max(outer - 1, 1))
+    below = np.minimum(place.astype(int), max(inner - 2, 0))
+    first = (size - inner) // 2
+    matrix = np.zeros((outer, size))
+    matrix[np.arange(outer), first + below] += 1 - (place - below)
+    matrix[np.arange(outer), np.minimum(first + below + 1, size - 1)] += place - below
+    start = (outer - size) // 2
+    return matrix[start : start + size]
+
+
+def zoom(image: np.ndarray, factor: float) -> np.ndarray:
+    """Enlarges the middle of f32[N,H,W,C] to its whole."""
+    return separable(image, *(zoom_matrix(size, factor) for size in image.shape[1:3]))
+
+
+def correlate(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Each pixel becomes the kernel's sum over its neighbourhood: f32[N,H,W,C], f[k,k]; "reflect".
+
+    Zeros of the kernel cost nothing.
+    """
+    _, height, width, _ = image.shape
+    edge = len(kernel) // 2
+    padded = np.pad(image, ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode="reflect")
+    made = np.zeros_like(image)
+    for top, left in np.argwhere(kernel):
+        part = padded[:, top : top + height, left : left + width]
+        made += np.float32(kernel[top, left]) * part
+    return made
+
+
+def sample(image: np.ndarray, y: np.ndarray, x: np.ndarray, mode: str) -> np.ndarray:
+    """The image between its pixels, bilinearly.
+
+    Args:
+      image: f32[N,H,W,C].
+      y: f[N,H',W'], rows, at most a height outside.
+      x: f[N,H',W'], columns, likewise.
+      mode: What is outside.
+
+    Returns:
+      f32[N,H',W',C].
+    """
+    number, height, width, _ = image.shape
+    each = np.arange(number)[:, None, None]
+    rows, columns = (
+        np.pad(np.arange(size), size + 1, mode=mode)  # type: ignore[call-overload]
+        for size in (height, width)
+    )
+    top, left = np.floor(y).astype(int), np.floor(x).astype(int)
+    made = np.zeros((*y.shape, image.shape[3]), np.float32)
+    for down, share_y in ((0, 1 - (y - top)), (1, y - top)):
+        for right, share_x in ((0, 1 - (x - left)), (1, x - left)):
+            row, column = rows[top + down + height + 1], columns[left + right + width + 1]
+            made += (share_y * share_x).astype(np.float32)[..., None] * image[each, row, column]
+    return made
