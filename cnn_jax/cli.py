@@ -32,7 +32,7 @@ USAGE = """Trains ConvNets on CIFAR-10 with JAX.
   python run.py                                          the quickstart recipe
   python run.py --config=cifar10_convnet --config.epochs=5 --workdir=runs/mine
   python run.py --config=my_recipe.py --config.model=ResNet20 --config.model.width=32
-  python run.py --mode=evaluate --workdir=runs/mine
+  python run.py --mode=evaluate --workdir=runs/mine [--robustness --images=1000]
   python run.py --mode=predict --workdir=runs/mine photo.png folder/
   python run.py --mode=export --workdir=runs/mine --output=mine
   python run.py --mode=predict --model=mine photo.png folder/
@@ -97,6 +97,19 @@ PLAIN = {
             None,
             "evaluate: views of an image whose scores are averaged; default: the run's",
         ),
+        Plain(
+            "robustness",
+            bool,
+            False,
+            "evaluate: also other views, corruptions, other test sets, and attacks: minutes",
+        ),
+        Plain(
+            "images",
+            int | None,
+            None,
+            "evaluate: measure the robustness on so many test images; default: all",
+            minimum=1,
+        ),
         Plain("top", int, 5, "predict: how many classes are told", minimum=1),
         Plain("model", str | None, None, "predict: an exported net, in place of a --workdir"),
         Plain(
@@ -136,6 +149,8 @@ ONLY_FOR = {
     "image_size": ("volumes",),
     "eval_batch": ("evaluate",),
     "tta": ("evaluate",),
+    "robustness": ("evaluate",),
+    "images": ("evaluate",),
     "top": ("predict",),
     "model": ("predict",),
     "output": ("predict", "export", "report"),
@@ -274,6 +289,8 @@ def _record(command: Command, summaries: list[dict[str, Any]]) -> None:
 
 def _evaluate(command: Command) -> None:
     flags = command.flags
+    if flags.images is not None and not flags.robustness:
+        raise UserError("--images is for --robustness: the test set itself is scored whole")
     workdir, recipe = _run_asked_for(command)
     evaluate(
         workdir,
@@ -281,6 +298,8 @@ def _evaluate(command: Command) -> None:
         data_dir=flags.data_dir,
         batch_size=flags.eval_batch,
         tta=flags.tta,
+        robustness=flags.robustness,
+        images=flags.images,
     )
 
 

@@ -14,9 +14,11 @@ from cnn_jax.errors import UserError
 from cnn_jax.evaluator import EVAL_BATCH, Evaluation, Evaluator
 from cnn_jax.experiment import Plan
 from cnn_jax.report import figures, mistakes, tables
+from cnn_jax.report import robustness as report
 from cnn_jax.report.calibration_figure import reliability_diagram
 from cnn_jax.report.log import write_json
 from cnn_jax.runs import Run, trained_state
+from cnn_jax.stress import examples, stress, with_views
 from cnn_jax.views import Views
 
 
@@ -27,6 +29,8 @@ def evaluate(
     data_dir: str | None = None,
     batch_size: int = EVAL_BATCH,
     tta: Views | None = None,
+    robustness: bool = False,
+    images: int | None = None,
     console: Any = None,
 ) -> Evaluation:
     """Restores a run and scores every test example once; the batch size does not matter.
@@ -41,6 +45,9 @@ def evaluate(
       data_dir: Where TFDS data is.
       batch_size: Examples in a step.
       tta: Views of each image whose scores are averaged; None: the run's.
+      robustness: Whether to measure other views, corruptions, other test sets and attacks too,
+        which takes minutes; also in evaluation.json, and robustness.png and corruptions.png.
+      images: How many test images the robustness is measured on; None: all.
       console: A `rich.console.Console`.
 
     Raises:
@@ -50,7 +57,7 @@ def evaluate(
     run = Run(workdir)
     plan = run.plan(recipe)
     if tta is not None:
-        plan = dataclasses.replace(plan, experiment=dataclasses.replace(plan.experiment, tta=tta))
+        plan = with_views(plan, tta)
     state = trained_state(run, plan)
     data = _same_data(plan, data_dir)
     result = Evaluator(plan, state.variables, data.test, batch_size)(state.variables)
@@ -71,6 +78,21 @@ def evaluate(
     out.print(tables.confusion(counts, classes))
     calibrated = _calibrate(plan, state.variables, data, result, batch_size, out)
     _draw(run, plan, data, result, calibrated)
+    stressed = None
+    if robustness:
+        stressed = stress(
+            plan,
+            state.variables,
+            data.test,
+            batch_size=batch_size,
+            images=images,
+            data_dir=data_dir,
+            console=out,
+        )
+        for table in report.to_tables(stressed):
+            out.print(table)
+        report.robustness(stressed, run.folder / "figures" / "robustness.png")
+        report.corruption_examples(examples(data.test), run.folder / "figures" / "corruptions.png")
     write_json(
         run.folder / "evaluation.json",
         {
@@ -88,6 +110,7 @@ def evaluate(
             },
             "confusion": counts,
             "calibration": calibrated.as_json() if calibrated else None,
+            "robustness": stressed,
         },
     )
     return result

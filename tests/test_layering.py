@@ -31,8 +31,9 @@ LEVELS = (
         "torch_weights",
     ),
     (
-        "benchmark", "docs", "dry_run", "evaluate", "export", "listing", "loop", "predict",
-        "record", "run_report", "sizes", "summary", "sweep", "train", "transfer", "volumes",
+        "attacker", "benchmark", "docs", "dry_run", "evaluate", "export", "listing", "loop",
+        "predict", "record", "run_report", "sizes", "stress", "summary", "sweep", "train",
+        "transfer", "volumes",
     ),
     ("cli",),
 )  # fmt: skip
@@ -53,6 +54,8 @@ BESIDE = {
     ("listing", "record"),
     ("listing", "sizes"),
     ("benchmark", "loop"),
+    ("evaluate", "stress"),
+    ("stress", "attacker"),
     ("sweep", "train"),
     ("train", "loop"),
     ("train", "summary"),

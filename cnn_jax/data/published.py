@@ -75,7 +75,7 @@ class Published:
           DataUnavailable: it is not at hand, and cannot be prepared; within seconds.
           DataInvalid: what is at hand is damaged.
         """
-        _provide(self.source, _root(data_dir))
+        _provide(self.source, root(data_dir))
         return self, ""
 
     def load(self, data_dir: str | None = None) -> Dataset:
@@ -89,7 +89,7 @@ class Published:
           DataInvalid: what is at hand is damaged, or is not this data set.
         """
         source = self.source
-        held, digests = _load(source, _root(data_dir))
+        held, digests = _load(source, root(data_dir))
         images, labels = held["train_images"], held["train_labels"]
         if source.mean is not None and source.std is not None:
             mean, std = source.mean, source.std
@@ -115,7 +115,8 @@ class _Held(NamedTuple):
     digests: Mapping[str, str]
 
 
-def _root(data_dir: str | None) -> Path:
+def root(data_dir: str | None) -> Path:
+    """The folder of TensorFlow Datasets: as given, of the environment, or the usual one."""
     chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     return Path(chosen).expanduser().absolute()
 

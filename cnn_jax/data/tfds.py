@@ -82,6 +82,29 @@ def _decoded(source: Source, split: str, records: Any) -> tuple[np.ndarray, np.n
     return images, labels
 
 
+def read_test(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Images u8[N,H,W,C] and labels i32[N] of the test split of any prepared folder.
+
+    Args:
+      folder: `NAME/CONFIG/VERSION`, prepared as array_record.
+
+    Raises:
+      DataInvalid: the files are damaged or in another format.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        with _quiet():
+            records: Any = tfds.builder_from_directory(folder).as_data_source("test")
+            examples = records.__getitems__(range(len(records)))
+        images = np.stack([np.asarray(example["image"], np.uint8) for example in examples])
+        return images, np.array([example["label"] for example in examples], np.int32)
+    except Exception as error:
+        raise DataInvalid(
+            f"{folder} cannot be read as array_record ({first_line(error)})"
+        ) from error
+
+
 def prepare(source: Source, data_dir: Path | str, originals: Path | str | None = None) -> None:
     """Writes the standard TFDS folder `NAME/VERSION` as array_record; returns if it is there.
 

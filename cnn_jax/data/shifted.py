@@ -1,0 +1,45 @@
+"""Other test sets for a net trained on CIFAR-10, where TFDS has them prepared.
+
+CIFAR-10-C (Hendrycks and Dietterich 2019, arXiv:1903.12261) is `cifar10_corrupted` there, a config
+for each kind and severity; CIFAR-10.1 (Recht et al. 2018, arXiv:1806.00451) is `cifar10_1`, with
+configs v4 and v6. Their labels are CIFAR-10's. They are read, never prepared.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cnn_jax.data import tfds
+from cnn_jax.data.dataset import DataInvalid, Split
+from cnn_jax.data.published import root
+
+CORRUPTED, NEW = "cifar10_corrupted", "cifar10_1"
+NAMES = {CORRUPTED: "CIFAR-10-C", NEW: "CIFAR-10.1"}
+# What numbers made on them are filed under.
+KEYS = {CORRUPTED: "cifar10_c", NEW: "cifar10_1"}
+
+
+def prepared(name: str, data_dir: str | None = None) -> dict[str, Path]:
+    """The folder of the newest version of each config that is prepared, by the config's name."""
+    folder = root(data_dir) / name
+    found = {}
+    for place in sorted(folder.glob("*/*/dataset_info.json"), key=_version):
+        found[place.parents[1].name] = place.parent
+    return dict(sorted(found.items()))
+
+
+def _version(place: Path) -> tuple[str, tuple[int, ...]]:
+    numbers = place.parent.name.split(".")
+    return place.parents[1].name, tuple(int(number) for number in numbers if number.isdigit())
+
+
+def read(folder: Path, image_shape: tuple[int, int, int], classes: int) -> Split:
+    """The test split of a prepared folder.
+
+    Raises:
+      DataInvalid: it was not prepared as array_record, is damaged, or holds something else.
+    """
+    images, labels = tfds.read_test(folder)
+    if images.shape[1:] != image_shape or not ((labels >= 0) & (labels < classes)).all():
+        raise DataInvalid(f"{folder} holds other images or labels than the net was trained on")
+    return Split(images, labels)

@@ -1,0 +1,145 @@
+"""What a net is worth beyond its test set, as tables for the terminal and as PNG files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnn_jax.report import page, tables
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from rich.table import Table
+
+# Okabe and Ito's palette, told apart in every kind of colour blindness, and by marker too.
+_ATTACKS = {
+    "fgsm": ("FGSM", "#0072B2", "o"),
+    "pgd10": ("PGD, 10 steps", "#E69F00", "s"),
+    "pgd20": ("PGD, 20 steps", "#D55E00", "D"),
+}
+
+
+def to_tables(found: Mapping[str, Any]) -> list[Table]:
+    """The tables of what `stress` found: views, corruptions, other test sets, attacks."""
+    clean = f"{found['clean_accuracy']:.1%}"
+    views = [[name, f"{value:.2%}"] for name, value in found["views"].items()]
+    made = [tables.table(["views", "accuracy"], views)]
+
+    corruptions = found["corruptions"]
+    rows = [
+        [kind, *(f"{value:.1%}" for value in values), f"{np.mean(values):.1%}"]
+        for kind, values in corruptions["accuracy"].items()
+    ]
+    mean = f"{corruptions['mean_accuracy']:.1%}"
+    rows.append([f"mean of the first {corruptions['kinds_in_the_mean']}", *5 * [""], mean])
+    left_out = " and ".join(corruptions["left_out"])
+    columns = ["corruption", *(f"severity {number}" for number in range(1, 6)), "mean"]
+    made.append(tables.table(columns, rows, f"Accuracy ({clean} clean); {left_out} are left out"))
+
+    for key, title in (("cifar10_c", "CIFAR-10-C"), ("cifar10_1", "CIFAR-10.1")):
+        if found.get(key):
+            rows = [[name, f"{value:.2%}"] for name, value in found[key].items()]
+            made.append(tables.table([title, "accuracy"], rows))
+
+    attacks = found["attacks"]["accuracy"]
+    rows = [
+        [name, *(f"{each[attack]:.1%}" for attack in _ATTACKS)] for name, each in attacks.items()
+    ]
+    columns = ["L-infinity", *(title for title, *_ in _ATTACKS.values())]
+    made.append(tables.table(columns, rows, f"Accuracy under attack ({clean} clean)"))
+    return made
+
+
+def robustness(found: Mapping[str, Any], path: str | os.PathLike[str]) -> bool:
+    """Draws the accuracy under each corruption and severity, and under attack."""
+    return page.save(path, build_robustness, found)
+
+
+def build_robustness(found: Mapping[str, Any]) -> Figure | None:
+    """The figure of `robustness`, in matplotlib's current style."""
+    figure = page.figure(5.4)
+    left, right = figure.subplots(1, 2, width_ratios=(5, 4))
+    _draw_corruptions(left, found)
+    _draw_attacks(right, found)
+    figure.suptitle(f"Accuracy (%) on {found['examples']:,} test images")
+    return figure
+
+
+def _draw_corruptions(axes: Axes, found: Mapping[str, Any]) -> None:
+    accuracy = found["corruptions"]["accuracy"]
+    clean = 100 * found["clean_accuracy"]
+    percent = 100 * np.array([[found["clean_accuracy"], *values] for values in accuracy.values()])
+    axes.imshow(percent, cmap="Blues", vmin=0, vmax=max(clean, 1) * 1.1, aspect="auto")
+    for (row, column), value in np.ndenumerate(percent):
+        colour = "white" if value > 0.65 * clean else "black"
+        axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=8, color=colour)
+    axes.set_xticks(np.arange(6), ["clean", *"12345"])
+    axes.set_yticks(np.arange(len(accuracy)), [name.replace("_", " ") for name in accuracy])
+    mean = found["corruptions"]["mean_accuracy"]
+    counted = found["corruptions"]["kinds_in_the_mean"]
+    axes.axhline(counted - 0.5, color="white", linewidth=3)
+    axes.set(xlabel="Severity")
+    axes.set_title(f"Corrupted: {mean:.1%} in the mean of the upper {counted}", fontsize=9)
+
+
+def _draw_attacks(axes: Axes, found: Mapping[str, Any]) -> None:
+    accuracy = found["attacks"]["accuracy"]
+    clean = 100 * found["clean_accuracy"]
+    radii = [0, *(int(name.partition("/")[0]) for name in accuracy)]
+    for attack, (title, colour, marker) in _ATTACKS.items():
+        values = [clean, *(100 * each[attack] for each in accuracy.values())]
+        axes.plot(
+            radii, values, color=colour, marker=marker, markersize=4, label=title, clip_on=False
+        )
+    axes.set(xlim=(0, max(radii)), ylim=(0, 100), xticks=radii)
+    axes.set_xlabel("Largest change of a value, of 255")
+    axes.grid(axis="y", color="#dddddd", linewidth=0.7)
+    axes.legend(frameon=False)
+    axes.set_title("Attacked", fontsize=9)
+
+
+def corruption_examples(
+    shown: Mapping[str, Sequence[np.ndarray]], path: str | os.PathLike[str]
+) -> bool:
+    """Draws an image under each kind of corruption.
+
+    Args:
+      shown: By kind, the image u8[H,W,C] as it is and at severities 1 to 5.
+      path: The PNG file.
+    """
+    return page.save(path, build_corruption_examples, shown)
+
+
+def build_corruption_examples(shown: Mapping[str, Sequence[np.ndarray]]) -> Figure | None:
+    """The figure of `corruption_examples`: two columns of kinds, severities from left to right."""
+    if not shown:
+        return None
+    kinds = list(shown)
+    half = -(-len(kinds) // 2)
+    figure = page.figure(0.42 * half + 0.5)
+    for axes, part in zip(figure.subplots(1, 2), (kinds[:half], kinds[half:]), strict=True):
+        rows = [np.concatenate([_framed(image) for image in shown[kind]], 1) for kind in part]
+        blank = np.full_like(_framed(shown[kinds[0]][0]), 255)
+        rows += [np.concatenate([blank] * len(shown[kinds[0]]), 1)] * (half - len(part))
+        mosaic = np.concatenate(rows).squeeze()
+        axes.imshow(mosaic, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        height, width = blank.shape[:2]
+        axes.set_yticks(
+            height * (np.arange(len(part)) + 0.5), [kind.replace("_", " ") for kind in part]
+        )
+        columns = len(shown[kinds[0]])
+        axes.set_xticks(width * (np.arange(columns) + 0.5), ["clean", *map(str, range(1, columns))])
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    return figure
+
+
+def _framed(image: np.ndarray) -> np.ndarray:
+    """With a white line of two pixels around it."""
+    return np.pad(image, ((2, 2), (2, 2), (0, 0)), constant_values=255)
