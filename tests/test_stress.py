@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import functools
 import io
-import json
 
 import jax
 import numpy as np
 import pytest
 from prepared_folder import write_prepared
-from program import TINY
 from rich.console import Console
 
-from cnn_jax import cli
 from cnn_jax.attacker import Attacker
 from cnn_jax.data import Cifar10, Shapes, Split, shifted
 from cnn_jax.experiment import DataFacts, Experiment, Plan
@@ -137,24 +134,6 @@ def test_all_that_is_measured(plan, variables, scores, test_set, tmp_path):
     for each in found["attacks"]["accuracy"].values():
         assert each["pgd20"] <= each["pgd10"] <= each["fgsm"] <= found["clean_accuracy"]
     assert found["attacks"]["accuracy"]["16/255"]["pgd20"] == 0
-
-
-def test_the_command_leaves_one_json_and_two_more_pictures(tmp_path, capsys):
-    folder = tmp_path / "run"
-    least = ("--config.epochs=1", "--config.model=MLP((8,))", f"--workdir={folder}")
-    assert cli.main(["run.py", *TINY, *least]) == 0
-    capsys.readouterr()
-    evaluate = ["run.py", "--mode=evaluate", f"--workdir={folder}"]
-    assert cli.main([*evaluate, "--robustness", "--images=6"]) == 0
-    said = capsys.readouterr().out
-    written = json.loads((folder / "evaluation.json").read_text())
-    assert written["examples"] == 75 and written["robustness"]["examples"] == 6
-    assert "CIFAR" not in said  # the other test sets are of other classes
-    assert "frost and spatter are left out" in said
-    for name in ("robustness", "corruptions"):
-        assert (folder / "figures" / f"{name}.png").stat().st_size > 1000
-    assert cli.main([*evaluate, "--images=6"]) == 2
-    assert "--robustness" in capsys.readouterr().err
 
 
 def test_work_tells_the_time_left_now_and_then():

@@ -254,18 +254,23 @@ def test_zoom_blur_is_the_mean_of_enlargements(severity, factors, images, pixels
     close(made[0], total / (factors + 1))
 
 
-def test_snow_by_its_parts(pixels):
-    constants = KINDS["snow"].constants[2]
+@pytest.mark.parametrize(
+    ("severity", "constants"),
+    [(3, (0.15, 0.3, 1.75, 0.55, 10, 4, 0.9)), (4, (0.25, 0.3, 2.25, 0.6, 12, 6, 0.85))],
+)
+def test_snow_by_its_parts(severity, constants, pixels):
+    assert KINDS["snow"].constants[severity - 1] == constants
+    mean, deviation, size, threshold, radius, sigma, kept = constants
     made = weather.snow(np.random.default_rng(3), pixels, *constants)
     random = np.random.default_rng(3)
-    noise = random.normal(0.15, 0.3, (4, SIZE, SIZE, 1))
-    flakes = np.stack([enlarged(each[..., 0], 1.75) for each in noise])
-    flakes = np.where(flakes < 0.55, 0, np.clip(flakes, 0, 1))
+    noise = random.normal(mean, deviation, (4, SIZE, SIZE, 1))
+    flakes = np.stack([enlarged(each[..., 0], size) for each in noise])
+    flakes = np.where(flakes < threshold, 0, np.clip(flakes, 0, 1))
     flakes = (np.floor(flakes * 255) / 255)[..., None].astype(np.float32)
-    flakes = blur.drag(flakes, 10, 4, random.uniform(-135, -45, 4))
+    flakes = blur.drag(flakes, radius, sigma, random.uniform(-135, -45, 4))
     luma = 0.299 * pixels[..., :1] + 0.587 * pixels[..., 1:2] + 0.114 * pixels[..., 2:]
     white = np.maximum(pixels, 1.5 * luma + 0.5)
-    expected = 0.9 * pixels + 0.1 * white + flakes + np.rot90(flakes, 2, (1, 2))
+    expected = kept * pixels + (1 - kept) * white + flakes + np.rot90(flakes, 2, (1, 2))
     np.testing.assert_allclose(made, expected, atol=2 / 255)
 
 
@@ -351,8 +356,12 @@ def between(image, y, x, outside):
     )
 
 
-def test_elastic_transform_point_by_point(pixels):
-    distance, sigma, skew = KINDS["elastic_transform"].constants[2]
+@pytest.mark.parametrize(
+    ("severity", "constants"), [(2, (0.05, 0.2, 0.07)), (5, (0.1, 0.03, 0.03))]
+)
+def test_elastic_transform_point_by_point(severity, constants, pixels):
+    assert KINDS["elastic_transform"].constants[severity - 1] == constants
+    distance, sigma, skew = constants
     made = digital.elastic_transform(np.random.default_rng(9), pixels[:1], distance, sigma, skew)
     random = np.random.default_rng(9)
     points = np.array([[26, 26], [26, 6], [6, 6]])
