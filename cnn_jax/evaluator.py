@@ -110,7 +110,7 @@ class Evaluator:
         )
 
 
-class Scorer:
+class BatchScorer:
     """Scores any number of images of the run's size; compiled once, when it is made.
 
     Args:

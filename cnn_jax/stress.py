@@ -12,7 +12,7 @@ import numpy as np
 
 from cnn_jax.attacker import EPSILONS, STEP, Attacker
 from cnn_jax.data import Cifar10, DataInvalid, Split, shifted
-from cnn_jax.evaluator import Scorer
+from cnn_jax.evaluator import BatchScorer
 from cnn_jax.experiment import Plan
 from cnn_jax.report.progress import duration
 from cnn_jax.report.work import Work
@@ -55,7 +55,7 @@ def stress(
     began = time.monotonic()
     split = spread(test, images)
     batch_size = min(batch_size, len(split))
-    scorer = Scorer(plan, variables, batch_size)
+    scorer = BatchScorer(plan, variables, batch_size)
     right = np.flatnonzero(scorer(split.images).argmax(1) == split.labels)
     attacker = Attacker(plan, variables, split, right, batch_size, SEED)
     sets = _other_sets(plan, data_dir, console)
@@ -74,7 +74,7 @@ def stress(
     with Work(total, console) as work:
         found["views"] = {}
         for views in VIEWS:
-            seen = Scorer(with_views(plan, views), variables, batch_size)
+            seen = BatchScorer(with_views(plan, views), variables, batch_size)
             found["views"][views] = _accuracy(seen, split)
             work.done(expected.views[views], f"views: {views}")
         found["corruptions"] = _corrupted(scorer, split, expected, work)
@@ -104,7 +104,9 @@ class _Expected:
     attacking: float
 
     @classmethod
-    def measured(cls, plan: Plan, scorer: Scorer, split: Split, attacker: Attacker) -> _Expected:
+    def measured(
+        cls, plan: Plan, scorer: BatchScorer, split: Split, attacker: Attacker
+    ) -> _Expected:
         batch = split.images[: scorer.batch_size]
         scoring = _timed(lambda: scorer(batch)) * len(split) / len(batch)
         chunk = split.images[:CHUNK]
@@ -146,7 +148,7 @@ def spread(split: Split, images: int | None) -> Split:
     return Split(split.images[chosen], split.labels[chosen])
 
 
-def _accuracy(scorer: Scorer, split: Split) -> float:
+def _accuracy(scorer: BatchScorer, split: Split) -> float:
     return float((scorer(split.images).argmax(1) == split.labels).mean())
 
 
@@ -176,7 +178,9 @@ def examples(split: Split) -> dict[str, list[np.ndarray]]:
     return found
 
 
-def _corrupted(scorer: Scorer, split: Split, expected: _Expected, work: Work) -> dict[str, Any]:
+def _corrupted(
+    scorer: BatchScorer, split: Split, expected: _Expected, work: Work
+) -> dict[str, Any]:
     accuracy: dict[str, list[float]] = {}
     for kind in KINDS:
         accuracy[kind] = []
@@ -217,7 +221,7 @@ def _other_sets(plan: Plan, data_dir: str | None, console: Any) -> dict[str, dic
 
 def _on_other_set(
     plan: Plan,
-    scorer: Scorer,
+    scorer: BatchScorer,
     name: str,
     configs: dict[str, Any],
     seconds: float,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.data import Split
-from cnn_jax.evaluator import Evaluation, Evaluator, Scorer
+from cnn_jax.evaluator import BatchScorer, Evaluation, Evaluator
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_confusion_by_hand():
 @pytest.mark.parametrize("count", [1, 4])
 def test_a_scorer_takes_any_number_of_images(plan, variables, dataset, expected, devices, count):
     devices(count)
-    scorer = Scorer(plan, variables, 10)
+    scorer = BatchScorer(plan, variables, 10)
     for images in (1, 10, 37):
         np.testing.assert_allclose(
             scorer(dataset.test.images[:images]), expected[0][:images], rtol=1e-4, atol=1e-5
