@@ -16,6 +16,7 @@ from cnn_jax.config import Command, Plain, Recipe
 from cnn_jax.dry_run import dry_run
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.evaluate import evaluate
+from cnn_jax.explain import explain
 from cnn_jax.export import export
 from cnn_jax.export import load as load_exported
 from cnn_jax.predict import predict
@@ -34,6 +35,7 @@ USAGE = """Trains ConvNets on CIFAR-10 with JAX.
   python run.py --config=my_recipe.py --config.model=ResNet20 --config.model.width=32
   python run.py --mode=evaluate --workdir=runs/mine [--robustness --images=1000]
   python run.py --mode=predict --workdir=runs/mine photo.png folder/
+  python run.py --mode=explain --workdir=runs/mine --images=3,17
   python run.py --mode=export --workdir=runs/mine --output=mine
   python run.py --mode=predict --model=mine photo.png folder/
   python run.py --mode=report runs/mine runs/other
@@ -42,7 +44,9 @@ USAGE = """Trains ConvNets on CIFAR-10 with JAX.
   python run.py --list
 """
 
-Mode = Literal["train", "evaluate", "predict", "export", "report", "volumes", "sweep", "benchmark"]
+Mode = Literal[
+    "train", "evaluate", "predict", "explain", "export", "report", "volumes", "sweep", "benchmark"
+]  # fmt: skip
 
 PLAIN = {
     "What to do": [
@@ -50,8 +54,8 @@ PLAIN = {
             "mode",
             Mode,
             "train",
-            "train, evaluate a run, predict by it, export it, report on runs, show volumes, "
-            "sweep, benchmark",
+            "train; evaluate, explain, export or report on a run; predict; show volumes; sweep; "
+            "benchmark",
         ),
         Plain("config", str, "quickstart", "Recipe: a name in experiments/, or a path to a .py"),
         Plain("list", bool, False, "List the recipes and the models"),
@@ -120,6 +124,12 @@ PLAIN = {
         ),
         Plain("contact_sheet", str | None, None, "predict: also draw the pictures to this PNG"),
         Plain(
+            "images",
+            tuple[int, ...] | int | None,
+            None,
+            "explain: test images by number, as 3,17; default: the files named, or 6 at random",
+        ),
+        Plain(
             "sweep",
             str | None,
             None,
@@ -155,6 +165,7 @@ ONLY_FOR = {
     "model": ("predict",),
     "output": ("predict", "export", "report"),
     "contact_sheet": ("predict",),
+    "images": ("explain",),
     "seconds": ("benchmark",),
     "batch_sizes": ("benchmark",),
     "profile": ("benchmark",),
@@ -208,7 +219,7 @@ def _run(command: Command) -> int:
             setattr(flags, name, _expanded(f"--{name}=", text))
     if flags.workdir and Path(flags.workdir).is_file():
         raise UserError(f"--workdir={flags.workdir} is a file: give a folder, or a new name")
-    if command.args and flags.mode not in ("predict", "report"):
+    if command.args and flags.mode not in ("predict", "explain", "report"):
         raise UserError(f"unexpected argument {command.args[0]!r}: flags begin with --")
     for name in sorted(command.given & ONLY_FOR.keys()):
         if flags.mode not in ONLY_FOR[name]:
@@ -318,6 +329,18 @@ def _predict(command: Command) -> None:
         raise RunFailed(f"{bad} of {len(made)} files could not be read")
 
 
+def _explain(command: Command) -> None:
+    flags = command.flags
+    workdir, recipe = _run_asked_for(command)
+    explain(
+        workdir,
+        _numbers(flags.images),
+        [_expanded("", argument) for argument in command.args],
+        recipe=recipe,
+        data_dir=flags.data_dir,
+    )
+
+
 def _scorer(command: Command) -> Scorer:
     """The net that --model or --workdir names."""
     model = command.flags.model
@@ -367,24 +390,31 @@ def _benchmark(command: Command) -> None:
     flags = command.flags
     if flags.record:
         check_recordable(command.recipe, command.overridden)
-    sizes = () if flags.batch_sizes is None else flags.batch_sizes
     result = benchmark(
         command.experiment,
         _workdir(command),
         recipe=command.recipe,
         data_dir=flags.data_dir,
         seconds=flags.seconds,
-        batch_sizes=(sizes,) if isinstance(sizes, int) else sizes,
+        batch_sizes=_numbers(flags.batch_sizes),
         profile=flags.profile,
     )
     if flags.record:
         print(f"recorded in {record_benchmark(command.recipe, result)}")
 
 
+def _numbers(given: tuple[int, ...] | int | None) -> tuple[int, ...]:
+    """A flag of several numbers, which is a number where there is one."""
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, int) else given
+
+
 MODES = {
     "train": _train,
     "evaluate": _evaluate,
     "predict": _predict,
+    "explain": _explain,
     "export": _export,
     "report": _report,
     "sweep": _sweep,

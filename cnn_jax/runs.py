@@ -317,6 +317,18 @@ def restore(
     return plan.experiment, trained_state(run, plan)
 
 
+def run_data(plan: Plan, data_dir: str | None = None) -> data.Dataset:
+    """The data that a run was made on, loaded again.
+
+    Raises:
+      RunError: it is not what it was.
+    """
+    loaded = plan.experiment.data.load(data_dir)
+    if loaded.fingerprint != plan.data.fingerprint:
+        raise RunError(f"the data of the name {plan.data.name} is not what the run was made on")
+    return loaded
+
+
 def trained_state(run: Run, plan: Plan) -> TrainState:
     """The state that the run's result was measured with: the last, or the best where asked for."""
     checkpoints = run.checkpoints(plan.experiment.keep_best)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnn_jax.report import page
-from cnn_jax.report.predictions import Prediction
+from cnn_jax.report.predictions import Prediction, short_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,8 +57,6 @@ def build_sheet(
 
 
 def _caption(prediction: Prediction) -> str:
-    name = prediction.name.rpartition("/")[2]
-    name = name if len(name) <= 18 else f"{name[:10]}...{name[-5:]}"
     value = prediction.values[0]
     said = f"{value:.0%}" if prediction.measure == "probability" else f"{value:.3g}"
-    return f"{name}\n{prediction.classes[0]} {said}"
+    return f"{short_name(prediction.path)}\n{prediction.classes[0]} {said}"

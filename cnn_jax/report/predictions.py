@@ -41,7 +41,7 @@ class Prediction:
     @property
     def name(self) -> str:
         """The file's path as it can be printed, whatever its bytes."""
-        return "".join(letter if letter.isprintable() else "?" for letter in str(self.path))
+        return _printable(str(self.path))
 
     def row(self) -> dict[str, Any]:
         """As JSON has it: {"file", "class", "probability", "top"} or {"file", "error"}."""
@@ -52,6 +52,16 @@ class Prediction:
             for name, value in zip(self.classes, self.values, strict=True)
         ]
         return {"file": str(self.path), **top[0], "top": top}
+
+
+def short_name(path: Path) -> str:
+    """The file's name, as it can be printed and stands beside a picture: at most 18 letters."""
+    name = _printable(path.name)
+    return name if len(name) <= 18 else f"{name[:10]}...{name[-5:]}"
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def to_text(predictions: Sequence[Prediction]) -> str:

@@ -1,0 +1,182 @@
+"""Figures of what a net sees in images: the volumes it makes of one, and which pixels count.
+
+Each public function draws one PNG file of the page's width.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnn_jax.report import page
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CHANNELS = 14  # slices of a volume in a row
+MOST_VOLUMES = 15  # rows on a page
+PAIRS = 3  # pictures beside their maps in a row
+CELL = 64  # pixels of a slice's side
+GAP = 8  # pixels between two
+RIGHT, WRONG = "black", "#B34700"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Explained:
+    """An image and what a net says of it.
+
+    Attributes:
+      image: u8[H,W,C].
+      name: Which image it is.
+      said: The class that scores highest, with its score, such as "cat 87 %".
+      truth: The true class, with its score; "" where it is not known.
+      right: Whether the two are the same.
+      best: The highest classes and their values, best first.
+      measure: What the values are: "probability", or "score" where the loss gives no probabilities.
+    """
+
+    image: np.ndarray
+    name: str
+    said: str
+    truth: str
+    right: bool
+    best: tuple[tuple[str, float], ...]
+    measure: str = "probability"
+
+    @property
+    def caption(self) -> str:
+        """Two lines, or one where the true class is not known."""
+        second = "which is right" if self.right else f"but is {self.truth}"
+        return f"{self.name}: {self.said}" + (f"\n{second}" if self.truth else "")
+
+
+def activations(
+    explained: Explained,
+    volumes: Sequence[tuple[str, np.ndarray]],
+    path: str | os.PathLike[str],
+) -> bool:
+    """Draws an image, its highest classes, and a row for each volume that a net makes of it.
+
+    A row holds the first 14 slices of the volume, from their smallest number (black) to their
+    largest (white).
+
+    Args:
+      explained: The image.
+      volumes: The name and the numbers f[H,W,C] of each volume, at most 15.
+      path: The PNG file.
+
+    Returns:
+      False, with nothing written, if there is no volume.
+    """
+    return page.save(path, build_activations, explained, volumes)
+
+
+def heat_maps(
+    explained: Sequence[Explained],
+    heat: np.ndarray,
+    path: str | os.PathLike[str],
+    title: str,
+    *,
+    over: bool = False,
+) -> bool:
+    """Draws images with a map of the pixels that count beside each, in rows of three pairs.
+
+    Args:
+      explained: The images.
+      heat: f[N,H,W], not negative; each map has a scale of its own, from 0 to the value that one
+        pixel in a hundred exceeds.
+      path: The PNG file.
+      title: What the maps are.
+      over: Whether a map lies over its image instead of on black.
+
+    Returns:
+      False, with nothing written, if there is no image.
+    """
+    return page.save(path, build_heat_maps, explained, heat, title, over)
+
+
+def build_activations(
+    explained: Explained, volumes: Sequence[tuple[str, np.ndarray]]
+) -> Figure | None:
+    """The figure of `activations`, in matplotlib's current style."""
+    if not volumes:
+        return None
+    height = 0.45 * len(volumes)
+    figure = page.figure(1.9 + height)
+    parts = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.9, height))
+    top, bottom = parts[:, 0]
+    top.suptitle(explained.caption.replace("\n", ", "), parse_math=False)
+    image, bars = top.subplots(1, 2, width_ratios=(1, 2.2))
+    _show(image, explained.image)
+    names, values = zip(*explained.best, strict=True)
+    bars.barh(range(len(names)), values, color="#0072B2", height=0.7)
+    bars.set_yticks(range(len(names)), names, parse_math=False)
+    bars.invert_yaxis()
+    bars.set_xlabel(f"{explained.measure} of the highest classes")
+    if explained.measure == "probability":
+        bars.set_xlim(0, 1)
+    # One picture of all rows: axes for each would take seconds to lay out.
+    axes = bottom.subplots()
+    axes.set_anchor("NW")  # at the edge that the layout makes room beside, for the labels
+    rows = np.concatenate([_row(volume) for _, volume in volumes])
+    axes.imshow(rows, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_yticks(
+        [(CELL + GAP) * number + CELL / 2 for number in range(len(volumes))],
+        [f"{name}\n{'x'.join(map(str, volume.shape))}" for name, volume in volumes],
+        fontsize=8,
+        parse_math=False,
+    )
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def build_heat_maps(
+    explained: Sequence[Explained], heat: np.ndarray, title: str, over: bool
+) -> Figure | None:
+    """The figure of `heat_maps`, in matplotlib's current style."""
+    if not explained:
+        return None
+    rows = math.ceil(len(explained) / PAIRS)
+    figure = page.figure(0.4 + 1.5 * rows)
+    figure.suptitle(title)
+    cells = figure.subfigures(rows, PAIRS, squeeze=False)
+    for cell, one, one_map in zip(cells.flat, explained, heat, strict=False):
+        left, right = cell.subplots(1, 2)
+        colour = WRONG if one.truth and not one.right else RIGHT
+        cell.suptitle(one.caption, fontsize=8, color=colour, parse_math=False)
+        _show(left, one.image)
+        largest = np.percentile(one_map, 99) or one_map.max() or 1
+        strength = np.clip(one_map / largest, 0, 1)
+        if over:
+            _show(right, one.image.astype(np.float32).mean(-1))
+        right.imshow(
+            strength, cmap="inferno", vmin=0, vmax=1, alpha=0.8 * strength**0.5 if over else None
+        )
+        right.set_axis_off()
+    return figure
+
+
+def _show(axes: Axes, image: np.ndarray) -> None:
+    axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axes.set_axis_off()
+
+
+def _row(volume: np.ndarray) -> np.ndarray:
+    """The first slices of a volume f[H,W,C] side by side, scaled to 0..1 together, on white."""
+    slices = np.moveaxis(volume, -1, 0)[:CHANNELS]
+    _, height, width = slices.shape
+    low, high = slices.min(), slices.max()
+    row = np.ones((CELL + GAP, CHANNELS * (CELL + GAP)), np.float32)
+    rows, columns = np.arange(CELL) * height // CELL, np.arange(CELL) * width // CELL
+    for number, one in enumerate((slices - low) / (high - low or 1)):
+        left = number * (CELL + GAP)
+        row[:CELL, left : left + CELL] = one[np.ix_(rows, columns)]
+    return row
