@@ -8,17 +8,18 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from cnn_jax import compile_cache, config, docs, hardware, listing, process, signals, volumes
-from cnn_jax.benchmark import SECONDS, benchmark
-from cnn_jax.config import Command, Plain, Recipe
+from cnn_jax.benchmark import benchmark
+from cnn_jax.config import Command, Recipe
 from cnn_jax.dry_run import dry_run
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.evaluate import evaluate
 from cnn_jax.explain import explain
 from cnn_jax.export import export
 from cnn_jax.export import load as load_exported
+from cnn_jax.options import ONLY_FOR, PATHS, PLAIN, USAGE
 from cnn_jax.predict import predict
 from cnn_jax.record import check_recordable, record, record_benchmark
 from cnn_jax.run_report import report
@@ -26,154 +27,6 @@ from cnn_jax.runs import NAMES, Run
 from cnn_jax.scorer import RunScorer, Scorer
 from cnn_jax.sweep import grid, sweep
 from cnn_jax.train import Interrupted, train
-from cnn_jax.views import Views
-
-USAGE = """Trains ConvNets on CIFAR-10 with JAX.
-
-  python run.py                                          the quickstart recipe
-  python run.py --config=cifar10_convnet --config.epochs=5 --workdir=runs/mine
-  python run.py --config=my_recipe.py --config.model=ResNet20 --config.model.width=32
-  python run.py --mode=evaluate --workdir=runs/mine [--robustness --images=1000]
-  python run.py --mode=predict --workdir=runs/mine photo.png folder/
-  python run.py --mode=explain --workdir=runs/mine --images=3,17
-  python run.py --mode=export --workdir=runs/mine --output=mine
-  python run.py --mode=predict --model=mine photo.png folder/
-  python run.py --mode=report runs/mine runs/other
-  python run.py --mode=volumes --config=cifar10_resnet20
-  python run.py --mode=benchmark --config=cifar10_resnet20
-  python run.py --list
-"""
-
-Mode = Literal[
-    "train", "evaluate", "predict", "explain", "export", "report", "volumes", "sweep", "benchmark"
-]  # fmt: skip
-
-PLAIN = {
-    "What to do": [
-        Plain(
-            "mode",
-            Mode,
-            "train",
-            "train; evaluate, explain, export or report on a run; predict; show volumes; sweep; "
-            "benchmark",
-        ),
-        Plain("config", str, "quickstart", "Recipe: a name in experiments/, or a path to a .py"),
-        Plain("list", bool, False, "List the recipes and the models"),
-        Plain("print_config", bool, False, "Print the resolved experiment as a recipe"),
-        Plain("dry_run", bool, False, "Print shapes, FLOPs, memory and steps; train nothing"),
-    ],
-    "Where": [
-        Plain("workdir", str | None, None, "The run's folder; default: runs/RECIPE/TIME"),
-        Plain(
-            "data_dir",
-            str | None,
-            None,
-            "Where TFDS data is; default: $TFDS_DATA_DIR, then ~/tensorflow_datasets",
-        ),
-        Plain(
-            "compile_cache",
-            str | None,
-            None,
-            "Where compiled programs are kept, or off; default: ~/.cache/cnn_jax/compiled",
-        ),
-        Plain("record", bool, False, "Also write the result to results/"),
-    ],
-    "How": [
-        Plain(
-            "cpu_tuning",
-            bool,
-            True,
-            "Start anew with malloc tuned for XLA on a CPU, unless GLIBC_TUNABLES is set",
-        ),
-        Plain(
-            "deterministic",
-            bool,
-            False,
-            "The same bits at every launch on a GPU too, which costs speed; a CPU's always are",
-        ),
-        Plain("log_every_steps", int | None, None, "Also log every so many steps", minimum=1),
-        Plain("save_every_steps", int | None, None, "Also save every so many steps", minimum=1),
-        Plain("image_size", int | None, None, "volumes: height and width of the image", minimum=1),
-        Plain("eval_batch", int, 500, "evaluate: examples in a step", minimum=1),
-        Plain(
-            "tta",
-            Views | None,
-            None,
-            "evaluate: views of an image whose scores are averaged; default: the run's",
-        ),
-        Plain(
-            "robustness",
-            bool,
-            False,
-            "evaluate: also other views, corruptions, other test sets, and attacks: minutes",
-        ),
-        Plain(
-            "images",
-            int | None,
-            None,
-            "evaluate: measure the robustness on so many test images; default: all",
-            minimum=1,
-        ),
-        Plain("top", int, 5, "predict: how many classes are told", minimum=1),
-        Plain("model", str | None, None, "predict: an exported net, in place of a --workdir"),
-        Plain(
-            "output",
-            str | None,
-            None,
-            "predict: also write a .jsonl or .csv; export: the folder; report: the .html",
-        ),
-        Plain("contact_sheet", str | None, None, "predict: also draw the pictures to this PNG"),
-        Plain(
-            "images",
-            tuple[int, ...] | int | None,
-            None,
-            "explain: test images by number, as 3,17; default: the files named, or 6 at random",
-        ),
-        Plain(
-            "sweep",
-            str | None,
-            None,
-            "sweep: fields and values, as 'optimizer.peak_lr=0.01,0.03; seed=0,1'",
-        ),
-        Plain("seconds", float, SECONDS, "benchmark: most seconds of a measurement", minimum=0.01),
-        Plain(
-            "batch_sizes",
-            tuple[int, ...] | int | None,
-            None,
-            "benchmark: also time the step at these batch sizes, as 128,256,512",
-        ),
-        Plain("profile", bool, False, "benchmark: also write a jax.profiler trace of a few steps"),
-    ],
-}
-
-
-# What the other modes have no use for is refused there.
-ONLY_FOR = {
-    "list": ("train",),
-    "print_config": ("train",),
-    "dry_run": ("train",),
-    "sweep": ("sweep",),
-    "record": ("train", "sweep", "benchmark"),
-    "log_every_steps": ("train", "sweep"),
-    "save_every_steps": ("train", "sweep"),
-    "image_size": ("volumes",),
-    "eval_batch": ("evaluate",),
-    "tta": ("evaluate",),
-    "robustness": ("evaluate",),
-    "images": ("evaluate",),
-    "top": ("predict",),
-    "model": ("predict",),
-    "output": ("predict", "export", "report"),
-    "contact_sheet": ("predict",),
-    "images": ("explain",),
-    "seconds": ("benchmark",),
-    "batch_sizes": ("benchmark",),
-    "profile": ("benchmark",),
-}
-
-
-# Flags that name a file or a folder: an unset variable or a `~` in them is no name.
-PATHS = ("workdir", "data_dir", "model", "output", "contact_sheet")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -300,8 +153,8 @@ def _record(command: Command, summaries: list[dict[str, Any]]) -> None:
 
 def _evaluate(command: Command) -> None:
     flags = command.flags
-    if flags.images is not None and not flags.robustness:
-        raise UserError("--images is for --robustness: the test set itself is scored whole")
+    if flags.examples is not None and not flags.robustness:
+        raise UserError("--examples is for --robustness: the test set itself is scored whole")
     workdir, recipe = _run_asked_for(command)
     evaluate(
         workdir,
@@ -310,7 +163,7 @@ def _evaluate(command: Command) -> None:
         batch_size=flags.eval_batch,
         tta=flags.tta,
         robustness=flags.robustness,
-        images=flags.images,
+        examples=flags.examples,
     )
 
 

@@ -10,15 +10,14 @@ import numpy as np
 
 from cnn_jax import calibration, config
 from cnn_jax.data import Dataset
-from cnn_jax.errors import UserError
 from cnn_jax.evaluator import EVAL_BATCH, Evaluation, Evaluator
 from cnn_jax.experiment import Plan
 from cnn_jax.report import figures, mistakes, tables
 from cnn_jax.report import robustness as report
 from cnn_jax.report.calibration_figure import reliability_diagram
 from cnn_jax.report.log import write_json
-from cnn_jax.runs import Run, trained_state
-from cnn_jax.stress import examples, stress, with_views
+from cnn_jax.runs import Run, run_data, trained_state
+from cnn_jax.stress import one_corrupted, stress, with_views
 from cnn_jax.views import Views
 
 
@@ -30,7 +29,7 @@ def evaluate(
     batch_size: int = EVAL_BATCH,
     tta: Views | None = None,
     robustness: bool = False,
-    images: int | None = None,
+    examples: int | None = None,
     console: Any = None,
 ) -> Evaluation:
     """Restores a run and scores every test example once; the batch size does not matter.
@@ -47,7 +46,7 @@ def evaluate(
       tta: Views of each image whose scores are averaged; None: the run's.
       robustness: Whether to measure other views, corruptions, other test sets and attacks too,
         which takes minutes; also in evaluation.json, and robustness.png and corruptions.png.
-      images: How many test images the robustness is measured on; None: all.
+      examples: How many test images the robustness is measured on; None: all.
       console: A `rich.console.Console`.
 
     Raises:
@@ -59,7 +58,7 @@ def evaluate(
     if tta is not None:
         plan = with_views(plan, tta)
     state = trained_state(run, plan)
-    data = _same_data(plan, data_dir)
+    data = run_data(plan, data_dir)
     result = Evaluator(plan, state.variables, data.test, batch_size)(state.variables)
     counts, classes = result.confusion(), plan.data.classes
     per_class = (result.precision(), result.per_class(), result.f1())
@@ -85,14 +84,16 @@ def evaluate(
             state.variables,
             data.test,
             batch_size=batch_size,
-            images=images,
+            examples=examples,
             data_dir=data_dir,
             console=out,
         )
         for table in report.to_tables(stressed):
             out.print(table)
         report.robustness(stressed, run.folder / "figures" / "robustness.png")
-        report.corruption_examples(examples(data.test), run.folder / "figures" / "corruptions.png")
+        report.corruption_examples(
+            one_corrupted(data.test), run.folder / "figures" / "corruptions.png"
+        )
     write_json(
         run.folder / "evaluation.json",
         {
@@ -196,10 +197,3 @@ def _draw(
         if calibrated.after:
             panels[f"At temperature {calibrated.temperature:.3g}"] = calibrated.after
         reliability_diagram(panels, folder / "reliability.png")
-
-
-def _same_data(plan: Plan, data_dir: str | None) -> Dataset:
-    data = plan.experiment.data.load(data_dir)
-    if data.fingerprint != plan.data.fingerprint:
-        raise UserError(f"the data of the name {plan.data.name} is not what the run was made on")
-    return data

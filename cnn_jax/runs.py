@@ -234,7 +234,7 @@ class Run:
         try:
             return self._read("summary.json", **SUMMARY)
         except RunError as error:
-            raise RunError(f"{error}; remove it, and the command that trained writes it anew") from error
+            raise RunError(f"{error}; remove it, and the command that trained makes it") from error
 
     def checkpoints(self, keep_best: bool = False, **options: Any) -> Checkpoints:
         """The run's checkpoints."""

@@ -31,7 +31,7 @@ def stress(
     test: Split,
     *,
     batch_size: int,
-    images: int | None = None,
+    examples: int | None = None,
     data_dir: str | None = None,
     console: Any,
 ) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def stress(
       variables: The net's (`TrainState.variables`).
       test: The test set.
       batch_size: Examples in a step.
-      images: How many of the test set, evenly spread over it; None: all.
+      examples: How many of the test set, evenly spread over it; None: all.
       data_dir: Where TFDS data is.
       console: A `rich.console.Console`.
 
@@ -53,7 +53,7 @@ def stress(
       "cifar10_c", "cifar10_1" and "seconds".
     """
     began = time.monotonic()
-    split = spread(test, images)
+    split = spread(test, examples)
     batch_size = min(batch_size, len(split))
     scorer = BatchScorer(plan, variables, batch_size)
     right = np.flatnonzero(scorer(split.images).argmax(1) == split.labels)
@@ -140,11 +140,11 @@ def with_views(plan: Plan, views: Views) -> Plan:
     return dataclasses.replace(plan, experiment=dataclasses.replace(plan.experiment, tta=views))
 
 
-def spread(split: Split, images: int | None) -> Split:
+def spread(split: Split, examples: int | None) -> Split:
     """So many examples of a split, evenly spread over it; None: all."""
-    if images is None or images >= len(split):
+    if examples is None or examples >= len(split):
         return split
-    chosen = np.arange(images) * len(split) // images
+    chosen = np.arange(examples) * len(split) // examples
     return Split(split.images[chosen], split.labels[chosen])
 
 
@@ -168,7 +168,7 @@ def corrupted(split: Split, kind: str, severity: int) -> Split:
     return Split(np.concatenate(parts), split.labels)
 
 
-def examples(split: Split) -> dict[str, list[np.ndarray]]:
+def one_corrupted(split: Split) -> dict[str, list[np.ndarray]]:
     """The first image of a split by kind of corruption: as it is, and at severities 1 to 5."""
     first = Split(split.images[:1], split.labels[:1])
     found = {}

@@ -8,7 +8,7 @@ import shlex
 import pytest
 
 from cnn_jax import config, docs
-from cnn_jax.cli import PLAIN
+from cnn_jax.options import PLAIN
 from cnn_jax.runs import NAMES
 
 PAGES = docs.pages()

@@ -69,14 +69,14 @@ def test_the_views_that_are_asked_for(folder, capsys):
 
 
 def test_robustness_goes_into_the_same_json_and_two_more_pictures(folder, capsys):
-    written = call(folder, "--robustness", "--images=6")
+    written = call(folder, "--robustness", "--examples=6")
     said = capsys.readouterr().out
     assert written["examples"] == 75 and written["robustness"]["examples"] == 6
     assert "CIFAR" not in said  # the other test sets are of other classes
     assert "frost and spatter are left out" in said
     for name in ("robustness", "corruptions"):
         assert (folder / "figures" / f"{name}.png").stat().st_size > 1000
-    arguments = ["run.py", "--mode=evaluate", f"--workdir={folder}", "--images=6"]
+    arguments = ["run.py", "--mode=evaluate", f"--workdir={folder}", "--examples=6"]
     assert cli.main(arguments) == 2
     assert "--robustness" in capsys.readouterr().err
 

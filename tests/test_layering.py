@@ -37,6 +37,7 @@ LEVELS = (
         "loop", "predict", "record", "run_report", "sizes", "stress", "summary", "sweep", "train",
         "transfer", "volumes",
     ),
+    ("options",),
     ("cli",),
 )  # fmt: skip
 # Who may import what of its own level.

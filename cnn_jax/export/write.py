@@ -139,7 +139,7 @@ def _write(
 ) -> None:
     from safetensors.numpy import save
 
-    files.write_atomically(folder / artifact.PROGRAM, program.serialize())
+    files.write_atomically(folder / artifact.PROGRAM, bytes(program.serialize()))
     files.write_atomically(folder / artifact.WEIGHTS, save(weights))
     write_json(folder / artifact.FACTS, facts)
     digests.seal(folder)
