@@ -72,6 +72,7 @@ def _run(command: Command) -> int:
             setattr(flags, name, _expanded(f"--{name}=", text))
     if flags.workdir and Path(flags.workdir).is_file():
         raise UserError(f"--workdir={flags.workdir} is a file: give a folder, or a new name")
+    command.args[:] = [_expanded("", argument) for argument in command.args]
     if command.args and flags.mode not in ("predict", "explain", "report"):
         raise UserError(f"unexpected argument {command.args[0]!r}: flags begin with --")
     for name in sorted(command.given & ONLY_FOR.keys()):
@@ -171,7 +172,7 @@ def _predict(command: Command) -> None:
     flags = command.flags
     made = predict(
         _scorer(command),
-        [_expanded("", argument) for argument in command.args],
+        command.args,
         top=flags.top,
         output=flags.output,
         sheet=flags.contact_sheet,
@@ -188,7 +189,7 @@ def _explain(command: Command) -> None:
     explain(
         workdir,
         _numbers(flags.images),
-        [_expanded("", argument) for argument in command.args],
+        command.args,
         recipe=recipe,
         data_dir=flags.data_dir,
     )
@@ -217,7 +218,7 @@ def _report(command: Command) -> None:
     if command.overridden:
         raise UserError(f"a run is taken as it is: drop --config.{command.overridden[0]}")
     named = [] if flags.workdir is None else [flags.workdir]
-    report([*named, *(_expanded("", argument) for argument in command.args)], flags.output)
+    report([*named, *command.args], flags.output)
 
 
 def _run_asked_for(command: Command) -> tuple[str, Recipe | None]:
