@@ -66,6 +66,8 @@ def stress(
         highlight=False,
         soft_wrap=True,
     )
+    if plan.data.image_shape[:2] != (32, 32):
+        console.print("severities are those published for images of 32x32", highlight=False)
     found: dict[str, Any] = {
         "examples": len(split),
         "clean_accuracy": len(right) / len(split),
