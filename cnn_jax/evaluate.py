@@ -83,6 +83,7 @@ def evaluate(
             plan,
             state.variables,
             data.test,
+            result.logits.argmax(1) == result.labels,
             batch_size=batch_size,
             examples=examples,
             data_dir=data_dir,

@@ -29,6 +29,7 @@ def stress(
     plan: Plan,
     variables: Any,
     test: Split,
+    right: np.ndarray,
     *,
     batch_size: int,
     examples: int | None = None,
@@ -43,6 +44,7 @@ def stress(
       plan: The run's plan.
       variables: The net's (`TrainState.variables`).
       test: The test set.
+      right: bool[N], which of it the net gets right.
       batch_size: Examples in a step.
       examples: How many of the test set, evenly spread over it; None: all.
       data_dir: Where TFDS data is.
@@ -53,10 +55,10 @@ def stress(
       "cifar10_c", "cifar10_1" and "seconds".
     """
     began = time.monotonic()
-    split = spread(test, examples)
+    chosen = spread(len(test), examples)
+    split, right = Split(test.images[chosen], test.labels[chosen]), np.flatnonzero(right[chosen])
     batch_size = min(batch_size, len(split))
     scorer = BatchScorer(plan, variables, batch_size)
-    right = np.flatnonzero(scorer(split.images).argmax(1) == split.labels)
     attacker = Attacker(plan, variables, split, right, batch_size, SEED)
     sets = _other_sets(plan, data_dir, console)
     expected = _Expected.measured(plan, scorer, split, attacker)
@@ -110,6 +112,7 @@ class _Expected:
         cls, plan: Plan, scorer: BatchScorer, split: Split, attacker: Attacker
     ) -> _Expected:
         batch = split.images[: scorer.batch_size]
+        scorer(batch)
         scoring = _timed(lambda: scorer(batch)) * len(split) / len(batch)
         chunk = split.images[:CHUNK]
 
@@ -142,12 +145,10 @@ def with_views(plan: Plan, views: Views) -> Plan:
     return dataclasses.replace(plan, experiment=dataclasses.replace(plan.experiment, tta=views))
 
 
-def spread(split: Split, examples: int | None) -> Split:
-    """So many examples of a split, evenly spread over it; None: all."""
-    if examples is None or examples >= len(split):
-        return split
-    chosen = np.arange(examples) * len(split) // examples
-    return Split(split.images[chosen], split.labels[chosen])
+def spread(whole: int, examples: int | None) -> np.ndarray:
+    """So many places in a split, evenly spread; the whole where None or more are asked for."""
+    count = min(examples or whole, whole)
+    return np.arange(count) * whole // count
 
 
 def _accuracy(scorer: BatchScorer, split: Split) -> float:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _LINE_SECONDS = 15.0
+_TRUST = 0.1
 
 
 class Work:
@@ -64,7 +65,10 @@ class Work:
         self._done += seconds
         now = self._clock()
         share = min(self._done / self._seconds, 1.0)
-        left = f"{duration((now - self._start) * (1 - share) / max(share, 1e-9))} left"
+        # What was expected counts as much as a tenth of the work does, lest the first parts decide.
+        weight = _TRUST * self._seconds
+        pace = (now - self._start + weight) / (self._done + weight)
+        left = f"{duration(self._seconds * (1 - share) * pace)} left"
         if self._bar is not None:
             self._bar.update(self._task, completed=self._done, description=what, left=left)
         elif now - self._shown >= _LINE_SECONDS:
