@@ -14,7 +14,8 @@ from cnn_jax import config, files, structure
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment
 from cnn_jax.report import blocks
-from cnn_jax.report.volume_table import WIDEST, Row, Table, notes, sides, to_markdown, to_rich
+from cnn_jax.report.volume_row import Row, sides
+from cnn_jax.report.volume_table import WIDEST, Table, notes, to_markdown, to_rich
 from cnn_jax.structure import Layer, Volume
 
 # What a net is shown on where its data does not say without being loaded.

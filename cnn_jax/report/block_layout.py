@@ -7,7 +7,7 @@ import functools
 import itertools
 from collections.abc import Callable, Sequence
 
-from cnn_jax.report.volume_table import is_beside
+from cnn_jax.report.volume_row import is_beside
 from cnn_jax.structure import Layer, Volume
 
 TIMES = "\N{MULTIPLICATION SIGN}"

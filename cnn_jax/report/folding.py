@@ -6,10 +6,8 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from cnn_jax.report.volume_table import Row
+from cnn_jax.report.volume_row import Row
 
 
 def folded(rows: Sequence[Row], most: int) -> Sequence[Row]:

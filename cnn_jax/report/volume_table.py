@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cnn_jax.report.folding import folded
+from cnn_jax.report.volume_row import Row, sides
 from cnn_jax.structure import Layer, Volume
 
 if TYPE_CHECKING:
@@ -35,60 +36,6 @@ HEADERS = (
     "recep-\ntive\nfield",
     "weights\nif fully\nconnected",
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One layer of the table, or a run of equal ones.
-
-    Attributes:
-      name: The layer's name, with that of a norm that follows left out.
-      what: Kind, window and stride, as in "conv 3x3/2"; after "+", beside the rows above.
-      kind: "input", "conv", "pool", "fc" or "norm".
-      input: Height, width and depth of the volume that goes in.
-      volume: Height, width and depth of the volume that comes out.
-      weights: Numbers in the kernels.
-      biases: Biases, and the scales and shifts of the norm that follows.
-      multiply_adds: For one image.
-      receptive_field: Height and width, in pixels of the image, of what one output sees.
-      fully_connected: Weights that full connection between the two volumes would take; None for
-        layers that aren't replaced by it.
-      count: How many layers the row stands for.
-    """
-
-    name: str
-    what: str
-    kind: str
-    input: Volume
-    volume: Volume
-    weights: int = 0
-    biases: int = 0
-    multiply_adds: int = 0
-    receptive_field: tuple[int, int] | None = None
-    fully_connected: int | None = None
-    count: int = 1
-
-    @classmethod
-    def of(cls, layer: Layer, before: Volume) -> Row:
-        """The row of a layer that comes after this volume, or beside what made it."""
-        window = layer.window or (layer.input[:2] if layer.kind == "pool" else None)
-        stride = layer.stride or (1, 1)
-        jumps = stride != (window if layer.stride and layer.kind == "pool" else (1, 1))
-        return cls(
-            name=layer.name,
-            what="+" * is_beside(layer, before)
-            + layer.kind
-            + (f" {sides(window)}" if window else "")
-            + (f"/{max(stride)}" if jumps else ""),
-            kind=layer.kind,
-            input=layer.input,
-            volume=layer.output,
-            weights=layer.weights,
-            biases=layer.biases,
-            multiply_adds=layer.multiply_adds,
-            receptive_field=layer.receptive_field,
-            fully_connected=layer.fully_connected_weights if layer.kind in ("conv", "fc") else None,
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,11 +81,6 @@ class Table:
         """How many times the convolutions' weights full connection would take; 1 without any."""
         has = sum(row.weights for row in self.convolutions)
         return sum(row.fully_connected or 0 for row in self.convolutions) / has if has else 1.0
-
-
-def is_beside(layer: Layer, before: Volume) -> bool:
-    """Whether a layer makes the volume before it once more, from another one: a shortcut."""
-    return layer.input != before and layer.output == before
 
 
 def to_text(table: Table) -> str:
@@ -224,8 +166,3 @@ def notes(table: Table) -> list[str]:
         ),
     }
     return [note for note, is_used in used.items() if is_used]
-
-
-def sides(numbers: Iterable[int] | None) -> str:
-    """(32, 32, 3) -> "32x32x3"; "" for None."""
-    return "x".join(map(str, numbers or ()))

@@ -4,42 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 from program import one_line
-from rich.console import Console
 from same_run import assert_same_run
+from small_run import EXPERIMENT, QUIET
 
 from cnn_jax import digests
-from cnn_jax.data import Shapes
 from cnn_jax.errors import RunFailed, UserError
-from cnn_jax.experiment import Experiment
-from cnn_jax.models import MLP
 from cnn_jax.train import train
-
-QUIET = Console(quiet=True)
-EXPERIMENT = Experiment(
-    data=Shapes(train=64, validation=32, test=16), model=MLP(hidden=(4,)), batch_size=16, epochs=3
-)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    """A finished run of 12 steps, with the checkpoints of steps 8 and 12."""
-    folder = tmp_path_factory.mktemp("records") / "run"
-    train(EXPERIMENT, folder, console=QUIET)
-    return folder
-
-
-@pytest.fixture
-def unfinished(finished, tmp_path) -> Path:
-    """A copy that has step 8 to go on from; its log goes on to the test."""
-    folder = tmp_path / "unfinished"
-    shutil.copytree(finished, folder)
-    (folder / "summary.json").unlink()
-    shutil.rmtree(folder / "checkpoints" / "12")
-    return folder
 
 
 @pytest.mark.parametrize("lost", ["the first rows", "the file", "a row, and one is twice there"])
