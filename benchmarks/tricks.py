@@ -18,8 +18,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = "cifar10_resnet8"
 SEEDS = (0, 1, 2)
-# Each as a flag of run.py, with what was published for CIFAR-10, but for the moving average's memory,
-# which must fit a short run, and Muon's rates.
+# Each as a flag of run.py, with what was published for CIFAR-10, but for Muon's rates, and for the
+# moving average's memory, which must fit a short run.
 TRICKS = {
     "none": "",
     "label smoothing": "--config.loss=Softmax(label_smoothing=0.1)",

@@ -116,7 +116,7 @@ class Run:
             where a folder has to be.
         """
         if self.exists():
-            note = self._check(plan, recipe, teacher)
+            note = self.check_same(plan, recipe, teacher)
             if self.summary():
                 return note
             launches = [*self.launches(), manifest]
@@ -162,7 +162,10 @@ class Run:
             raise RunError(f"{self.folder / 'manifest.json'} is damaged: a launch is no object")
         return launches
 
-    def _check(self, plan: Plan, recipe: config.Recipe | None, teacher: str | None) -> str:
+    def check_same(
+        self, plan: Plan, recipe: config.Recipe | None, teacher: str | None = None
+    ) -> str:
+        """Raises RunError where what has run here is something else; else as `begin` returns."""
         saved = self._config()
         if saved["experiment"] != config.to_text(plan.experiment):
             names = {**NAMES, **config.classes(plan.experiment)}

@@ -119,6 +119,8 @@ def _check(
     data_dir: str | None,
 ) -> None:
     """Raises what training would refuse, before the first run: hours may lie before the last."""
+    if len(set(folders)) < len(folders):
+        raise UserError("--sweep: two values would share a folder, as names have no /")
     known: dict[str, DataFacts] = {}
     for name, changed, folder in zip(names, experiments, folders, strict=True):
         try:
@@ -127,7 +129,9 @@ def _check(
             if text not in known:
                 known[text] = DataFacts.of(source.load(data_dir))
             changed = dataclasses.replace(changed, data=source)
-            prepare(changed, known[text], Run(folder), recipe)
+            plan = prepare(changed, known[text], Run(folder), recipe)[0]
+            if Run(folder).exists():
+                Run(folder).check_same(plan, recipe)
         except UserError as error:
             raise UserError(f"--sweep: {name}: {error}") from error
 
@@ -138,7 +142,7 @@ def _table(assignments: list[Assignment], summaries: list[dict[str, Any] | None]
     measure = "test_accuracy" if over_seeds else "validation_accuracy"
     values = [summary[measure] if summary else None for summary in summaries]
     rows = [
-        [*chosen.values(), "diverged" if not summary else f"{value:.2%}" if value else ""]
+        [*chosen.values(), "diverged" if not summary else "" if value is None else f"{value:.2%}"]
         for chosen, summary, value in zip(assignments, summaries, values, strict=True)
     ]
     known = [value for value in values if value is not None]

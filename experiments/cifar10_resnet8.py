@@ -2,8 +2,8 @@
 
 Published: none.   Measured: see results/.
 
-The smallest net of the ResNet-20 family (He et al. 2015, arXiv:1512.03385) on 20,000 training images:
-what benchmarks/tricks.py compares the common tricks on. Nothing was tuned.
+The smallest net of the ResNet-20 family (He et al. 2015, arXiv:1512.03385) on 20,000 training
+images: what benchmarks/tricks.py compares the common tricks on. Nothing was tuned.
 """
 
 from cnn_jax.augment import Flip, RandomCrop

@@ -280,6 +280,25 @@ def test_exporting_again_takes_the_place_of_the_first_and_of_nothing_else(
     assert [path.name for path in target.parent.iterdir()] == ["net"]
 
 
+def test_a_signal_while_it_takes_the_place_leaves_the_first(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(write, "_difference", lambda *_: 0.0)
+    target = tmp_path / "net"
+    export(trained.workdir, target, recipe=trained.recipe)
+    rename, moves = Path.rename, []
+
+    def interrupted(path, to):
+        moves.append(to)
+        if len(moves) == 2:  # the first has gone aside, the second is not there yet
+            raise KeyboardInterrupt
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(trained.workdir, target, recipe=trained.recipe)
+    assert load(target).facts == load(trained.exported).facts
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+
+
 @pytest.mark.parametrize("failure", ["disk", "program"])
 def test_what_fails_on_the_way_leaves_nothing(failure, trained, tmp_path, monkeypatch):
     if failure == "disk":

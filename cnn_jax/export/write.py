@@ -73,9 +73,7 @@ def export(
         _write(made, program, weights, _facts(run, plan, state, program))
         exported = artifact.load(made)
         difference = _difference(plan, state, exported)
-        if target.exists():
-            target.rename(Path(aside, "old"))
-        made.rename(target)
+        _put_in_place(made, target, aside=Path(aside, "old"))
     files.sync(target.parent)
     size = sum(path.stat().st_size for path in target.iterdir())
     (console or tables.console()).print(
@@ -129,6 +127,18 @@ def _check_free(target: Path) -> None:
             f"--output={target} holds other things than an exported net, such as {min(others)}: "
             "name another folder"
         )
+
+
+def _put_in_place(made: Path, target: Path, *, aside: Path) -> None:
+    """Moves a folder to the target; what is there goes aside, and back should that fail."""
+    try:
+        if target.exists():
+            target.rename(aside)
+        made.rename(target)
+    except BaseException:  # a signal too
+        if aside.exists() and not target.exists():
+            aside.rename(target)
+        raise
 
 
 def _write(

@@ -52,12 +52,12 @@ class Progress:
           console: Where to write; by default standard output. `Console(quiet=True)` is silent.
           clock: Seconds from any origin, never going back.
         """
-        from rich.console import Console
+        from cnn_jax.report.console import RunConsole
 
         self._total_steps = total_steps
         self._steps_per_epoch = steps_per_epoch
         self._images_per_step = images_per_step
-        self._console = console or Console()
+        self._console = console or RunConsole()
         self._clock = clock
         self._step = start_step
         self._loss: float | None = None

@@ -18,9 +18,9 @@ MOST_COLUMNS = 12
 
 def console() -> Console:
     """Standard output; a pipe or a file gets lines wide enough for every table."""
-    from rich.console import Console
+    from cnn_jax.report.console import RunConsole
 
-    return Console(width=None if sys.stdout.isatty() else 110)
+    return RunConsole(width=None if sys.stdout.isatty() else 110)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from program import TINY, one_line
 
@@ -59,6 +61,20 @@ def test_row_14_a_sweep_trains_nothing_where_a_later_run_does_not_fit_its_data(
     asked = ("--mode=sweep", f"--sweep={values}", f"--workdir={tmp_path}/runs")
     assert SWEEPS[values] in error_of(capsys, *TINY, data, *asked)
     assert not (tmp_path / "runs").exists()
+
+
+def test_row_10_a_sweep_trains_nothing_where_a_later_run_is_of_another_experiment(
+    capsys, finished, tmp_path
+):
+    shutil.copytree(finished, tmp_path / "seed=1")
+    asked = ("--mode=sweep", "--sweep=seed=0,1", f"--workdir={tmp_path}")
+    assert "another experiment" in error_of(capsys, *TINY, *asked)
+    assert [path.name for path in tmp_path.iterdir()] == ["seed=1"]
+
+
+def test_row_14_runs_of_a_sweep_that_would_share_a_folder_are_refused(capsys, tmp_path):
+    asked = ("--mode=sweep", "--sweep=init_from='a/b','a_b'", f"--workdir={tmp_path}")
+    assert "share a folder" in error_of(capsys, *TINY, *asked)
 
 
 @pytest.mark.parametrize("flag", ["--dry_run", "--print_config", "--list"])

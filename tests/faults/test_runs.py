@@ -352,6 +352,16 @@ def test_row_23_torn_and_late_rows_of_metrics_are_repaired(torn, uninterrupted, 
     assert_same_run(uninterrupted, folder)
 
 
+def test_a_run_outlives_whoever_reads_what_it_prints(tmp_path):
+    process = start(*TINY, f"--workdir={tmp_path}/run", "--log_every_steps=1")
+    assert process.stdout is not None
+    while " -> " not in process.stdout.readline():  # the first line of the training
+        pass
+    process.stdout.close()
+    assert process.wait(timeout=300) == 0
+    assert Run(tmp_path / "run").summary()
+
+
 def test_row_24_the_same_seed_gives_the_same_bits_and_another_others(uninterrupted, tmp_path):
     for name, seed in (("same", 0), ("other", 1)):
         train(experiment(seed=seed), tmp_path / name, log_every_steps=2, console=QUIET)
