@@ -32,6 +32,13 @@ def test_row_7_a_file_without_room_is_named_and_leaves_nothing_half_written(tmp_
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"before"]
 
 
+def test_a_file_that_cannot_take_its_place_leaves_nothing_behind(tmp_path):
+    (tmp_path / "out.csv").mkdir()
+    with pytest.raises(OSError, match=r"out\.csv'$"):
+        write_atomically(tmp_path / "out.csv", b"text")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+
+
 def test_row_7_the_logs_name_their_file(tmp_path):
     row = {"step": 1, "split": "train", **{f"measure_{n}": 0.5 for n in range(20)}}
     log, board = MetricsLog(tmp_path / "metrics.jsonl"), TensorBoard(tmp_path)
