@@ -5,17 +5,18 @@ from __future__ import annotations
 import functools
 import glob
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from cnn_jax import outputs
 from cnn_jax.data.image_files import EXTENSIONS, BadImage, read_image
 from cnn_jax.errors import UserError
 from cnn_jax.report import contact_sheet, tables
-from cnn_jax.report.predictions import Prediction, check_output, to_text, write
+from cnn_jax.report.predictions import FORMS, Prediction, to_text, write
 from cnn_jax.scorer import Scorer
 
 
@@ -48,10 +49,12 @@ def predict(
       One prediction a file, in their order, those that can't be read included.
 
     Raises:
-      UserError: no pictures, or an output of another kind.
+      UserError: no pictures, or an output of another kind or in the place of a picture or of a
+        file of a run.
     """
-    check_output(output, sheet)
     files = find(pictures)
+    _check_output("output", output, FORMS, files)
+    _check_output("contact_sheet", sheet, [".png"], files)
     score = _in_batches_of(min(batch_size, len(files)), scorer)
     read = functools.partial(_read, scorer.image_shape)
     predictions = []
@@ -97,6 +100,17 @@ def find(pictures: Sequence[str]) -> list[Path]:
             raise UserError(f"no pictures at {named}")
         found |= dict.fromkeys(files)
     return list(found)
+
+
+def _check_output(
+    flag: str, path: str | os.PathLike[str] | None, forms: Collection[str], pictures: list[Path]
+) -> None:
+    """Raises UserError for a file that what is said of the pictures can't be written to."""
+    if path is None:
+        return
+    outputs.check(flag, Path(path), forms)
+    if Path(path).resolve() in {picture.resolve() for picture in pictures}:
+        raise UserError(f"--{flag}={path} is one of the pictures: give another name")
 
 
 def _below(path: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnn_jax import files, parsed
+from cnn_jax import files, outputs, parsed
 from cnn_jax.errors import UserError
 from cnn_jax.report import html, tables
 from cnn_jax.report.progress import duration
@@ -38,17 +38,15 @@ def report(
       The page's path.
 
     Raises:
-      UserError: no run in one of the folders, or a damaged one, or no `.html`.
+      UserError: no run in one of the folders, or a damaged one, or an output that is no `.html`
+        or can't be written.
     """
     folders = list(dict.fromkeys(Path(workdir).expanduser() for workdir in workdirs))
     if not folders:
         raise UserError("--mode=report needs runs: --workdir=DIR, or several folders")
     path = Path(output).expanduser() if output else _common(folders) / NAME
-    if path.suffix != ".html":
-        raise UserError(f"--output={path} must end in .html")
     runs = [gather(Run(folder), _name(folder, folders)) for folder in folders]
-    if not path.parent.is_dir():
-        raise UserError(f"--output={path}: there is no folder {path.parent}")
+    outputs.check("output", path, [".html"])
     content = html.page(runs).encode(errors="replace")
     files.write_atomically(path, content)
     what = "1 run" if len(runs) == 1 else f"{len(runs)} runs"

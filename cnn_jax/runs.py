@@ -37,6 +37,8 @@ from cnn_jax.streams import streams
 
 # The folders that a run makes in its own.
 FOLDERS = ("checkpoints", "figures", "tensorboard")
+# The files that it makes beside them, and for which something else could be taken.
+FILES = ("metrics.jsonl", "volumes.png")
 
 # What the command line and a run's config.json may name, besides what a recipe file defines.
 NAMES = MappingProxyType(
@@ -280,6 +282,16 @@ class Run:
             raise RunError(f"no run at {self.folder}: {name}: {error.strerror}") from None
         except ValueError as error:
             raise RunError(f"{path} is damaged: {error}") from error
+
+
+def written_by_a_run(path: Path) -> bool:
+    """Whether a path is one that the run whose folder it lies in writes itself."""
+    path = path.resolve()
+    return any(
+        path.relative_to(folder).parts[0] in (*FOLDERS, *FILES)
+        for folder in path.parents
+        if Run(folder).exists()
+    )
 
 
 def state_shapes(plan: Plan) -> TrainState:

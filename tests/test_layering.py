@@ -29,8 +29,8 @@ LEVELS = (
         "activations", "compile_cache", "experiment", "hardware", "parallel", "state", "structure",
     ),
     (
-        "attribution", "checkpoint", "config", "evaluator", "report", "runs", "scorer", "step",
-        "teacher", "torch_weights",
+        "attribution", "checkpoint", "config", "evaluator", "outputs", "report", "runs", "scorer",
+        "step", "teacher", "torch_weights",
     ),
     (
         "attacker", "benchmark", "docs", "dry_run", "evaluate", "explain", "export", "listing",
@@ -46,6 +46,7 @@ BESIDE = {
     ("state", "experiment"),
     ("hardware", "compile_cache"),
     ("evaluator", "step"),
+    ("outputs", "runs"),
     ("runs", "checkpoint"),
     ("runs", "config"),
     ("runs", "report"),

@@ -129,15 +129,36 @@ def test_no_pictures_are_a_mistake(named, tmp_path, monkeypatch):
         (["--output=nowhere/out.csv", "x.png"], "nowhere"),
         (["--contact_sheet=nowhere/out.png", "x.png"], "nowhere"),
         (["--contact_sheet=out.jpg", "x.png"], ".png"),
+        (["--output=TMP/folder.csv", "x.png"], "is a folder"),
+        (["--contact_sheet=TMP/folder.png", "x.png"], "is a folder"),
         (["--top=0", "x.png"], "top"),
         (["--config.seed=3", "x.png"], "seed"),
         ([], "pictures"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(arguments, named, trained, tmp_path, capsys):
-    assert call(trained, *arguments) == 2
+    for name in ("folder.csv", "folder.png"):
+        (tmp_path / name).mkdir()
+    given = [argument.replace("TMP", str(tmp_path)) for argument in arguments]
+    assert call(trained, *given) == 2
     error = capsys.readouterr().err
     assert one_line(error[error.index("error: ") :]) and named in error
+
+
+def test_neither_a_picture_nor_a_file_of_the_run_is_overwritten(trained, tmp_path, capsys):
+    picture = shutil.copy(write_good(tmp_path)[0], tmp_path / "photo.png")
+    link = tmp_path / "link.png"
+    link.symlink_to(picture)
+    figure = trained / "figures" / "learning_curves.png"
+    before = {path: path.read_bytes() for path in (picture, figure, trained / "metrics.jsonl")}
+    for output in (f"--output={trained}/metrics.jsonl", f"--contact_sheet={figure}"):
+        assert call(trained, picture, output) == 2
+        assert "run keeps its own" in capsys.readouterr().err
+    for named in (picture, link):
+        assert call(trained, picture, f"--contact_sheet={named}") == 2
+        assert "one of the pictures" in capsys.readouterr().err
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert call(trained, picture, f"--output={trained}/predictions.jsonl") == 0
 
 
 def test_a_net_with_svm_scores_tells_scores(tmp_path):

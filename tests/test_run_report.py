@@ -179,11 +179,13 @@ def test_settings_are_read_off_an_expression_that_names_unknown_classes():
         (["nowhere"], "no run at nowhere"),
         (["RUN", "--output=page.txt"], ".html"),
         (["RUN", "--output=nowhere/page.html"], "no folder nowhere"),
+        (["RUN", "--output=RUN/figures.html"], "is a folder"),
         (["RUN", "--config.seed=1"], "--config.seed"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(arguments, named, write_run, capsys):
     folder = str(write_run("run"))
+    Path(folder, "figures.html").mkdir()
     assert report(*(argument.replace("RUN", folder) for argument in arguments)) == 2
     error = capsys.readouterr().err
     assert one_line(error[error.index("error: ") :]) and named in error

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.errors import UserError
 from cnn_jax.files import write_atomically
 
 
@@ -74,26 +73,13 @@ def to_text(predictions: Sequence[Prediction]) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-def check_output(
-    output: str | os.PathLike[str] | None, sheet: str | os.PathLike[str] | None
-) -> None:
-    """Raises UserError for files that predictions, or a sheet of them, can't be written to."""
-    for flag, path, forms in (("output", output, [*_FORMS]), ("contact_sheet", sheet, [".png"])):
-        if path is None:
-            continue
-        if Path(path).suffix not in forms:
-            raise UserError(f"--{flag}={path} must end in {' or '.join(forms)}")
-        if not Path(path).parent.is_dir():
-            raise UserError(f"--{flag}={path}: there is no folder {Path(path).parent}")
-
-
 def write(predictions: Sequence[Prediction], path: str | os.PathLike[str]) -> None:
     """Writes one row a picture, in the form that the file's suffix names, as a whole or not at all.
 
     `.jsonl` has a `Prediction.row` on each line; `.csv` the columns file, error, class_1,
     probability_1, class_2, ... in every row, empty where the picture can't be read.
     """
-    text = _FORMS[Path(path).suffix](predictions)
+    text = FORMS[Path(path).suffix](predictions)
     write_atomically(Path(path), text.encode(errors="surrogateescape"))
 
 
@@ -115,4 +101,5 @@ def _csv(predictions: Sequence[Prediction]) -> str:
     return text.getvalue()
 
 
-_FORMS = {".jsonl": _jsonl, ".csv": _csv}
+# How predictions are written, by the suffix of the file.
+FORMS = {".jsonl": _jsonl, ".csv": _csv}
