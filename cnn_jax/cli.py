@@ -35,6 +35,9 @@ def main(argv: Sequence[str]) -> int:
     Returns:
       Its exit code: 0, 1 (it failed), 2 (a user's mistake), 130 (Ctrl-C) or 143 (SIGTERM).
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started the program
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):  # a name that can't be printed must not end a run
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

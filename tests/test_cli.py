@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
@@ -287,6 +288,16 @@ def test_a_reader_who_has_gone_is_no_error_message():
     shell = f"{sys.executable} {ROOT}/run.py --list | head -n 1"
     done = subprocess.run(shell, shell=True, capture_output=True, text=True, timeout=120)
     assert done.stdout and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("asked", ["--list", "--help"])
+def test_closed_output_is_no_error(asked, monkeypatch):
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    with contextlib.suppress(SystemExit):  # of help; it has no other code
+        assert call(asked) == 0
+    sys.stdout.close()
+    sys.stderr.close()
 
 
 def test_an_absent_accelerator_is_one_line():
