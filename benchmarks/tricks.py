@@ -75,7 +75,7 @@ def _row(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _json(path: Path) -> Any:
-    return json.loads(path.read_text())
+    return json.loads(path.read_bytes())
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ class Checkpoints:
         found = []
         for step in self.steps():
             try:
-                saved = json.loads((self._folder / str(step) / "progress.json").read_text())
+                saved = json.loads((self._folder / str(step) / "progress.json").read_bytes())
                 accuracy = saved["validation_accuracy"]
             except (OSError, ValueError, TypeError, KeyError):
                 continue  # damaged, as its digests will tell
@@ -115,7 +115,7 @@ class Checkpoints:
         if problem:
             return problem
         try:
-            content = json.loads((place / "progress.json").read_text())
+            content = json.loads((place / "progress.json").read_bytes())
         except (OSError, ValueError):
             return "progress.json can't be read"
         fault = parsed.fault(content, progress=dict)
@@ -219,7 +219,7 @@ class Checkpoints:
                 state = checkpointer.restore(place / "state", args=args)
             if dataclasses.is_dataclass(like) and not isinstance(like, type):
                 state = dataclasses.replace(like, **state)
-            progress = json.loads((place / "progress.json").read_text())["progress"]
+            progress = json.loads((place / "progress.json").read_bytes())["progress"]
         except Exception as error:
             raise CheckpointError(
                 f"step {step:,} could not be restored, is the model still the one that was saved? "

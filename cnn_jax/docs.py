@@ -32,7 +32,7 @@ def _volumes(names: Sequence[str]) -> str:
 
 def _tricks(names: Sequence[str]) -> str:
     del names
-    measured = json.loads((RESULTS / "tricks.json").read_text())
+    measured = json.loads((RESULTS / "tricks.json").read_bytes())
     lines = ["| trick | flag | test accuracy | training |", "|---|---|---|--:|"]
     for row in measured["tricks"]:
         flag = f"`{row['flag']}`" if row["flag"] else ""
@@ -68,9 +68,9 @@ def pages() -> list[Path]:
 def refresh() -> None:
     """Writes the generated parts of every page anew."""
     for page in pages():
-        text = page.read_text()
+        text = page.read_text(encoding="utf-8")
         if refreshed(text) != text:
-            page.write_text(refreshed(text))
+            page.write_text(refreshed(text), encoding="utf-8")
 
 
 if __name__ == "__main__":

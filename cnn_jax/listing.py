@@ -37,14 +37,14 @@ class Entry(NamedTuple):
 def recipe_entries(results: Path = RESULTS) -> Iterator[Entry]:
     """Every recipe in experiments/; their files are read, not run."""
     for name, path in config.recipes().items():
-        doc = ast.get_docstring(ast.parse(path.read_text())) or ""
+        doc = ast.get_docstring(ast.parse(path.read_bytes())) or ""
         published = re.search(r"^Published: (.*?)\s*(?:Measured:|$)", doc, re.MULTILINE)
         measured = [results / f"{name}.json", *sorted(results.glob(f"{name}-*.json"))]
         yield Entry(
             name=name,
             about=re.split(r"\s{2,}", doc.partition("\n")[0])[0],
             published=published[1].rstrip(".") if published else "none",
-            measured=[json.loads(p.read_text()) for p in measured if p.exists()],
+            measured=[json.loads(p.read_bytes()) for p in measured if p.exists()],
         )
 
 

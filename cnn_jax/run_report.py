@@ -156,7 +156,7 @@ def _verdict(summary: dict[str, Any], rows: list[dict[str, Any]]) -> str:
 def _evaluation(run: Run) -> dict[str, Any]:
     """The content of evaluation.json; empty where the run was not evaluated again."""
     try:
-        content = json.loads((run.folder / "evaluation.json").read_text())
+        content = json.loads((run.folder / "evaluation.json").read_bytes())
     except (OSError, ValueError):
         return {}
     kinds = {"accuracy": parsed.NUMBER, "per_class_accuracy": dict}

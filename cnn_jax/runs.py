@@ -273,7 +273,7 @@ class Run:
     def _read(self, name: str, **kinds: Any) -> dict[str, Any]:
         path = self.folder / name
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(path.read_bytes())
             fault = parsed.fault(content, **kinds)
             if fault:
                 raise ValueError(fault)

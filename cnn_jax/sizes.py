@@ -41,7 +41,7 @@ def size(model: nn.Module) -> Size:
 
 def table() -> dict[str, Size]:
     """The size of every model of the package by name, as written down."""
-    return {name: Size(**entry) for name, entry in json.loads(TABLE.read_text()).items()}
+    return {name: Size(**entry) for name, entry in json.loads(TABLE.read_bytes()).items()}
 
 
 def write() -> None:

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from program import one_line
+from program import one_line, run
 
 from cnn_jax import cli
 from cnn_jax.experiment import DataFacts, Experiment, Plan
@@ -157,6 +157,19 @@ def test_several_runs_are_shown_by_what_differs(write_run, tmp_path, capsys):
         ["model.hidden", absent, "7"],
         ["seed", absent, "1"],
     ]
+
+
+def test_a_run_is_read_as_utf_8_whatever_the_locale(write_run):
+    folder = write_run("run")
+    for name, key in (("summary", "precision"), ("config", "note")):
+        content = json.loads((folder / f"{name}.json").read_bytes())
+        write_json(folder / f"{name}.json", content | {key: "d\u00e9j\u00e0"})
+    scores = {"accuracy": 0.5, "per_class_accuracy": {"caf\u00e9": 0.5}}
+    write_json(folder / "evaluation.json", scores)
+    run("--mode=report", str(folder), LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    page = Page(folder / "report.html")
+    assert ["precision", "d\u00e9j\u00e0"] in page.tables[0]
+    assert ["caf\u00e9", "50.0%"] in page.tables[2]
 
 
 def test_settings_are_read_off_an_expression_that_names_unknown_classes():

@@ -108,7 +108,7 @@ def load(path: str | os.PathLike[str]) -> Exported:
     problem = digests.problem(folder, among_others=True)
     if problem:
         raise RunFailed(f"the exported net in {folder} is damaged: {problem}; export it again")
-    facts = json.loads((folder / FACTS).read_text())
+    facts = json.loads((folder / FACTS).read_bytes())
     _check_versions(folder, facts)
     program = jax.export.deserialize(bytearray((folder / PROGRAM).read_bytes()))
     weights = {name: jnp.asarray(array) for name, array in load_file(folder / WEIGHTS).items()}
