@@ -85,7 +85,7 @@ class Checkpoints:
         found = []
         for step in self.steps():
             try:
-                saved = json.loads((self._folder / str(step) / "progress.json").read_bytes())
+                saved = parsed.loads((self._folder / str(step) / "progress.json").read_bytes())
                 accuracy = saved["validation_accuracy"]
             except (OSError, ValueError, TypeError, KeyError):
                 continue  # damaged, as its digests will tell
@@ -115,7 +115,7 @@ class Checkpoints:
         if problem:
             return problem
         try:
-            content = json.loads((place / "progress.json").read_bytes())
+            content = parsed.loads((place / "progress.json").read_bytes())
         except (OSError, ValueError):
             return "progress.json can't be read"
         fault = parsed.fault(content, progress=dict)

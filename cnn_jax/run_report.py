@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +59,7 @@ def gather(run: Run, name: str) -> html.RunReport:
     """What the page says of a run, from its folder."""
     try:
         settings = flat(run.experiment_text())
-    except SyntaxError as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # all are ast.parse's
         raise UserError(f"{run.folder / 'config.json'} is damaged: experiment: {error}") from error
     run.metrics.check()
     facts, rows, summary = run.data_facts(), run.metrics.rows(), run.summary() or {}
@@ -134,7 +133,7 @@ def _results(
     shown = {
         label: form.format(summary[key])
         for key, (label, form) in forms.items()
-        if summary.get(key) is not None
+        if not parsed.fault(summary, **{key: str if form == "{}" else parsed.NUMBER})
     }
     for key, label in (("train_seconds", "training"), ("compile_seconds", "compilation")):
         if summary.get(key) is not None:
@@ -156,21 +155,28 @@ def _verdict(summary: dict[str, Any], rows: list[dict[str, Any]]) -> str:
 def _evaluation(run: Run) -> dict[str, Any]:
     """The content of evaluation.json; empty where the run was not evaluated again."""
     try:
-        content = json.loads((run.folder / "evaluation.json").read_bytes())
+        content = parsed.loads((run.folder / "evaluation.json").read_bytes())
     except (OSError, ValueError):
         return {}
-    kinds = {"accuracy": parsed.NUMBER, "per_class_accuracy": dict}
-    return {} if parsed.fault(content, **kinds) else content
+    if parsed.fault(content, accuracy=parsed.NUMBER, per_class_accuracy=dict):
+        return {}
+    classes = content["per_class_accuracy"]
+    if parsed.fault(classes, **dict.fromkeys(classes, parsed.NUMBER_OR_NULL)):
+        return {}
+    return content
 
 
 def _origin(launch: dict[str, Any]) -> dict[str, str]:
-    """The last launch, as the manifest has it."""
-    commit = launch.get("git", {}).get("commit", "")
-    changed = " with changes" if launch.get("git", {}).get("dirty") else ""
-    software = ", ".join(f"{name} {it}" for name, it in launch.get("software", {}).items())
+    """The last launch, as the manifest has it; what is of another kind is left out."""
+    kinds = {"git": dict, "software": dict, "command": list, "device": str}
+    known = {key: launch[key] for key, kind in kinds.items() if isinstance(launch.get(key), kind)}
+    git = known.get("git", {})
+    commit = git.get("commit") or ""
+    changed = " with changes" if git.get("dirty") else ""
+    software = ", ".join(f"{name} {it}" for name, it in known.get("software", {}).items())
     shown = {
-        "command": " ".join(launch.get("command", [])),
-        "device": launch.get("device", ""),
+        "command": " ".join(map(str, known.get("command", []))),
+        "device": known.get("device", ""),
         "commit": f"{commit}{changed}",
         "software": software,
     }

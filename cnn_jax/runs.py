@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -273,7 +272,7 @@ class Run:
     def _read(self, name: str, **kinds: Any) -> dict[str, Any]:
         path = self.folder / name
         try:
-            content = json.loads(path.read_bytes())
+            content = parsed.loads(path.read_bytes())
             fault = parsed.fault(content, **kinds)
             if fault:
                 raise ValueError(fault)

@@ -172,6 +172,53 @@ def test_a_run_is_read_as_utf_8_whatever_the_locale(write_run):
     assert ["caf\u00e9", "50.0%"] in page.tables[2]
 
 
+DEEP = "[" * 100_000 + "]" * 100_000
+REFUSED = {
+    "summary": ['{"train_seconds": Infinity}', '{"test_loss": 1e999}', DEEP],
+    "config": ['{"experiment": "' + "-" * 100_000 + '1"}', DEEP],
+    "manifest": [DEEP],
+    "metrics": ['{"loss": 1' + "0" * 400 + "}", DEEP + "\n{}"],
+}
+LEFT_OUT = {
+    "summary": ['{"images_per_second": "x", "precision": 3}'],
+    "manifest": [
+        json.dumps({"launches": [{"git": git, "software": [1], "command": [1, 2], "device": 3}]})
+        for git in (None, {"commit": None})
+    ],
+    "evaluation": ['{"per_class_accuracy": {"content": "x"}}', DEEP],
+    "metrics": ['{"learning_rate": "x"}'],
+}
+
+
+def spoil(folder: Path, name: str, wrong: str) -> None:
+    """Puts a text, or the keys that it has, in the place of a file, or of the log's first row."""
+    path = folder / ("metrics.jsonl" if name == "metrics" else f"{name}.json")
+    first, *rest = path.read_text().splitlines() if name == "metrics" else [path.read_text()]
+    if wrong.startswith("{"):
+        wrong = json.dumps(json.loads(first) | json.loads(wrong))
+    path.write_text("\n".join([wrong, *rest]) + "\n")
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_run_does_not_write_is_one_line_that_names_the_file(name, write_run, capsys):
+    for number, wrong in enumerate(REFUSED[name]):
+        folder = write_run(f"run{number}")
+        spoil(folder, name, wrong)
+        assert report(folder) == 2
+        error = capsys.readouterr().err
+        assert one_line(error) and f"{folder}/{name}.json" in error
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_facts_of_another_kind_are_left_out_of_the_page(name, write_run):
+    for number, wrong in enumerate(LEFT_OUT[name]):
+        folder = write_run(f"run{number}")
+        spoil(folder, name, wrong)
+        assert report(folder) == 0
+        said = " ".join(Page(folder / "report.html").words)
+        assert "None" not in said and "62.50% of the test images right" in said
+
+
 def test_settings_are_read_off_an_expression_that_names_unknown_classes():
     text = "Experiment(model=Mine(width=3), augment=(Flip(), Crop(4, fill='x')), freeze=('a', 'b'))"
     assert flat(text) == {

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from cnn_jax import parsed
 from cnn_jax.report.chart import COLOURS, Curve, chart
 
 STYLE = """
@@ -202,7 +203,7 @@ def _charts(runs: Sequence[RunReport]) -> str:
                 [
                     (row["epoch"], row[key])
                     for row in run.rows
-                    if row["split"] == split and row.get(key) is not None
+                    if row["split"] == split and not parsed.fault(row, **{key: parsed.NUMBER})
                 ],
                 dashed=split == "train" and len(splits) > 1,
             )

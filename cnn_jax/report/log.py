@@ -137,7 +137,7 @@ class MetricsLog:
         rows = []
         for number, line in enumerate(lines, start=1):
             try:
-                row = json.loads(line)
+                row = parsed.loads(line)
             except ValueError:
                 if number < len(lines):
                     raise UserError(f"{self.path}: line {number} is no JSON: mend it") from None
