@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by who started the program
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):  # a name that can't be printed must not end a run
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -97,9 +97,13 @@ def _expanded(flag: str, text: str) -> str:
     if not text:
         raise UserError(f"{flag or 'an argument'} is empty")
     try:
-        return str(Path(text).expanduser())
+        path = Path(text).expanduser()
+        path.exists()  # or it can't be: a name that is too long, a folder that is not to be read
     except RuntimeError as error:
         raise UserError(f"{flag}{text}: {error}") from error
+    except OSError as error:
+        raise UserError(f"{flag}{text}: {error.strerror}") from error
+    return str(path)
 
 
 def _start_device(command: Command) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -86,7 +87,7 @@ def load(
 def _find(recipe: str, experiments_dir: Path | str | None) -> Path:
     if recipe.endswith(".py"):
         path = Path(recipe).expanduser()
-        if not path.is_file():
+        if not os.path.isfile(path):  # False too for a name that is too long
             raise ConfigError(f"No recipe file {recipe}")
         return path
     known = recipes(experiments_dir)

@@ -88,6 +88,9 @@ def test_a_folder_that_goes_while_training_ends_the_run(what, tmp_path):
         (["--workdir=~nosuchuser/run"], "~nosuchuser"),
         (["--mode=predict", "--workdir=run", ""], "empty"),
         (["--mode=predict", "--workdir=run", "~nosuchuser/x.png"], "~nosuchuser"),
+        ([f"--workdir={'x' * 300}"], "File name too long"),
+        ([f"--config={'x' * 300}.py"], "No recipe file"),
+        (["--mode=predict", "--workdir=run", f"{'x' * 300}.png"], "File name too long"),
         (["--mode=evaluate", "--workdir=~/run"], "/home-of-tests/run"),
     ],
 )
