@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax import calibration, config
+from cnn_jax import calibration, config, outputs
 from cnn_jax.data import Dataset
 from cnn_jax.evaluator import EVAL_BATCH, Evaluation, Evaluator
 from cnn_jax.experiment import Plan
@@ -55,6 +55,8 @@ def evaluate(
     """
     run = Run(workdir)
     plan = run.plan(recipe)
+    for folder in (run.folder, run.folder / "figures"):
+        outputs.check_writable(folder)
     if tta is not None:
         plan = with_views(plan, tta)
     state = trained_state(run, plan)

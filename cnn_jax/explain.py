@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax import config
+from cnn_jax import config, outputs
 from cnn_jax.activations import Program, overview
 from cnn_jax.attribution import grad_cam, largest, saliency, smooth_grad
 from cnn_jax.data.image_files import read_image
@@ -71,6 +71,7 @@ def explain(
     """
     run = Run(workdir)
     plan = run.plan(recipe)
+    outputs.check_writable(run.folder / "figures")
     variables = trained_state(run, plan).variables
     if images and pictures:
         raise UserError("give --images, which are test images, or picture files, not both")

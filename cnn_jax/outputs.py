@@ -1,7 +1,8 @@
-"""Files that the user names to be written, checked before the work that they are to hold."""
+"""Where results are to be written, checked before the work whose results they are."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -24,5 +25,14 @@ def check(flag: str, path: Path, forms: Collection[str]) -> None:
         raise UserError(f"{given} is a folder: name a file")
     if not path.parent.is_dir():
         raise UserError(f"{given}: there is no folder {path.parent}")
+    check_writable(path.parent)
     if written_by_a_run(path):
         raise UserError(f"{given} is where a run keeps its own files: give another name")
+
+
+def check_writable(folder: Path) -> None:
+    """Raises UserError where nothing can be written into a folder, or it can't be made."""
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"nothing can be written to {folder}: it is read-only, or no folder")

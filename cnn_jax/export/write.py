@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from cnn_jax import config, digests, files, hardware, structure
+from cnn_jax import config, digests, files, hardware, outputs, structure
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.experiment import Plan
 from cnn_jax.export import artifact
@@ -117,6 +117,7 @@ def _check_free(target: Path) -> None:
     """Makes the folder around the target; raises UserError where it can't become an export's."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        outputs.check_writable(target.parent)
         others = {path.name for path in target.iterdir()} - {*artifact.FILES}
     except FileNotFoundError:
         return

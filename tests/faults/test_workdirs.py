@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
@@ -79,6 +80,21 @@ def test_a_folder_that_goes_while_training_ends_the_run(what, tmp_path):
         train(EXPERIMENT, folder, on_epoch=go, console=QUIET)
     assert len(epochs) == 1
     assert not (folder / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize("mode", ["evaluate", "explain", "export", "report"])
+def test_a_folder_that_is_not_to_be_written_is_told_before_anything_is_computed(
+    mode, finished, monkeypatch, capsys
+):
+    """Who runs the tests may have every right, so that no folder is closed to them."""
+    monkeypatch.setattr("os.access", lambda path, rights: not rights & os.W_OK)
+    monkeypatch.setattr("cnn_jax.runs.Run.checkpoints", None)  # not to be reached
+    before = sorted(finished.rglob("*"))
+    assert cli.main(["run.py", f"--mode={mode}", f"--workdir={finished}"]) == 2
+    error = capsys.readouterr().err
+    error = error[error.index("error: ") :]
+    assert one_line(error) and str(finished) in error and "nothing can be written" in error
+    assert sorted(finished.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
