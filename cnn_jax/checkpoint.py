@@ -96,7 +96,7 @@ class Checkpoints:
     def _first_good(self, order: Callable[[], list[int]]) -> int | None:
         problems: list[str] = []
         for step in order():
-            problem = self._problem(step)
+            problem = self.problem(step)
             if problem and step not in self.steps():  # a process that trains has removed it
                 return self._first_good(order)
             if not problem:
@@ -108,9 +108,11 @@ class Checkpoints:
             raise CheckpointError("; ".join(problems) + ": no good checkpoint is left")
         return None
 
-    def _problem(self, step: int) -> str:
+    def problem(self, step: int) -> str:
         """What is wrong with a step's folder; "" where it is as it was saved."""
         place = self._folder / str(step)
+        if not place.exists():
+            return f"{place} is missing"
         problem = digests.problem(place)
         if problem:
             return problem
@@ -125,17 +127,24 @@ class Checkpoints:
         return "" if saved == step else f"it is step {saved}, under another name"
 
     def go_on_from(self, step: int) -> None:
-        """Puts later checkpoints aside, which will be written anew, and removes what kills left."""
+        """Puts damaged and later checkpoints aside, and removes what kills left."""
         if not self._folder.is_dir():
             return
         for leftover in [*self._folder.glob("*.saving"), *self._folder.glob("*.old")]:
             shutil.rmtree(leftover, ignore_errors=True)
-        for later in self.steps():
-            if later > step:
-                place = self._folder / str(later)
-                aside = place.with_name(f"{later}.damaged")
-                shutil.rmtree(aside, ignore_errors=True)
-                place.rename(aside)
+        for other in self.steps():
+            if other > step:  # told of already where it is damaged; it will be written anew
+                self._put_aside(other)
+            elif problem := self.problem(other):
+                self._put_aside(other, problem)
+
+    def _put_aside(self, step: int, problem: str = "") -> None:
+        place = self._folder / str(step)
+        aside = place.with_name(f"{step}.damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        place.rename(aside)
+        if problem:
+            self._warn(f"checkpoint {place} is damaged: {problem}: it is now {aside.name}")
 
     def save(
         self, step: int, state: Any, progress: dict[str, Any], accuracy: float | None = None
@@ -189,7 +198,12 @@ class Checkpoints:
         if self._keep_best:
             kept |= set(self._by_accuracy()[:1])
         for step in self.steps():
-            if step not in kept:
+            if step in kept:
+                continue
+            problem = self.problem(step) if self._keep_best else ""
+            if problem:  # it may have been the best
+                self._put_aside(step, problem)
+            else:
                 place = self._folder / str(step)
                 # Under another name first: a step's folder that is half removed would seem damaged.
                 place.rename(place.with_name(f"{step}.old"))
@@ -206,7 +220,7 @@ class Checkpoints:
           CheckpointError: where the step is not there, is damaged or is of another structure.
         """
         place = self._folder / str(step)
-        problem = self._problem(step)
+        problem = self.problem(step)
         if problem:
             raise CheckpointError(f"checkpoint {place} is damaged: {problem}")
         sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])

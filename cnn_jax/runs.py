@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -244,6 +245,29 @@ class Run:
         """The run's checkpoints."""
         return Checkpoints(self.folder / "checkpoints", keep_best, **options)
 
+    def best_step(self, newest: int = sys.maxsize) -> int | None:
+        """The step of the highest validation accuracy that was logged up to a step, the newest
+        such; None where none was.
+
+        Raises:
+          UserError: a row of the log is damaged.
+        """
+        self.metrics.check(newest)
+        rows = [row for row in self.metrics.rows() if row["split"] == "validation"]
+        measured = [(row["accuracy"], row["step"]) for row in rows if row["step"] <= newest]
+        return max(measured)[1] if measured else None
+
+    def lost_best(self, checkpoints: Checkpoints, step: int | None, newest: int) -> str:
+        """What is wrong with the best checkpoint by the log, where it is another than `step`."""
+        best = self.best_step(newest)
+        if best in (None, step):
+            return ""
+        problem = checkpoints.problem(best) or "its validation accuracy is not the one logged"
+        return (
+            f"{self.folder}: step {best:,} was the best on validation, and its checkpoint is lost: "
+            f"{problem}"
+        )
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Makes the folder, and keeps other processes from training in it.
@@ -344,9 +368,21 @@ def run_data(plan: Plan, data_dir: str | None = None) -> data.Dataset:
 
 
 def trained_state(run: Run, plan: Plan) -> TrainState:
-    """The state that the run's result was measured with: the last, or the best where asked for."""
+    """The state that the run's result was measured with: the last, or the best where asked for.
+
+    Raises:
+      CheckpointError: nothing saved yet, or damaged; or the best by the log is lost.
+    """
     checkpoints = run.checkpoints(plan.experiment.keep_best)
-    step = checkpoints.best() if plan.experiment.keep_best else checkpoints.latest()
+    # Of a run that trains, the log may be ahead of the checkpoints.
+    newest = sys.maxsize if run.summary() else max(checkpoints.steps(), default=0)
+    if plan.experiment.keep_best:
+        step = checkpoints.best()
+        lost = run.lost_best(checkpoints, step, max(newest, step or 0))
+        if lost:
+            raise CheckpointError(lost)
+    else:
+        step = checkpoints.latest()
     if step is None:
         raise CheckpointError(f"{run.folder} holds no checkpoint to restore")
     try:

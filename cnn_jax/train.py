@@ -117,6 +117,10 @@ def train(
             say(loaded)
         if start:
             say(f"resumed at step {start:,} of {plan.total_steps:,}")
+            if experiment.keep_best:
+                lost = run.lost_best(checkpoints, checkpoints.best(), start)
+                if lost:
+                    say(f"{lost}; the run can end only if a later step is better")
         elif run.metrics.rows():
             say("no checkpoint of this run is left: it starts from the beginning")
         log = stack.enter_context(_open_log(run, start, writers))
