@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.report.log import MetricsLog, write_json
 from cnn_jax.state import TrainState, init_state
 from cnn_jax.streams import streams
+
+LOG = logging.getLogger(__name__)
 
 # The folders that a run makes in its own.
 FOLDERS = ("checkpoints", "figures", "tensorboard")
@@ -257,6 +260,13 @@ class Run:
         measured = [(row["accuracy"], row["step"]) for row in rows if row["step"] <= newest]
         return max(measured)[1] if measured else None
 
+    def tested_step(self, plan: Plan) -> int | None:
+        """The step whose weights the summary's numbers are of; None where that is not known."""
+        summary = self.summary()
+        if not summary:
+            return None
+        return self.best_step() if plan.experiment.keep_best else summary["steps"]
+
     def lost_best(self, checkpoints: Checkpoints, step: int | None, newest: int) -> str:
         """What is wrong with the best checkpoint by the log, where it is another than `step`."""
         best = self.best_step(newest)
@@ -370,6 +380,8 @@ def run_data(plan: Plan, data_dir: str | None = None) -> data.Dataset:
 def trained_state(run: Run, plan: Plan) -> TrainState:
     """The state that the run's result was measured with: the last, or the best where asked for.
 
+    A warning tells where the last is lost.
+
     Raises:
       CheckpointError: nothing saved yet, or damaged; or the best by the log is lost.
     """
@@ -392,4 +404,10 @@ def trained_state(run: Run, plan: Plan) -> TrainState:
             raise
         return trained_state(run, plan)  # a process that trains has removed it: there is a newer
     checkpoints.close()
+    tested = run.tested_step(plan)
+    if tested not in (None, step):
+        LOG.warning(
+            f"{run.folder}: its result is that of step {tested:,}, whose checkpoint is lost: "
+            f"these are the weights of step {step:,}"
+        )
     return state

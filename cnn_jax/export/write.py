@@ -158,7 +158,9 @@ def _write(
 
 def _facts(run: Run, plan: Plan, state: TrainState, program: jax.export.Exported) -> dict[str, Any]:
     """The content of model.json."""
-    summary = run.summary() or {}
+    # What was measured on other weights than these is not told of them.
+    tested = run.tested_step(plan) == int(state.step)
+    summary = (run.summary() or {}) if tested else {}
     experiment = plan.experiment
     return {
         "format": artifact.FORMAT,

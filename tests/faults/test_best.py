@@ -63,7 +63,7 @@ def test_row_5_no_other_takes_the_place_of_a_best_that_is_lost(unfinished, capsy
     (unfinished / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     for action in (restore, lambda folder: train(keeping, folder), restore):
-        with pytest.raises(CheckpointError, match="step 4 was the best.*4 is missing") as error:
+        with pytest.raises(CheckpointError, match=r"step 4 was the best.*4 is missing") as error:
             action(unfinished)
         assert one_line(f"error: {error.value}")
     said = " ".join(capsys.readouterr().out.split())

@@ -13,6 +13,7 @@ from small_run import EXPERIMENT, QUIET
 
 from cnn_jax import cli
 from cnn_jax.errors import RunFailed
+from cnn_jax.export import export
 from cnn_jax.runs import Run, RunError
 from cnn_jax.train import train
 
@@ -63,6 +64,21 @@ def test_row_11_a_finished_run_without_its_checkpoints_stays_finished(finished, 
     said = " ".join(capsys.readouterr().out.split())
     assert "finished already" in said and "left as it is" in said
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_row_11_a_finished_run_without_its_newest_checkpoint_is_told(finished, tmp_path, caplog):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    export(folder, console=QUIET)
+    assert not caplog.messages
+    shutil.rmtree(folder / "checkpoints" / "12")
+    export(folder, console=QUIET)
+    (line,) = caplog.messages
+    assert "result is that of step 12" in line and "the weights of step 8" in line
+    trained = json.loads((folder / "exported" / "model.json").read_text())["trained"]
+    assert trained["step"] == 8
+    told = [trained[key] for key in ("finished", "test_accuracy", "test_loss")]
+    assert told == [False, None, None]
 
 
 @pytest.mark.parametrize("what", ["moved", "removed"])
