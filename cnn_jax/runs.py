@@ -117,8 +117,8 @@ class Run:
           What the user should know; "" if nothing.
 
         Raises:
-          RunError: where another experiment has run here, or one with another teacher, or a file is
-            where a folder has to be.
+          RunError: where another experiment has run here, or one with another teacher, or a file or
+            a broken link is where a folder has to be.
         """
         if self.exists():
             note = self.check_same(plan, recipe, teacher)
@@ -134,9 +134,16 @@ class Run:
             note, launches = "", [manifest]
         for name in FOLDERS:
             path = self.folder / name
+            if path.is_symlink() and not path.exists():
+                raise RunError(
+                    f"{path} is a link to {path.readlink()}, which is not there: put that back, "
+                    "or remove the link"
+                )
             if path.exists() and not path.is_dir():
                 raise RunError(f"{path} is a file, and a run has a folder there: move it away")
-        # config.json comes last: with it, the run exists.
+        # config.json comes last: with it, the run exists, and so does the checkpoints' folder.
+        if not self.exists():
+            (self.folder / "checkpoints").mkdir(exist_ok=True)
         write_json(self.folder / "manifest.json", {"launches": launches})
         if not self.exists():
             named = {}
@@ -259,6 +266,28 @@ class Run:
         rows = [row for row in self.metrics.rows() if row["split"] == "validation"]
         measured = [(row["accuracy"], row["step"]) for row in rows if row["step"] <= newest]
         return max(measured)[1] if measured else None
+
+    def check_unsaved(self, first: int) -> None:
+        """Checks that a run without a checkpoint has lost none.
+
+        Args:
+          first: A step that is always saved.
+
+        Raises:
+          RunFailed: the folder of the checkpoints is gone, or it is empty and the log goes further
+            than that step.
+        """
+        logged = max((row["step"] for row in self.metrics.rows()), default=0)
+        folder = self.folder / "checkpoints"
+        # A kill may have come before the first save was done: then its folder is there, and the
+        # log goes no further or the save has left something.
+        never_saved = folder.is_dir() and (logged <= first or any(folder.glob("*.saving")))
+        if logged and not never_saved:
+            raise RunFailed(
+                f"{self.folder}: metrics.jsonl goes to step {logged:,}, and {folder} holds no "
+                "checkpoint: put them back, give another --workdir, or remove metrics.jsonl to "
+                "start from the beginning"
+            )
 
     def tested_step(self, plan: Plan) -> int | None:
         """The step whose weights the summary's numbers are of; None where that is not known."""

@@ -84,6 +84,7 @@ def train(
       Diverged: the loss, or a number in the state, became NaN or infinite.
       Interrupted: SIGTERM or Ctrl-C; the same call resumes.
       CheckpointError: a state can't be saved or restored.
+      RunFailed: the run has lost its checkpoints.
     """
     # The data and the folder come first: what can't work is said before anything is compiled.
     config.check(experiment, "experiment")
@@ -122,7 +123,7 @@ def train(
                 if lost:
                     say(f"{lost}; the run can end only if a later step is better")
         elif run.metrics.rows():
-            say("no checkpoint of this run is left: it starts from the beginning")
+            say("this run was stopped before its first checkpoint: it starts from the beginning")
         log = stack.enter_context(_open_log(run, start, writers))
 
         def save(step: int, state: Any, progress: dict[str, Any], accuracy: float | None) -> None:
@@ -221,6 +222,8 @@ def _first_state(
 ) -> tuple[TrainState, Clock, int]:
     """The newest checkpoint's state, or a new one; its clock; and the steps it has taken."""
     step = checkpoints.latest()
+    if step is None:
+        run.check_unsaved(plan.steps_per_epoch)
     checkpoints.go_on_from(step or 0)
     if step is None:
         clock = Clock()

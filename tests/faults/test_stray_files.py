@@ -32,6 +32,18 @@ def test_row_8_a_file_in_the_place_of_a_run_s_folder_is_told_at_once(
     assert {path.name for path in tmp_path.iterdir()} == {name, ".lock"}
 
 
+@pytest.mark.parametrize("name", FOLDERS)
+def test_row_8_a_broken_link_in_the_place_of_a_run_s_folder_is_told_at_once(
+    name, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("cnn_jax.train.init_state", None)  # not to be reached
+    (tmp_path / name).symlink_to(tmp_path / "gone")
+    assert main(["run.py", *TINY, f"--workdir={tmp_path}"]) == 2
+    error = capsys.readouterr().err
+    assert f"{tmp_path / name} is a link to {tmp_path / 'gone'}" in error
+    assert {path.name for path in tmp_path.iterdir()} == {name, ".lock"}
+
+
 @pytest.mark.parametrize("name", [".DS_Store", "._state", "Thumbs.db", ".nfs0001"])
 def test_row_6_what_file_browsers_leave_is_no_damage(name, tmp_path):
     (tmp_path / "state").mkdir()

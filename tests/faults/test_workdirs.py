@@ -46,8 +46,38 @@ def test_a_lost_record_of_launches_stops_no_run(finished, unfinished):
     assert len(json.loads((unfinished / "manifest.json").read_text())["launches"]) == 1
 
 
-def test_lost_checkpoints_are_told(finished, unfinished, capsys):
+@pytest.mark.parametrize("what", ["the folder", "what is in it"])
+def test_row_5_a_run_that_has_lost_all_checkpoints_does_not_start_again(
+    what, finished, unfinished, tmp_path
+):
+    checkpoints, log = unfinished / "checkpoints", unfinished / "metrics.jsonl"
+    checkpoints.rename(tmp_path / "elsewhere")
+    if what == "what is in it":
+        checkpoints.mkdir()
+    before = log.read_bytes()
+    with pytest.raises(RunFailed, match=r"goes to step 12.*put them back.*metrics\.jsonl") as error:
+        train(EXPERIMENT, unfinished, console=QUIET)
+    assert one_line(f"error: {error.value}")
+    assert log.read_bytes() == before
+    if what == "the folder":
+        (tmp_path / "elsewhere").rename(checkpoints)  # as it is told
+    else:
+        log.unlink()
+    train(EXPERIMENT, unfinished, console=QUIET)
+    assert_same_run(finished, unfinished)
+
+
+@pytest.mark.parametrize("saving", [True, False])
+def test_a_run_killed_before_its_first_checkpoint_starts_again(
+    saving, finished, unfinished, capsys
+):
+    """Its first row is of step 4, or it went on while that step was being saved."""
     shutil.rmtree(unfinished / "checkpoints")
+    (unfinished / "checkpoints").mkdir()
+    if saving:
+        (unfinished / "checkpoints" / "4.saving").mkdir()
+    else:
+        Run(unfinished).metrics.truncate(4)
     train(EXPERIMENT, unfinished)
     assert "starts from the beginning" in capsys.readouterr().out
     assert_same_run(finished, unfinished)
