@@ -248,7 +248,11 @@ def _open_log(
     The row of the test is one, though its step may be that of the last checkpoint.
     """
     run.metrics.truncate(start, without="test")
-    board = TensorBoard(run.folder / "tensorboard", purge_step=start + 1 if start else 0)
+    # TensorBoard drops whole steps: the rows of `start` that stay are written again.
+    board = TensorBoard(run.folder / "tensorboard", purge_step=start)
+    for row in run.metrics.rows():
+        if row["step"] == start:
+            board.scalars(row)
 
     def log(row: dict[str, Any]) -> None:
         run.check_still_there()

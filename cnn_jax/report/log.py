@@ -167,8 +167,8 @@ class TensorBoard:
 
         Args:
           folder: Where event files go; made if absent.
-          purge_step: The first step whose earlier events are superseded: N + 1 for a run that
-            resumes from the checkpoint of step N, 0 for one that starts afresh.
+          purge_step: The first step whose earlier events are superseded; 0 for a run that starts
+            afresh.
         """
         from tensorboardX.proto import event_pb2
         from tensorboardX.record_writer import RecordWriter

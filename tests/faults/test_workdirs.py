@@ -111,6 +111,14 @@ def test_row_11_a_finished_run_without_its_newest_checkpoint_is_told(finished, t
     assert told == [False, None, None]
 
 
+def test_a_run_killed_between_its_test_and_its_summary_shows_the_test_once(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    (folder / "summary.json").unlink()
+    train(EXPERIMENT, folder, console=QUIET)
+    assert_same_run(finished, folder)
+
+
 @pytest.mark.parametrize("what", ["moved", "removed"])
 def test_a_folder_that_goes_while_training_ends_the_run(what, tmp_path):
     folder = tmp_path / "run"
