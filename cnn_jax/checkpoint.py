@@ -131,7 +131,7 @@ class Checkpoints:
         if not self._folder.is_dir():
             return
         for leftover in [*self._folder.glob("*.saving"), *self._folder.glob("*.old")]:
-            shutil.rmtree(leftover, ignore_errors=True)
+            _remove(leftover)
         for other in self.steps():
             if other > step:  # told of already where it is damaged; it will be written anew
                 self._put_aside(other)
@@ -141,7 +141,7 @@ class Checkpoints:
     def _put_aside(self, step: int, problem: str = "") -> None:
         place = self._folder / str(step)
         aside = place.with_name(f"{step}.damaged")
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove(aside)
         place.rename(aside)
         if problem:
             self._warn(f"checkpoint {place} is damaged: {problem}: it is now {aside.name}")
@@ -178,13 +178,14 @@ class Checkpoints:
         hook = sys.unraisablehook
         sys.unraisablehook = functools.partial(_unless_too_late, hook)
         try:
-            shutil.rmtree(temporary, ignore_errors=True)
+            _remove(temporary)
             temporary.mkdir(parents=True)
             with _checkpointer() as checkpointer:
                 args = _orbax().args.StandardSave(_named(state))
                 checkpointer.save(temporary / "state", args=args)
             files.write_atomically(temporary / "progress.json", json.dumps(content).encode())
             digests.seal(temporary)
+            _remove(self._folder / str(step))  # no checkpoint: `save` has looked
             temporary.rename(self._folder / str(step))
             files.sync(self._folder)
             self._remove_old()
@@ -204,10 +205,11 @@ class Checkpoints:
             if problem:  # it may have been the best
                 self._put_aside(step, problem)
             else:
-                place = self._folder / str(step)
+                old = self._folder / f"{step}.old"
+                _remove(old)
                 # Under another name first: a step's folder that is half removed would seem damaged.
-                place.rename(place.with_name(f"{step}.old"))
-                shutil.rmtree(place.with_name(f"{step}.old"), ignore_errors=True)
+                (self._folder / str(step)).rename(old)
+                _remove(old)
 
     def restore(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
         """The state and the progress of a step.
@@ -262,6 +264,14 @@ class Checkpoints:
             self.wait()
         finally:
             self._writer.shutdown()
+
+
+def _remove(path: Path) -> None:
+    """Removes a folder as far as that can be done, or a file or link in its place, if there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _filled(folder: Path) -> bool:

@@ -207,6 +207,21 @@ def test_row_6_folders_that_are_no_checkpoints_are_ignored(kept):
     kept.assert_newest(30)
 
 
+def test_row_6_files_in_the_place_of_a_save_s_folders_are_removed(kept):
+    for name in ("30", "30.saving", "10.old", "15.damaged", "60.saving", "70.old"):
+        (kept.folder / name).write_text("a file")
+    shutil.copytree(kept.folder / "20", kept.folder / "15")  # of another step: to be put aside
+    kept.checkpoints.go_on_from(20)
+    left = {path.name for path in kept.folder.iterdir()}
+    assert left == {"10", "15.damaged", "20", "30"}
+    (kept.folder / "30.saving").write_text("a file")
+    (kept.folder / "10.old").write_text("a file")
+    kept.save(30)
+    kept.checkpoints.wait()
+    kept.assert_newest(30)
+    assert {path.name for path in kept.folder.iterdir()} == {"15.damaged", "20", "30"}
+
+
 @pytest.mark.parametrize("moment", ["before it is checked", "before its files are read"])
 def test_row_12_a_reader_takes_the_newest_where_training_removes_what_it_reads(
     moment, tmp_path, monkeypatch
