@@ -29,7 +29,8 @@ p { margin: .25rem 0; } .quiet, figcaption, th { color: var(--quiet); font-weigh
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .92rem; }
 th, td { text-align: left; padding: .25rem 1.1rem .25rem 0; vertical-align: top;
   border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
-td { overflow-wrap: anywhere; } .columns td, .columns th { white-space: nowrap; }
+td { overflow-wrap: anywhere; } .columns td { white-space: nowrap; }
+.columns th { vertical-align: bottom; } .columns th, .columns td { padding-right: .7rem; }
 .number { text-align: right; }
 .charts, .beside { display: grid; gap: 1rem 1.5rem;
   grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); }
