@@ -141,9 +141,7 @@ class Run:
                 )
             if path.exists() and not path.is_dir():
                 raise RunError(f"{path} is a file, and a run has a folder there: move it away")
-        # config.json comes last: with it, the run exists, and so does the checkpoints' folder.
-        if not self.exists():
-            (self.folder / "checkpoints").mkdir(exist_ok=True)
+        # config.json comes last: with it, the run exists.
         write_json(self.folder / "manifest.json", {"launches": launches})
         if not self.exists():
             named = {}
@@ -267,8 +265,8 @@ class Run:
         measured = [(row["accuracy"], row["step"]) for row in rows if row["step"] <= newest]
         return max(measured)[1] if measured else None
 
-    def check_unsaved(self, first: int) -> None:
-        """Checks that a run without a checkpoint has lost none.
+    def begin_checkpoints(self, first: int) -> None:
+        """Checks that a run without a checkpoint has lost none, and makes the folder for them.
 
         Args:
           first: A step that is always saved.
@@ -288,6 +286,7 @@ class Run:
                 "checkpoint: put them back, give another --workdir, or remove metrics.jsonl to "
                 "start from the beginning"
             )
+        folder.mkdir(exist_ok=True)  # before anything is logged
 
     def tested_step(self, plan: Plan) -> int | None:
         """The step whose weights the summary's numbers are of; None where that is not known."""

@@ -223,7 +223,7 @@ def _first_state(
     """The newest checkpoint's state, or a new one; its clock; and the steps it has taken."""
     step = checkpoints.latest()
     if step is None:
-        run.check_unsaved(plan.steps_per_epoch)
+        run.begin_checkpoints(plan.steps_per_epoch)
     checkpoints.go_on_from(step or 0)
     if step is None:
         clock = Clock()
