@@ -30,7 +30,7 @@ IMAGES = 6  # test images that are explained if none are named
 MOST = 18  # images on a page
 TOP = 5  # classes beside the activations
 SALIENCY = "Saliency: how steeply the score of the highest class changes with each pixel"
-SMOOTH_GRAD = "SmoothGrad: the mean of that gradient over noisy copies of the image"
+SMOOTH_GRAD = "SmoothGrad: saliency in the mean over noisy copies of the image"
 GRAD_CAM = "Grad-CAM: where the last volume ({}, {}) speaks for the highest class"
 
 Example = tuple[str, np.ndarray, int | None]  # its name, u8[H,W,C], its label where it is known

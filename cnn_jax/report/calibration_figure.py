@@ -49,5 +49,7 @@ def build_reliability_diagram(found: Mapping[str, Reliability]) -> Figure | None
         below.set_xlabel("Confidence (%)")
     panels[0, 0].set_ylabel("Accuracy (%)")
     panels[1, 0].set_ylabel("Images (%)")
-    panels[0, 0].legend(frameon=False, loc="upper left")
+    # Beside the panels: a bin of few images may have a bar of any height.
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=2)
     return figure
