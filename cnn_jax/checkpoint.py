@@ -135,7 +135,7 @@ class Checkpoints:
         for other in self.steps():
             if other > step:  # told of already where it is damaged; it will be written anew
                 self._put_aside(other)
-            elif problem := self.problem(other):
+            elif other < step and (problem := self.problem(other)):  # `step` is known to be good
                 self._put_aside(other, problem)
 
     def _put_aside(self, step: int, problem: str = "") -> None:
