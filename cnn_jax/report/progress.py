@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from cnn_jax.report.bar import Bar
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -65,28 +67,11 @@ class Progress:
         self._speed = _Speed()
         self._shown = self._epoch_start = clock()
         self._before_epoch = (0.0, 0)
-        self._bar: Any = None
-        self._task: Any = None
+        self._bar = Bar(self._console, total_steps)
 
     def __enter__(self) -> Progress:
         self._shown = self._epoch_start = self._clock()
-        if self._console.is_interactive:
-            from rich.progress import BarColumn, TextColumn
-            from rich.progress import Progress as Bar
-            from rich.table import Column
-
-            columns = (
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=None, table_column=Column(ratio=1)),
-                TextColumn("{task.fields[status]}", markup=False),
-            )
-            self._bar = Bar(
-                *columns, console=self._console, auto_refresh=False, expand=True, transient=True
-            )
-            self._task = self._bar.add_task(
-                self._epoch_text(), total=self._total_steps, completed=self._step, status="starting"
-            )
-            self._bar.start()
+        self._bar.start(self._epoch_text(), self._step, "starting")
         return self
 
     def __exit__(
@@ -95,8 +80,7 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._bar.stop()
 
     def update(self, step: int, loss: float | None = None, accuracy: float | None = None) -> None:
         """Says that `step` steps are done; cheap enough for every step.
@@ -111,16 +95,10 @@ class Progress:
         self._step = step
         self._loss = self._loss if loss is None else loss
         self._accuracy = self._accuracy if accuracy is None else accuracy
-        if self._bar is not None and self._task is not None:
+        if self._bar.shown:
             if now - self._shown >= _REFRESH_SECONDS:
                 self._shown = now
-                self._bar.update(
-                    self._task,
-                    completed=step,
-                    description=self._epoch_text(),
-                    status="  ".join(self._status()),
-                    refresh=True,
-                )
+                self._bar.update(self._epoch_text(), step, "  ".join(self._status()))
         elif now - self._shown >= _LINE_SECONDS:
             place = f"step {step:,}/{self._total_steps:,}"
             self.note("  ".join([self._epoch_text(), place, *self._status()]))

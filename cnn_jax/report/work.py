@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from cnn_jax.report.bar import Bar
 from cnn_jax.report.progress import duration
 
 if TYPE_CHECKING:
@@ -33,22 +34,11 @@ class Work:
         self._clock = clock
         self._done = 0.0
         self._start = self._shown = clock()
-        self._bar: Any = None
-        self._task: Any = None
+        self._bar = Bar(console, self._seconds)
 
     def __enter__(self) -> Work:
         self._start = self._shown = self._clock()
-        if self._console.is_interactive:
-            from rich.progress import BarColumn, Progress, TextColumn
-
-            columns = (
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=None),
-                TextColumn("{task.fields[left]}", markup=False),
-            )
-            self._bar = Progress(*columns, console=self._console, transient=True, expand=True)
-            self._task = self._bar.add_task("", total=self._seconds, left="")
-            self._bar.start()
+        self._bar.start()
         return self
 
     def __exit__(
@@ -57,8 +47,7 @@ class Work:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._bar.stop()
 
     def done(self, seconds: float, what: str) -> None:
         """Says that what was expected to take so long is done, and what it belonged to."""
@@ -69,8 +58,8 @@ class Work:
         weight = _TRUST * self._seconds
         pace = (now - self._start + weight) / (self._done + weight)
         left = f"{duration(self._seconds * (1 - share) * pace)} left"
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self._done, description=what, left=left)
+        if self._bar.shown:
+            self._bar.update(what, self._done, left)
         elif now - self._shown >= _LINE_SECONDS:
             self._shown = now
             text = f"{what}  {share:.0%} done  {left}"

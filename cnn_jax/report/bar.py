@@ -1,0 +1,59 @@
+"""A bar on a terminal, and nothing anywhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Bar:
+    """A text, a bar as wide as there is room, and another text; nothing of it stays at the end.
+
+    Args:
+      console: Where to draw.
+      total: What is full.
+
+    Attributes:
+      shown: Whether there is a bar: on a terminal, from `start` to `stop`.
+    """
+
+    def __init__(self, console: Console, total: float):
+        self._console, self._total = console, total
+        self._bar: Any = None
+        self._task: Any = None
+
+    @property
+    def shown(self) -> bool:
+        return self._bar is not None
+
+    def start(self, before: str = "", completed: float = 0, after: str = "") -> None:
+        """Draws the bar, if this is a terminal."""
+        if not self._console.is_interactive:
+            return
+        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
+            TextColumn("{task.fields[after]}", markup=False),
+        )
+        self._bar = Progress(
+            *columns, console=self._console, auto_refresh=False, expand=True, transient=True
+        )
+        self._task = self._bar.add_task(before, total=self._total, completed=completed, after=after)
+        self._bar.start()
+
+    def update(self, before: str, completed: float, after: str) -> None:
+        """Draws the bar anew; it must be shown."""
+        self._bar.update(
+            self._task, description=before, completed=completed, after=after, refresh=True
+        )
+
+    def stop(self) -> None:
+        """Removes the bar, if there is one."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
