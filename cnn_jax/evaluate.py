@@ -122,10 +122,7 @@ def evaluate(
 
 def _robustness_before(run: Run, step: int, plan: Plan) -> Any:
     """What an earlier evaluation of the same weights in the same views took minutes to find."""
-    try:
-        content = parsed.loads((run.folder / "evaluation.json").read_bytes())
-    except (OSError, ValueError):
-        return None
+    content = run.evaluation()
     if parsed.fault(content, step=int, tta=str, robustness=dict):
         return None
     same = (content["step"], content["tta"]) == (step, plan.experiment.tta)

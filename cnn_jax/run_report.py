@@ -153,11 +153,8 @@ def _verdict(summary: dict[str, Any], rows: list[dict[str, Any]]) -> str:
 
 
 def _evaluation(run: Run) -> dict[str, Any]:
-    """The content of evaluation.json; empty where the run was not evaluated again."""
-    try:
-        content = parsed.loads((run.folder / "evaluation.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
+    """What the page takes from evaluation.json; empty where that isn't all there."""
+    content = run.evaluation()
     if parsed.fault(content, accuracy=parsed.NUMBER, per_class_accuracy=dict):
         return {}
     classes = content["per_class_accuracy"]

@@ -249,6 +249,14 @@ class Run:
         except RunError as error:
             raise RunError(f"{error}; remove it, and the command that trained makes it") from error
 
+    def evaluation(self) -> dict[str, Any]:
+        """The content of evaluation.json; empty where there is none, or none that can be read."""
+        try:
+            content = parsed.loads((self.folder / "evaluation.json").read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
     def checkpoints(self, keep_best: bool = False, **options: Any) -> Checkpoints:
         """The run's checkpoints."""
         return Checkpoints(self.folder / "checkpoints", keep_best, **options)
