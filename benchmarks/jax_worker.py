@@ -24,7 +24,7 @@ from cnn_jax.config import Plain
 from cnn_jax.data import DataConfig, DataUnavailable, Split
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
-from cnn_jax.runs import NAMES
+from cnn_jax.run_folder import NAMES
 from cnn_jax.state import INIT_IMAGES, init_state
 from cnn_jax.streams import streams
 

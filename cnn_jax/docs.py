@@ -15,7 +15,7 @@ from pathlib import Path
 from cnn_jax import config, listing
 from cnn_jax.record import RESULTS
 from cnn_jax.report.progress import duration
-from cnn_jax.runs import NAMES
+from cnn_jax.run_folder import NAMES
 from cnn_jax.volumes import markdown as volumes_markdown
 
 ROOT = Path(__file__).resolve().parents[1]

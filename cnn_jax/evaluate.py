@@ -16,7 +16,8 @@ from cnn_jax.report import figures, mistakes, tables
 from cnn_jax.report import robustness as report
 from cnn_jax.report.calibration_figure import reliability_diagram
 from cnn_jax.report.log import write_json
-from cnn_jax.runs import Run, run_data, trained_state
+from cnn_jax.run_folder import Run
+from cnn_jax.runs import run_data, trained_state
 from cnn_jax.stress import one_corrupted, stress, with_views
 from cnn_jax.views import Views
 

@@ -22,7 +22,8 @@ from cnn_jax.predict import find
 from cnn_jax.report import explanations, figures, tables
 from cnn_jax.report.explanations import Explained
 from cnn_jax.report.predictions import short_name
-from cnn_jax.runs import Run, run_data, trained_state
+from cnn_jax.run_folder import Run
+from cnn_jax.runs import run_data, trained_state
 from cnn_jax.step import image_scores, scores
 from cnn_jax.summary import first_kernel
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from cnn_jax.errors import UserError
-from cnn_jax.runs import written_by_a_run
+from cnn_jax.run_folder import written_by_a_run
 
 
 def check(flag: str, path: Path, forms: Collection[str]) -> None:

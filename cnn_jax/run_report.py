@@ -12,7 +12,7 @@ from cnn_jax import files, outputs, parsed
 from cnn_jax.errors import UserError
 from cnn_jax.report import html, tables
 from cnn_jax.report.progress import duration
-from cnn_jax.runs import Run
+from cnn_jax.run_folder import Run
 
 NAME = "report.html"
 # The page draws these curves itself.

@@ -10,7 +10,8 @@ import jax
 import numpy as np
 
 from cnn_jax import config
-from cnn_jax.runs import Run, trained_state
+from cnn_jax.run_folder import Run
+from cnn_jax.runs import trained_state
 from cnn_jax.step import image_scores
 
 

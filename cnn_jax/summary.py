@@ -13,7 +13,8 @@ from cnn_jax.experiment import Plan
 from cnn_jax.report import figures
 from cnn_jax.report.clock import Clock
 from cnn_jax.report.progress import duration
-from cnn_jax.runs import Run, state_shapes
+from cnn_jax.run_folder import Run
+from cnn_jax.runs import state_shapes
 from cnn_jax.state import TrainState
 
 

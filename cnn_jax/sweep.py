@@ -13,7 +13,7 @@ from cnn_jax import config
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.experiment import DataFacts, Experiment
 from cnn_jax.report import tables
-from cnn_jax.runs import Run
+from cnn_jax.run_folder import Run
 from cnn_jax.train import Diverged, prepare, train
 
 Assignment = dict[str, str]

@@ -12,7 +12,8 @@ from cnn_jax import config
 from cnn_jax.data.dataset import combined_digest, digest
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
-from cnn_jax.runs import Run, RunError, trained_state
+from cnn_jax.run_folder import Run, RunError
+from cnn_jax.runs import trained_state
 
 
 def with_teacher(plan: Plan, recipe: config.Recipe | None = None) -> tuple[Plan, Any]:

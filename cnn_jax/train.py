@@ -21,7 +21,8 @@ from cnn_jax.parallel import Parallel, parallel
 from cnn_jax.report.clock import Clock
 from cnn_jax.report.log import TensorBoard, write_json
 from cnn_jax.report.progress import Progress
-from cnn_jax.runs import Run, state_shapes, trained_state
+from cnn_jax.run_folder import Run
+from cnn_jax.runs import state_shapes, trained_state
 from cnn_jax.state import INIT_IMAGES, TrainState, init_state
 from cnn_jax.streams import streams
 from cnn_jax.summary import draw_figures, headline, summarise, verdict

@@ -12,7 +12,8 @@ import numpy as np
 from cnn_jax import config
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
-from cnn_jax.runs import Run, state_shapes, trained_state
+from cnn_jax.run_folder import Run
+from cnn_jax.runs import state_shapes, trained_state
 from cnn_jax.state import TrainState
 from cnn_jax.torch_weights import from_torch
 

@@ -24,7 +24,8 @@ from cnn_jax.experiment import Experiment
 from cnn_jax.metrics import Sums
 from cnn_jax.models import MLP
 from cnn_jax.optim import SGD, Constant, ScheduleFreeAdamW, ScheduleFreeSGD
-from cnn_jax.runs import Run, restore
+from cnn_jax.run_folder import Run
+from cnn_jax.runs import restore
 from cnn_jax.state import init_state
 from cnn_jax.step import train_step
 from cnn_jax.streams import streams

@@ -23,7 +23,8 @@ from cnn_jax.experiment import Experiment
 from cnn_jax.models import MLP
 from cnn_jax.normalization import Normalize
 from cnn_jax.optim import SAM, SGD, Accumulate, Constant
-from cnn_jax.runs import RunError, restore
+from cnn_jax.run_folder import RunError
+from cnn_jax.runs import restore
 from cnn_jax.step import train_step
 from cnn_jax.streams import streams
 from cnn_jax.teacher import teacher_digest

@@ -9,7 +9,7 @@ import pytest
 
 from cnn_jax import config, docs
 from cnn_jax.options import PLAIN
-from cnn_jax.runs import NAMES
+from cnn_jax.run_folder import NAMES
 
 PAGES = docs.pages()
 

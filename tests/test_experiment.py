@@ -27,7 +27,8 @@ from cnn_jax.optim import (
     Muon,
     Plain,
 )
-from cnn_jax.runs import NAMES, state_shapes
+from cnn_jax.run_folder import NAMES
+from cnn_jax.runs import state_shapes
 from cnn_jax.step import train_step
 from cnn_jax.streams import streams
 

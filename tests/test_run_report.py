@@ -16,8 +16,8 @@ from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.models import ConvNet
 from cnn_jax.optim import SGD
 from cnn_jax.report.log import write_json
+from cnn_jax.run_folder import Run
 from cnn_jax.run_report import flat
-from cnn_jax.runs import Run
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="

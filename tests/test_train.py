@@ -17,7 +17,8 @@ from cnn_jax.evaluator import Evaluator
 from cnn_jax.experiment import Experiment
 from cnn_jax.models import MLP, ResNet
 from cnn_jax.optim import SGD
-from cnn_jax.runs import Run, restore
+from cnn_jax.run_folder import Run
+from cnn_jax.runs import restore
 from cnn_jax.train import Diverged, train
 
 QUIET = Console(quiet=True)

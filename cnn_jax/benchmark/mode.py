@@ -18,7 +18,7 @@ from cnn_jax.parallel import parallel
 from cnn_jax.report import benchmark_figure
 from cnn_jax.report.log import write_json
 from cnn_jax.report.tables import console as standard_output
-from cnn_jax.runs import Run
+from cnn_jax.run_folder import Run
 
 SECONDS = 6.0
 

@@ -22,7 +22,8 @@ from cnn_jax.experiment import Plan
 from cnn_jax.export import artifact
 from cnn_jax.report import tables
 from cnn_jax.report.log import write_json
-from cnn_jax.runs import Run, trained_state
+from cnn_jax.run_folder import Run
+from cnn_jax.runs import trained_state
 from cnn_jax.state import TrainState
 from cnn_jax.step import image_scores
 

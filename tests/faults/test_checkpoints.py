@@ -20,7 +20,8 @@ from program import ROOT, run_script
 
 from cnn_jax import digests
 from cnn_jax.checkpoint import CheckpointError, Checkpoints, NotFinite
-from cnn_jax.runs import Run, trained_state
+from cnn_jax.run_folder import Run
+from cnn_jax.runs import trained_state
 
 
 def state_of(step: int) -> dict:

@@ -32,7 +32,8 @@ from cnn_jax.experiment import Experiment
 from cnn_jax.losses import Loss
 from cnn_jax.models import ResNet
 from cnn_jax.optim import SGD, Linear
-from cnn_jax.runs import Run, RunError, restore
+from cnn_jax.run_folder import Run, RunError
+from cnn_jax.runs import restore
 from cnn_jax.train import Diverged, train
 
 QUIET = Console(quiet=True)

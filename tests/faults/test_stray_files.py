@@ -7,7 +7,7 @@ from program import TINY, one_line
 
 from cnn_jax import digests
 from cnn_jax.cli import main
-from cnn_jax.runs import FOLDERS
+from cnn_jax.run_folder import FOLDERS
 
 
 @pytest.mark.parametrize("mode", ["train", "sweep", "benchmark", "volumes", "evaluate", "predict"])
