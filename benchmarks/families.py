@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import json
 import platform
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +79,7 @@ def main() -> int:
     flags = parser.parse_args()
     data = Shapes().load(None)
     result = {
+        "command": shlex.join(["python", "benchmarks/families.py", *sys.argv[1:]]),
         "batch_size": flags.batch_size,
         "pairs": flags.pairs,
         "device": hardware.device_name(),
