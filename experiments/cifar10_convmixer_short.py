@@ -1,4 +1,4 @@
-"""ConvMixer-256/8 on CIFAR-10 in 4 epochs.   python run.py --config=cifar10_convmixer_short
+"""ConvMixer-256/8 on CIFAR-10 in 2 epochs.   python run.py --config=cifar10_convmixer_short
 
 Published: none.   Measured: see results/.
 
@@ -21,5 +21,5 @@ experiment = Experiment(
     optimizer=AdamW(peak_lr=0.01, weight_decay=0.005),
     schedule=Linear(warmup=1),
     batch_size=256,
-    epochs=4,
+    epochs=2,
 )

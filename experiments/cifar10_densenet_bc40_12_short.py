@@ -1,4 +1,4 @@
-"""DenseNet-BC-40-12 on CIFAR-10 in 5 epochs.
+"""DenseNet-BC-40-12 on CIFAR-10 in 3 epochs.
 
     python run.py --config=cifar10_densenet_bc40_12_short
 
@@ -23,5 +23,5 @@ experiment = Experiment(
     optimizer=SGD(peak_lr=0.2, per_batch=128, momentum=0.9, nesterov=True, weight_decay=1e-4),
     schedule=Linear(warmup=1),
     batch_size=128,
-    epochs=5,
+    epochs=3,
 )

@@ -21,5 +21,5 @@ experiment = Experiment(
     optimizer=SGD(peak_lr=0.4, per_batch=256, momentum=0.9, nesterov=True, weight_decay=5e-4),
     schedule=Linear(warmup=1),
     batch_size=256,
-    epochs=8,
+    epochs=6,
 )
