@@ -2,7 +2,7 @@
 
 A part stands between `<!-- KIND arguments -->` and `<!-- /KIND -->`:
 `results NAME ...` is the table of measured recipes, `volumes NAME` the table of a recipe's layers,
-`tricks` that of benchmarks/tricks.py.
+`tricks` that of benchmarks/tricks.py, `families FILE` that of a file of benchmarks/families.py.
 """
 
 from __future__ import annotations
@@ -42,10 +42,23 @@ def _tricks(names: Sequence[str]) -> str:
     return "\n".join([*lines, "", f"({where})"])
 
 
+def _families(names: Sequence[str]) -> str:
+    (name,) = names
+    measured = json.loads((RESULTS / "benchmarks" / name).read_bytes())
+    lines = ["| net | stock, ms | fast, ms | times as fast |", "|---|--:|--:|--:|"]
+    for model, row in measured["models"].items():
+        stock, fast = (f"{row[kind]['median']:,.1f}" for kind in ("stock_ms", "fast_ms"))
+        ratio = row["speedup"]
+        spread = f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})"
+        lines.append(f"| {model} | {stock} | {fast} | {spread} |")
+    return "\n".join(lines)
+
+
 KINDS: dict[str, Callable[[Sequence[str]], str]] = {
     "results": _results,
     "volumes": _volumes,
     "tricks": _tricks,
+    "families": _families,
 }
 
 
@@ -56,7 +69,7 @@ def refreshed(text: str) -> str:
         return f"{part[1]}\n{KINDS[part[2]](part[3].split())}\n{part[4]}"
 
     kinds = "|".join(KINDS)
-    generated = rf"(<!-- ({kinds})\b(.*?)-->)\n.*?\n(<!-- /\2 -->)"
+    generated = rf"(<!-- ({kinds})\b(.*?)-->)\n.*?(<!-- /\2 -->)"
     return re.sub(generated, written, text, flags=re.DOTALL)
 
 
