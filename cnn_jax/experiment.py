@@ -21,6 +21,7 @@ from cnn_jax.optim import (
     SGD,
     Cosine,
     GradientRule,
+    Lookahead,
     Optimizer,
     Plain,
     Schedule,
@@ -53,6 +54,7 @@ class Experiment:
       gradient: How the gradient of a batch is found: Plain(), SAM(), ASAM() or Accumulate().
       optimizer: From gradients to updates.
       schedule: The learning rate's course, as a share of the optimiser's peak.
+      lookahead: Weights that return to slower ones every few steps, Lookahead(); None: they don't.
       ema: Decay per step of a moving average of the weights, which is then what validation, test
         and prediction see, such as 0.999; 0: none.
       batch_size: Examples in a step, over all devices.
@@ -81,6 +83,7 @@ class Experiment:
     gradient: GradientRule = Plain()
     optimizer: Optimizer = SGD()
     schedule: Schedule = Cosine()
+    lookahead: Lookahead | None = None
     ema: float = 0.0
     batch_size: int = 128
     epochs: float = 10
@@ -212,9 +215,13 @@ class Plan:
             if getattr(experiment, field) and not data.validation:
                 raise UserError(f"{field} needs validation images: set data.validation above 0")
         experiment.gradient.check(batch_size)
-        if experiment.ema and isinstance(experiment.optimizer, ScheduleFree):
+        if isinstance(experiment.optimizer, ScheduleFree):
             name = type(experiment.optimizer).__name__
-            raise UserError(f"ema must be 0 with {name}, which averages the weights itself")
+            for field, off in (("ema", 0), ("lookahead", None)):
+                if getattr(experiment, field):
+                    raise UserError(
+                        f"{field} must be {off} with {name}, which averages the weights itself"
+                    )
         model = experiment.model
         if getattr(model, "num_classes", 0) is None:
             model = model.clone(num_classes=data.num_classes)
@@ -232,6 +239,8 @@ class Plan:
             )
         factor = experiment.schedule.factor(total_steps, steps_per_epoch)
         tx = experiment.optimizer.build(factor, batch_size=batch_size, total_steps=total_steps)
+        if experiment.lookahead:
+            tx = experiment.lookahead.around(tx, total_steps)
         return cls(
             experiment=experiment,
             data=data,

@@ -23,9 +23,11 @@ from cnn_jax.optim import (
     Constant,
     Cosine,
     Linear,
+    Lookahead,
     MultiStep,
     Muon,
     Plain,
+    ScheduleFreeSGD,
 )
 from cnn_jax.run_folder import NAMES
 from cnn_jax.runs import state_shapes
@@ -155,6 +157,11 @@ def test_a_model_of_one_s_own_needs_no_number_of_classes():
         ({"model": models.LeNet(num_classes=7)}, "model.num_classes must be the 10 of cifar10"),
         ({"schedule": Linear(warmup=10)}, "schedule.warmup must be shorter"),
         ({"normalize": Normalize(mean=(0.5,))}, "normalize.mean must have 3 values"),
+        ({"optimizer": ScheduleFreeSGD(), "ema": 0.9}, "ema must be 0 with ScheduleFreeSGD"),
+        (
+            {"optimizer": ScheduleFreeSGD(), "lookahead": Lookahead()},
+            "lookahead must be None with ScheduleFreeSGD",
+        ),
     ],
 )
 def test_what_does_not_fit_the_data_is_one_line_that_names_the_field(fields, message):
@@ -198,6 +205,21 @@ def test_the_state_is_told_in_shapes_or_why_it_can_not_be():
     small = dataclasses.replace(FACTS, image_shape=(8, 8, 3))
     with pytest.raises(UserError, match=r"^model LeNet.* can't take images of 8x8x3: "):
         state_shapes(plan(small))
+
+
+def test_a_plan_s_optimizer_looks_ahead_where_asked():
+    """Gradient -1 at a rate of 1 on every parameter: 1, then half of the way to 2."""
+    made = plan(
+        optimizer=SGD(peak_lr=1.0, momentum=0.0),
+        schedule=Constant(),
+        lookahead=Lookahead(interval=2, slow_step=0.5),
+    )
+    params = {"kernel": jnp.zeros((2, 3))}
+    state = made.tx.init(params)
+    for expected in (1, 1, 2, 2):
+        updates, state = made.tx.update({"kernel": -jnp.ones((2, 3))}, state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+        np.testing.assert_array_equal(params["kernel"], np.full((2, 3), expected))
 
 
 @pytest.mark.parametrize("name", config.recipes())

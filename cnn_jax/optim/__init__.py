@@ -5,7 +5,7 @@ from cnn_jax.optim.adam_relatives import AdaBelief, NAdam, RAdam
 from cnn_jax.optim.gradients import ASAM, SAM, Accumulate, GradientRule, Plain
 from cnn_jax.optim.layerwise import LAMB, LARS
 from cnn_jax.optim.lion import Lion
-from cnn_jax.optim.lookahead import LookaheadSGD
+from cnn_jax.optim.lookahead import Lookahead, LookaheadSGD
 from cnn_jax.optim.muon import Muon
 from cnn_jax.optim.optimizer import Optimizer
 from cnn_jax.optim.root_mean_square import Adagrad, RMSprop
@@ -29,6 +29,7 @@ __all__ = [
     "GradientRule",
     "Linear",
     "Lion",
+    "Lookahead",
     "LookaheadSGD",
     "MultiStep",
     "Muon",

@@ -1,4 +1,4 @@
-"""SGD whose weights return to slower ones every few steps."""
+"""Weights that return to slower ones every few steps."""
 
 from __future__ import annotations
 
@@ -60,6 +60,35 @@ def lookahead(
         return updates, LookaheadState(rule_state, slow, step)
 
     return optax.GradientTransformation(init, update)
+
+
+@dataclasses.dataclass(frozen=True)
+class Lookahead:
+    """Lookahead around any optimiser, at a constant rate (Zhang et al. 2019, arXiv:1907.08610).
+
+    In the midst of a run validation sees the weights as they are then, and so does the test where
+    patience ended the run; the last planned step leaves the slow ones.
+
+    Attributes:
+      interval: Steps between two returns to the slow weights; the authors' program has 5.
+      slow_step: Share of the way to the fast weights that the slow ones go at a return; there 0.8.
+    """
+
+    interval: int = 5
+    slow_step: float = 0.8
+
+    def __post_init__(self):
+        ranges.positive(interval=self.interval, slow_step=self.slow_step)
+        ranges.probability(slow_step=self.slow_step)
+
+    def around(
+        self, rule: optax.GradientTransformation, total_steps: int
+    ) -> optax.GradientTransformation:
+        """The rule with the returns, for a run of so many steps."""
+        kept = 1 - self.slow_step
+        return lookahead(
+            rule, interval=self.interval, kept=lambda step: kept, total_steps=total_steps
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 
-from cnn_jax.optim import LookaheadSGD
+from cnn_jax.optim import SGD, AdamW, Lookahead, LookaheadSGD
 from cnn_jax.optim.lookahead import lookahead
 
 TOTAL = 6  # as many as the gradients at hand
@@ -69,6 +69,27 @@ def test_lookahead_by_hand():
         assert float(p) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("optimizer", [SGD(momentum=0.9, nesterov=True), AdamW(weight_decay=0.3)])
+@pytest.mark.parametrize(("interval", "slow_step"), [(2, 0.8), (3, 0.5), (4, 1.0)])
+def test_lookahead_around_any_optimizer_is_that_of_optax(
+    params, gradients, optimizer, interval, slow_step
+):
+    """But after the last step, which leaves the slow weights, as they are evaluated."""
+    rule = optimizer.build(factor, batch_size=32, total_steps=TOTAL)
+    mine = Lookahead(interval, slow_step).around(rule, TOTAL)
+    theirs = optax.lookahead(rule, sync_period=interval, slow_step_size=slow_step)
+    pair = optax.LookaheadParams.init_synced(params)
+    my_state, their_state = mine.init(params), theirs.init(pair)
+    for step, gradient in enumerate(gradients, start=1):
+        updates, my_state = mine.update(gradient, my_state, params)
+        params = optax.apply_updates(params, updates)
+        updates, their_state = theirs.update(gradient, their_state, pair)
+        pair = optax.apply_updates(pair, updates)
+        expected = pair.slow if step == TOTAL else pair.fast
+        for a, b in zip(jax.tree.leaves(params), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
 def test_the_state_can_be_donated_with_the_parameters():
     """The slow weights are a buffer of their own."""
     params = {"head": {"kernel": jax.numpy.ones((2, 3))}}
@@ -100,3 +121,16 @@ def test_the_state_can_be_donated_with_the_parameters():
 def test_impossible_fields_are_named(fields, field):
     with pytest.raises(ValueError, match=f"^{field} must"):
         LookaheadSGD(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"interval": 0}, "interval"),
+        ({"slow_step": 0.0}, "slow_step"),
+        ({"slow_step": 1.1}, "slow_"),
+    ],
+)
+def test_impossible_fields_of_the_wrapper_are_named(fields, field):
+    with pytest.raises(ValueError, match=f"^{field}"):
+        Lookahead(**fields)
