@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -252,18 +251,6 @@ class Run:
         """The run's checkpoints."""
         return Checkpoints(self.folder / "checkpoints", keep_best, **options)
 
-    def best_step(self, newest: int = sys.maxsize) -> int | None:
-        """The step of the highest validation accuracy that was logged up to a step, the newest
-        such; None where none was.
-
-        Raises:
-          UserError: a row of the log is damaged.
-        """
-        self.metrics.check(newest)
-        rows = [row for row in self.metrics.rows() if row["split"] == "validation"]
-        measured = [(row["accuracy"], row["step"]) for row in rows if row["step"] <= newest]
-        return max(measured)[1] if measured else None
-
     def begin_checkpoints(self, first: int) -> None:
         """Checks that a run without a checkpoint has lost none, and makes the folder for them.
 
@@ -286,24 +273,6 @@ class Run:
                 "start from the beginning"
             )
         folder.mkdir(exist_ok=True)  # before anything is logged
-
-    def tested_step(self, plan: Plan) -> int | None:
-        """The step whose weights the summary's numbers are of; None where that is not known."""
-        summary = self.summary()
-        if not summary:
-            return None
-        return self.best_step() if plan.experiment.keep_best else summary["steps"]
-
-    def lost_best(self, checkpoints: Checkpoints, step: int | None, newest: int) -> str:
-        """What is wrong with the best checkpoint by the log, where it is another than `step`."""
-        best = self.best_step(newest)
-        if best in (None, step):
-            return ""
-        problem = checkpoints.problem(best) or "its validation accuracy is not the one logged"
-        return (
-            f"{self.folder}: step {best:,} was the best on validation, and its checkpoint is lost: "
-            f"{problem}"
-        )
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Runs, restored: experiment, data and state."""
+"""Runs, restored: experiment, data and state, and which step their result is of."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax import config, data
-from cnn_jax.checkpoint import CheckpointError
+from cnn_jax.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Experiment, Plan
 from cnn_jax.run_folder import NAMES, Run, RunError
@@ -84,7 +84,7 @@ def trained_state(run: Run, plan: Plan) -> TrainState:
     newest = sys.maxsize if run.summary() else max(checkpoints.steps(), default=0)
     if plan.experiment.keep_best:
         step = checkpoints.best()
-        lost = run.lost_best(checkpoints, step, max(newest, step or 0))
+        lost = lost_best(run, checkpoints, step, max(newest, step or 0))
         if lost:
             raise CheckpointError(lost)
     else:
@@ -98,10 +98,51 @@ def trained_state(run: Run, plan: Plan) -> TrainState:
             raise
         return trained_state(run, plan)  # a process that trains has removed it: there is a newer
     checkpoints.close()
-    tested = run.tested_step(plan)
+    tested = tested_step(run, plan)
     if tested not in (None, step):
         LOG.warning(
             f"{run.folder}: its result is that of step {tested:,}, whose checkpoint is lost: "
             f"these are the weights of step {step:,}"
         )
     return state
+
+
+def tested_step(run: Run, plan: Plan) -> int | None:
+    """The step whose weights the summary's numbers are of; None where that is not known."""
+    summary = run.summary()
+    if not summary:
+        return None
+    return _best_step(run) if plan.experiment.keep_best else summary["steps"]
+
+
+def lost_best(run: Run, checkpoints: Checkpoints, step: int | None, newest: int) -> str:
+    """What is wrong with the best checkpoint by the log up to a step.
+
+    Args:
+      run: The run, which has validation images.
+      checkpoints: Its checkpoints.
+      step: That of the best checkpoint that is there; None: none is.
+      newest: The last step of the log that counts.
+
+    Returns:
+      "" where `step` is the best by the log too.
+    """
+    best = _best_step(run, newest)
+    if best in (None, step):
+        return ""
+    problem = checkpoints.problem(best) or "its validation accuracy is not the one logged"
+    return (
+        f"{run.folder}: step {best:,} was the best on validation, and its checkpoint is lost: "
+        f"{problem}"
+    )
+
+
+def _best_step(run: Run, newest: int = sys.maxsize) -> int | None:
+    """The step of the highest validation accuracy logged up to a step, the newest such.
+
+    None where none was; raises UserError where a row of the log is damaged.
+    """
+    run.metrics.check(newest)
+    rows = [row for row in run.metrics.rows() if row["split"] == "validation"]
+    measured = [(row["accuracy"], row["step"]) for row in rows if row["step"] <= newest]
+    return max(measured)[1] if measured else None

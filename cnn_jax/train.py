@@ -22,7 +22,7 @@ from cnn_jax.report.clock import Clock
 from cnn_jax.report.log import TensorBoard, write_json
 from cnn_jax.report.progress import Progress
 from cnn_jax.run_folder import Run
-from cnn_jax.runs import state_shapes, trained_state
+from cnn_jax.runs import lost_best, state_shapes, trained_state
 from cnn_jax.state import INIT_IMAGES, TrainState, init_state
 from cnn_jax.streams import streams
 from cnn_jax.summary import draw_figures, headline, summarise, verdict
@@ -120,7 +120,7 @@ def train(
         if start:
             say(f"resumed at step {start:,} of {plan.total_steps:,}")
             if experiment.keep_best:
-                lost = run.lost_best(checkpoints, checkpoints.best(), start)
+                lost = lost_best(run, checkpoints, checkpoints.best(), start)
                 if lost:
                     say(f"{lost}; the run can end only if a later step is better")
         elif run.metrics.rows():

@@ -23,7 +23,7 @@ from cnn_jax.export import artifact
 from cnn_jax.report import tables
 from cnn_jax.report.log import write_json
 from cnn_jax.run_folder import Run
-from cnn_jax.runs import trained_state
+from cnn_jax.runs import tested_step, trained_state
 from cnn_jax.state import TrainState
 from cnn_jax.step import image_scores
 
@@ -160,7 +160,7 @@ def _write(
 def _facts(run: Run, plan: Plan, state: TrainState, program: jax.export.Exported) -> dict[str, Any]:
     """The content of model.json."""
     # What was measured on other weights than these is not told of them.
-    tested = run.tested_step(plan) == int(state.step)
+    tested = tested_step(run, plan) == int(state.step)
     summary = (run.summary() or {}) if tested else {}
     experiment = plan.experiment
     return {

@@ -85,7 +85,7 @@ class Lookahead:
         self, rule: optax.GradientTransformation, total_steps: int
     ) -> optax.GradientTransformation:
         """The rule with the returns, for a run of so many steps."""
-        kept = 1 - self.slow_step
+        kept = jnp.float32(1 - self.slow_step)
         return lookahead(
             rule, interval=self.interval, kept=lambda step: kept, total_steps=total_steps
         )
