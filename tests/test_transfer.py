@@ -12,6 +12,7 @@ from cnn_jax import cli, models
 from cnn_jax.data import Shapes
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
+from cnn_jax.optim import Lookahead
 from cnn_jax.runs import restore
 from cnn_jax.transfer import transferred, weights_to_begin_with
 
@@ -62,6 +63,42 @@ def test_fitting_arrays_are_loaded_bit_for_bit(finished, plan_of, state_of):
     for name, array in arrays(state.params).items():
         assert np.array_equal(array, given[name]) == (name != "Dense_0/kernel"), name
     assert "params/Dense_0/kernel (512x16, here 32x16)" in said and one_line(said)
+
+
+def test_what_became_of_each_array_is_told(plan_of, state_of):
+    """Loaded, of another shape, fresh, left over; the averages and slow weights begin with them."""
+    plan = plan_of(model=models.MLP(hidden=(3,)), init_from="there", ema=0.9, lookahead=Lookahead())
+    given = {
+        "params/Dense_0/bias": np.arange(3.0),
+        "params/Dense_1/kernel": np.ones((3, 7)),
+        "params/Conv_0/bias": np.ones(2),
+        "batch_stats/BatchNorm_0/mean": np.ones(2),
+    }
+    drawn = state_of(plan)
+    state, said = transferred(plan, drawn, given)
+    assert said == (
+        "there: 1 of the net's 4 arrays loaded; of another shape: params/Dense_1/kernel (3x7, here "
+        "3x10); fresh: params/Dense_0/kernel, params/Dense_1/bias; left over: "
+        "batch_stats/BatchNorm_0/mean, params/Conv_0/bias"
+    )
+    for kept in (state.params, state.opt_state.slow, state.ema["params"]):
+        np.testing.assert_array_equal(kept["Dense_0"]["bias"], [0, 1, 2])
+        for name in ("Dense_0", "Dense_1"):
+            np.testing.assert_array_equal(kept[name]["kernel"], drawn.params[name]["kernel"])
+    # They can be donated with the parameters: the buffers are three.
+    jax.jit(lambda state: jax.tree.map(lambda x: x + 1, state), donate_argnums=0)(state)
+
+
+def test_running_statistics_are_weights_too(plan_of, state_of):
+    plan = plan_of(init_from="there")
+    drawn = state_of(plan)
+    given = {
+        f"batch_stats/{name}": np.full(array.shape, 7.0)
+        for name, array in arrays(drawn.batch_stats).items()
+    }
+    state, _ = transferred(plan, drawn, given)
+    assert given
+    assert all((leaf == 7).all() for leaf in jax.tree.leaves(state.batch_stats))
 
 
 @pytest.mark.parametrize("file", ["lenet.safetensors", "lenet.npz"])
