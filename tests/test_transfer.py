@@ -135,6 +135,15 @@ def test_weights_that_are_not_there_are_one_line(source, named, plan_of):
     assert one_line(str(error.value))
 
 
+@pytest.mark.parametrize("name", ["garbled.npz", "garbled.safetensors"])
+def test_a_garbled_file_below_the_user_s_home_is_one_line(name, plan_of, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / name).write_bytes(b"no weights at all")
+    with pytest.raises(UserError, match=f"{tmp_path}/{name} can't be read: ") as error:
+        weights_to_begin_with(plan_of(init_from=f"~/{name}"))
+    assert one_line(str(error.value))
+
+
 def test_weights_of_which_none_fits_are_a_mistake(finished, plan_of):
     plan = plan_of(model=models.MLP(hidden=(3, 2)), init_from=str(finished))
     with pytest.raises(UserError, match="none of its 12 arrays fits"):
