@@ -31,6 +31,8 @@ class Distill:
     temperature: float = 4.0
 
     def __post_init__(self):
+        if not self.teacher:
+            raise ValueError("teacher must name the folder of a run, got ''")
         ranges.positive(temperature=self.temperature)
         ranges.non_negative(weight=self.weight)
         if self.weight > 1:

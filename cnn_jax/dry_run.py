@@ -17,6 +17,7 @@ from cnn_jax.runs import state_shapes
 from cnn_jax.step import train_step
 from cnn_jax.streams import streams
 from cnn_jax.teacher import with_teacher
+from cnn_jax.transfer import weights_to_begin_with
 
 
 def dry_run(
@@ -35,6 +36,8 @@ def dry_run(
     data = DataFacts.of(source.load(data_dir))
     plan, teacher = with_teacher(Plan.of(experiment, data), recipe)
     state = state_shapes(plan)
+    if experiment.init_from:
+        weights_to_begin_with(plan, recipe)
     flops = structure.forward_flops(plan.model, data.image_shape)
     passes = 3 * experiment.gradient.passes
     images = plan.total_steps * experiment.batch_size

@@ -22,6 +22,7 @@ from cnn_jax.optim import (
     Cosine,
     GradientRule,
     Lookahead,
+    LookaheadSGD,
     Optimizer,
     Plain,
     Schedule,
@@ -213,8 +214,13 @@ class Plan:
             )
         for field in ("keep_best", "patience"):
             if getattr(experiment, field) and not data.validation:
-                raise UserError(f"{field} needs validation images: set data.validation above 0")
+                raise UserError(
+                    f"{field} needs validation images, of which {data.name} has none here: raise "
+                    "data.validation"
+                )
         experiment.gradient.check(batch_size)
+        if experiment.lookahead and isinstance(experiment.optimizer, LookaheadSGD):
+            raise UserError("lookahead must be None with LookaheadSGD, which looks ahead itself")
         if isinstance(experiment.optimizer, ScheduleFree):
             name = type(experiment.optimizer).__name__
             for field, off in (("ema", 0), ("lookahead", None)):
@@ -239,7 +245,17 @@ class Plan:
             )
         factor = experiment.schedule.factor(total_steps, steps_per_epoch)
         tx = experiment.optimizer.build(factor, batch_size=batch_size, total_steps=total_steps)
+        if not isinstance(tx, optax.GradientTransformation):
+            raise UserError(
+                f"optimizer: {type(experiment.optimizer).__name__} must build an "
+                f"optax.GradientTransformation, got {type(tx).__name__}"
+            )
         if experiment.lookahead:
+            if experiment.lookahead.interval > total_steps:
+                raise UserError(
+                    f"lookahead.interval must be at most the run's {total_steps:,} steps, got "
+                    f"{experiment.lookahead.interval:,}: the slow weights would never move"
+                )
             tx = experiment.lookahead.around(tx, total_steps)
         return cls(
             experiment=experiment,

@@ -226,6 +226,10 @@ class Run:
         """The name of the recipe that the run began with; "" where it had none."""
         return self._config()["recipe"].get("name", "")
 
+    def recipe_path(self) -> str:
+        """The file of that recipe; "" where it had none."""
+        return self._config()["recipe"].get("path", "")
+
     def summary(self) -> dict[str, Any] | None:
         """What the run came to; None as long as it has not finished.
 

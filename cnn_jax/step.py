@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnn_jax import ops
+from cnn_jax import contracts, ops
 from cnn_jax.data.pipeline import Resident, gather
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
@@ -43,12 +43,16 @@ def scores(
 
     Returns:
       The scores f32[B,K], and the collections that `mutable` names.
+
+    Raises:
+      UserError: the net's result is something else.
     """
     params, image = jax.tree.map(
         lambda x: x.astype(plan.experiment.precision), (variables["params"], image)
     )
     result: Any = plan.model.apply({**variables, "params": params}, image, **options)
     logits, updates = result if options.get("mutable") else (result, {})
+    contracts.check_scores(plan.model, logits, image.shape[0], plan.data.num_classes)
     return logits.astype(jnp.float32), updates
 
 
@@ -89,7 +93,9 @@ def train_step(
         batch = dataclasses.replace(batch, label=label)
     key = jax.random.fold_in(keys.augment, state.step)
     for number, augment in enumerate(plan.experiment.augment):
-        batch = augment(jax.random.fold_in(key, number), batch)
+        augmented = augment(jax.random.fold_in(key, number), batch)
+        contracts.check_augmented(augment, batch, augmented)
+        batch = augmented
 
     def mean_loss(params, batch):
         # The first example's index tells parts of a batch apart, on their devices or in turn.
@@ -105,6 +111,7 @@ def train_step(
             mutable=["batch_stats"],
         )
         losses = plan.experiment.loss(logits, batch.label)
+        contracts.check_losses(plan.experiment.loss, losses, len(batch.index))
         if plan.experiment.distill and plan.teacher:
             image = plan.teacher.normalize(batch.image)
             taught = scores(plan.teacher, teacher, image, train=False)[0]

@@ -46,10 +46,15 @@ def from_torch(
       UserError: a family whose names are not known, or weights that are missing, left over or of
         another shape; the message names the first.
     """
+    for wrapper in ("_orig_mod.", "module."):  # torch.compile's, and that of data parallel training
+        if all(name.startswith(wrapper) for name in state):
+            state = {name.removeprefix(wrapper): array for name, array in state.items()}
     prefixes = list(torch_names(model))
     last = f"{_known(prefixes[-1], state)}.weight"
     if last not in state:
         raise UserError(f"the PyTorch weights have no {last}")
+    if np.ndim(state[last]) == 0:
+        raise UserError(f"{last} of the PyTorch weights is a single number")
     model = model.clone(num_classes=len(state[last]))
     layers = [layer for layer in structure.layers(model, image_shape) if layer.kind != "pool"]
     if len(prefixes) != len(layers):

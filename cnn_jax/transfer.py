@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from cnn_jax import config
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
-from cnn_jax.run_folder import Run
+from cnn_jax.run_folder import Run, RunError
 from cnn_jax.runs import state_shapes, trained_state
 from cnn_jax.state import TrainState
 from cnn_jax.torch_weights import from_torch
@@ -35,17 +36,13 @@ def weights_to_begin_with(plan: Plan, recipe: config.Recipe | None = None) -> Ar
       UserError: there are none, or none that fits the net.
     """
     source = Path(plan.experiment.init_from).expanduser()
-    if source.suffix in FILES:
-        try:
-            arrays = _read(source)
-        except Exception as error:  # each format has its own kinds of error
-            raise UserError(f"init_from={source} can't be read: {error}") from error
-        given = arrays
-        if not all(name.startswith(OWN) for name in arrays):
-            given = _by_name(from_torch(arrays, plan.model, plan.data.image_shape))
-    else:
+    given = _of_file(plan, source) if source.is_file() or source.suffix in FILES else None
+    if given is None:
         run = Run(source)
-        given = _by_name(trained_state(run, run.plan(recipe)).variables)
+        given = _by_name(trained_state(run, _plan_of(run, recipe)).variables)
+    for name, array in given.items():
+        if not np.isfinite(array).all():
+            raise UserError(f"init_from={source}: {name} holds NaN or infinity")
     own = _by_name(_variables(state_shapes(plan)))
     if not any(name in own and own[name].shape == given[name].shape for name in given):
         raise UserError(f"init_from={source}: none of its {len(given)} arrays fits the net")
@@ -96,8 +93,42 @@ def transferred(plan: Plan, state: TrainState, given: Arrays) -> tuple[TrainStat
     return state, "; ".join(parts)
 
 
+def _of_file(plan: Plan, source: Path) -> Arrays:
+    if source.suffix not in FILES:
+        raise UserError(
+            f"init_from={source} must be the folder of a run or a file of the kind "
+            f"{' or '.join(FILES)}; safetensors.torch.save_file writes PyTorch's state dict as such"
+        )
+    try:
+        arrays = _read(source)
+    except Exception as error:  # each format has its own kinds of error
+        raise UserError(f"init_from={source} can't be read: {error}") from error
+    if all(name.startswith(OWN) for name in arrays):
+        return arrays
+    try:
+        return _by_name(from_torch(arrays, plan.model, plan.data.image_shape))
+    except UserError as error:
+        raise UserError(f"init_from={source}: {error}") from error
+
+
+def _plan_of(run: Run, recipe: config.Recipe | None) -> Plan:
+    """The plan of the run that is begun from; its net's class may be one of its own recipe's."""
+    try:
+        return run.plan(recipe)
+    except RunError as error:
+        if not isinstance(error.__cause__, config.ConfigError):
+            raise
+        raise UserError(
+            f"init_from={run.folder}: its recipe has classes of its own that this one lacks; "
+            f"--mode=export --workdir={run.folder} --config={run.recipe_path()} writes its weights "
+            "as a .safetensors file, which can be named instead"
+        ) from error
+
+
 def _read(path: Path) -> dict[str, np.ndarray]:
     if path.suffix == ".npz":
+        if path.exists() and not zipfile.is_zipfile(path):
+            raise ValueError("it is no .npz file")
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
     from safetensors.numpy import load_file

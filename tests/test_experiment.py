@@ -24,6 +24,7 @@ from cnn_jax.optim import (
     Cosine,
     Linear,
     Lookahead,
+    LookaheadSGD,
     MultiStep,
     Muon,
     Plain,
@@ -158,6 +159,14 @@ def test_a_model_of_one_s_own_needs_no_number_of_classes():
         ({"schedule": Linear(warmup=10)}, "schedule.warmup must be shorter"),
         ({"normalize": Normalize(mean=(0.5,))}, "normalize.mean must have 3 values"),
         ({"optimizer": ScheduleFreeSGD(), "ema": 0.9}, "ema must be 0 with ScheduleFreeSGD"),
+        (
+            {"lookahead": Lookahead(interval=101), "epochs": 0.25},
+            "lookahead.interval must be at most",
+        ),
+        (
+            {"optimizer": LookaheadSGD(), "lookahead": Lookahead()},
+            "lookahead must be None with LookaheadSGD",
+        ),
         (
             {"optimizer": ScheduleFreeSGD(), "lookahead": Lookahead()},
             "lookahead must be None with ScheduleFreeSGD",

@@ -22,8 +22,8 @@ LEVELS = (
         "ranges", "signals", "streams",
     ),
     (
-        "augment", "calibration", "data", "distillation", "losses", "metrics", "models",
-        "normalization", "optim", "robustness", "views",
+        "augment", "calibration", "contracts", "data", "distillation", "losses", "metrics",
+        "models", "normalization", "optim", "robustness", "views",
     ),
     (
         "activations", "compile_cache", "experiment", "hardware", "parallel", "state", "structure",
@@ -45,6 +45,7 @@ BESIDE = {
     ("digests", "files"),
     ("state", "experiment"),
     ("hardware", "compile_cache"),
+    ("dry_run", "transfer"),
     ("evaluator", "step"),
     ("outputs", "run_folder"),
     ("run_folder", "checkpoint"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -101,27 +103,89 @@ def test_running_statistics_are_weights_too(plan_of, state_of):
     assert all((leaf == 7).all() for leaf in jax.tree.leaves(state.batch_stats))
 
 
+@pytest.fixture
+def lenet():
+    """A function from a file's name to the plan of a LeNet that begins with it, and to what could
+    be in it: the weights of PyTorch's for three classes, so that the scores start afresh."""
+
+    def make(file):
+        random = np.random.default_rng(0)
+        shapes = {"conv1": (6, 3, 5, 5), "conv2": (16, 6, 5, 5), "fc1": (120, 400)}
+        weights = {}
+        for name, shape in {**shapes, "fc2": (84, 120), "fc3": (3, 84)}.items():
+            weights[f"{name}.weight"] = random.standard_normal(shape).astype(np.float32)
+            weights[f"{name}.bias"] = random.standard_normal(shape[:1]).astype(np.float32)
+        data = Shapes(train=64, validation=0, test=8)
+        experiment = Experiment(data=data, model=models.LeNet(), batch_size=16, init_from=str(file))
+        return Plan.of(experiment, DataFacts.of(data.load())), weights
+
+    return make
+
+
 @pytest.mark.parametrize("file", ["lenet.safetensors", "lenet.npz"])
-def test_weights_of_a_pytorch_net_are_loaded_from_a_file(file, tmp_path, state_of):
-    """Of three classes, so that the scores start afresh."""
-    random = np.random.default_rng(0)
-    shapes = {"conv1": (6, 3, 5, 5), "conv2": (16, 6, 5, 5), "fc1": (120, 400), "fc2": (84, 120)}
-    weights = {}
-    for name, shape in {**shapes, "fc3": (3, 84)}.items():
-        weights[f"{name}.weight"] = random.standard_normal(shape).astype(np.float32)
-        weights[f"{name}.bias"] = random.standard_normal(shape[:1]).astype(np.float32)
+def test_weights_of_a_pytorch_net_are_loaded_from_a_file(lenet, file, tmp_path, state_of):
+    plan, weights = lenet(tmp_path / file)
     save_file(weights, tmp_path / "lenet.safetensors")
     np.savez(tmp_path / "lenet.npz", **weights)
-    data = Shapes(train=64, validation=0, test=8)
-    experiment = Experiment(
-        data=data, model=models.LeNet(), batch_size=16, init_from=str(tmp_path / file)
-    )
-    plan = Plan.of(experiment, DataFacts.of(data.load()))
     state, said = transferred(plan, state_of(plan), weights_to_begin_with(plan))
     assert "8 of the net's 10 arrays loaded" in said
     kernel = weights["conv1.weight"].transpose(2, 3, 1, 0)
     np.testing.assert_array_equal(state.params["Conv_0"]["kernel"], kernel)
     np.testing.assert_array_equal(state.params["Dense_1"]["kernel"], weights["fc2.weight"].T)
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod."])
+def test_weights_of_a_wrapped_pytorch_net_are_loaded_too(lenet, wrapper, tmp_path, state_of):
+    plan, weights = lenet(tmp_path / "lenet.npz")
+    np.savez(tmp_path / "lenet.npz", **{wrapper + name: w for name, w in weights.items()})
+    state, _ = transferred(plan, state_of(plan), weights_to_begin_with(plan))
+    np.testing.assert_array_equal(state.params["Dense_1"]["kernel"], weights["fc2.weight"].T)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"fc3.weight": np.float32(1)}, "fc3.weight of the PyTorch weights is a single number"),
+        ({"conv1.bias": np.full(6, np.nan)}, "params/Conv_0/bias holds NaN or infinity"),
+        ({"conv1.bias": np.full(6, np.inf)}, "params/Conv_0/bias holds NaN or infinity"),
+        ({"conv9.bias": np.ones(6)}, "LeNet has no place for conv9.bias"),
+    ],
+)
+def test_pytorch_weights_that_can_not_be_are_told_with_their_file(
+    lenet, changed, message, tmp_path
+):
+    file = tmp_path / "lenet.npz"
+    plan, weights = lenet(file)
+    np.savez(file, **{**weights, **changed})
+    with pytest.raises(UserError, match=f"^init_from={file}: {message}") as error:
+        weights_to_begin_with(plan)
+    assert one_line(str(error.value))
+
+
+def test_a_file_of_another_kind_is_told(plan_of, tmp_path):
+    file = tmp_path / "lenet.pth"
+    file.write_bytes(b"pickled")
+    with pytest.raises(UserError, match=f"init_from={file} must be .* .npz or .safetensors"):
+        weights_to_begin_with(plan_of(init_from=str(file)))
+
+
+def test_a_run_whose_net_is_its_own_recipe_s_is_told_how_it_can_be_used(finished, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    text = json.loads((finished / "config.json").read_text())
+    text["experiment"] = text["experiment"].replace("ConvNet", "Mine")
+    (own / "config.json").write_text(json.dumps(text))
+    data = Shapes(train=64, validation=0, test=8)
+    experiment = Experiment(data=data, model=models.LeNet(), init_from=str(own), batch_size=16)
+    plan = Plan.of(experiment, DataFacts.of(data.load()))
+    with pytest.raises(UserError, match=f"^init_from={own}: .*--mode=export --workdir={own}"):
+        weights_to_begin_with(plan)
+
+
+def test_a_dry_run_looks_at_the_weights_too(tmp_path, capsys):
+    arguments = (*TINY, "--dry_run", f"--config.init_from={tmp_path}/nowhere.npz")
+    assert cli.main(["run.py", *arguments]) == 2
+    assert "nowhere.npz" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -154,3 +218,9 @@ def test_a_pattern_that_freezes_nothing_is_a_mistake(capsys, tmp_path):
     arguments = (*TINY, "--config.freeze=('Block_0/*',)", f"--workdir={tmp_path}/run")
     assert cli.main(["run.py", *arguments]) == 2
     assert "Block_0/*" in capsys.readouterr().err
+
+
+def test_patterns_that_freeze_everything_are_a_mistake(capsys, tmp_path):
+    arguments = (*TINY, "--config.freeze=('*',)", f"--workdir={tmp_path}/run")
+    assert cli.main(["run.py", *arguments]) == 2
+    assert "nothing is left to train" in capsys.readouterr().err

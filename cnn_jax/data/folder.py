@@ -26,6 +26,9 @@ from cnn_jax.data.dataset import (
 )
 from cnn_jax.data.image_files import BadImage, read_image
 
+# What others call the folder of validation images, which this data set doesn't have.
+VALIDATION = ("val", "valid", "validation")
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -53,6 +56,8 @@ class Folder:
     skip_bad: bool = False
 
     def __post_init__(self) -> None:
+        if not self.path:
+            raise ValueError("path must name a folder, got ''")
         ranges.positive(size=self.size, test=self.test)
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, got {self.channels!r}")
@@ -64,8 +69,16 @@ class Folder:
         return self.size, self.size, self.channels
 
     def resolve(self, data_dir: str | None = None) -> tuple[Folder, str]:
-        """This config and an empty note; its errors are those of `list_pictures`."""
-        list_pictures(self._root(), self.test)
+        """This config, and a note on pictures that are not used.
+
+        Its errors are those of `list_pictures`.
+        """
+        root = self._root()
+        list_pictures(root, self.test)
+        apart = all((root / name).is_dir() for name in ("train", "test"))
+        for name in VALIDATION:
+            if apart and (root / name).is_dir():
+                return self, f"{root / name} is not used: validation is a share of {root / 'train'}"
         return self, ""
 
     def load(self, data_dir: str | None = None) -> Dataset:

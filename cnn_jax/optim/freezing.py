@@ -22,7 +22,8 @@ def frozen(
         "BasicBlock_[01]/*".
 
     Raises:
-      UserError: a pattern that fits no parameter, when the rule is initialised.
+      UserError: a pattern that fits no parameter, or patterns that leave none to train; when the
+        rule is initialised.
     """
 
     def labels(params: optax.Params) -> optax.Params:
@@ -35,9 +36,12 @@ def frozen(
                     f"freeze: {pattern!r} fits no parameter; there are "
                     f"{', '.join(jax.tree.leaves(names))}"
                 )
-        return jax.tree.map(
+        chosen = jax.tree.map(
             lambda name: "frozen" if any(fnmatch.fnmatchcase(name, p) for p in patterns) else "",
             names,
         )
+        if all(jax.tree.leaves(chosen)):
+            raise UserError("freeze: the patterns fit every parameter: nothing is left to train")
+        return chosen
 
     return optax.partition({"": rule, "frozen": optax.set_to_zero()}, labels)

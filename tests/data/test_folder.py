@@ -102,6 +102,15 @@ def test_train_and_test_apart(parted):
         np.testing.assert_allclose(held.std, pixels.std(axis=(0, 1, 2)), rtol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_a_validation_folder_is_told_to_be_left_out(parted, root, name):
+    """Where the classes are not apart it is a class like any other."""
+    fill(parted / name, number=1)
+    fill(root / name, number=1)
+    assert f"{parted / name} is not used" in Folder(str(parted)).resolve()[1]
+    assert Folder(str(root)).resolve()[1] == ""
+
+
 def test_size_and_channels(root):
     draw(root / "ant" / "0.png", (255, 0, 0))
     data = load(root, size=5, channels=1, validation=0.0)
@@ -286,3 +295,8 @@ def test_paths(root, monkeypatch):
 def test_ranges(field, value):
     with pytest.raises(ValueError, match=rf"^{field} must be .*, got {value}$"):
         Folder("somewhere", **{field: value})
+
+
+def test_no_path_is_not_the_current_folder():
+    with pytest.raises(ValueError, match="^path must name a folder"):
+        Folder("")

@@ -1,0 +1,68 @@
+"""What a part of one's own must give back, checked while the step is traced: it costs no step.
+
+Broadcasting would make a number of almost any shape, so that a mistake trains without a word.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from cnn_jax.batch import Batch
+from cnn_jax.errors import UserError
+
+
+def check_augmented(augment: object, given: Batch, result: Any) -> None:
+    """Raises UserError where what an augmentation has made of a batch is no batch of as many."""
+    name = type(augment).__name__
+    examples, classes = len(given.index), given.label.shape[1:]
+    if not isinstance(result, Batch):
+        raise UserError(
+            f"augment: {name} must return a Batch (batch.replace(image=...)), got {_told(result)}"
+        )
+    image, depth = result.image, given.image.shape[-1]
+    whole = image.ndim == 4 and (image.shape[0], image.shape[-1]) == (examples, depth)
+    if not whole or image.dtype != jnp.uint8:
+        raise UserError(
+            f"augment: {name} must leave images as uint8[{examples},H,W,{depth}] (0 to 255), got "
+            f"{_told(image)}"
+        )
+    if result.label.shape != (examples, *classes):
+        raise UserError(
+            f"augment: {name} must leave labels of shape {_shape((examples, *classes))}, got "
+            f"{_told(result.label)}"
+        )
+
+
+def check_scores(model: object, result: Any, examples: int, classes: int) -> None:
+    """Raises UserError where a net's result is not one score for each class and example."""
+    if not _is_float(result) or result.shape != (examples, classes):
+        raise UserError(
+            f"model: {type(model).__name__} must return a score for each example and class, "
+            f"f32[{examples},{classes}], got {_told(result)}"
+        )
+
+
+def check_losses(loss: object, result: Any, examples: int) -> None:
+    """Raises UserError where a loss is not one number for each example."""
+    if not _is_float(result) or result.shape != (examples,):
+        raise UserError(
+            f"loss: {type(loss).__name__} must return a number for each example, f32[{examples}], "
+            f"got {_told(result)}"
+        )
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating)
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, jax.Array):
+        return f"{value.dtype}{_shape(value.shape)}"
+    return "nothing (is a return missing?)" if value is None else type(value).__name__
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return f"[{','.join(map(str, shape))}]"
