@@ -192,3 +192,8 @@ def test_a_teacher_that_does_not_fit_is_refused_in_one_line(tmp_path, teacher):
 
 def test_a_dry_run_counts_the_teacher(teacher):
     dry_run(experiment(distill=Distill(str(teacher)), gradient=SAM()), console=QUIET)
+
+
+def test_no_teacher_is_not_the_current_folder():
+    with pytest.raises(ValueError, match="^teacher must name the folder of a run"):
+        Distill("")
