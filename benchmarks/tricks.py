@@ -44,7 +44,8 @@ def main() -> int:
         folder = workdir / name.replace(" ", "_")
         runs = _train(flag, folder)
         rows.append({"trick": name, "flag": flag, **_row(runs)})
-        first = first or runs[0] | _json(folder / f"seed={SEEDS[0]}" / "manifest.json")["git"]
+        launched = _json(folder / f"seed={SEEDS[0]}" / "manifest.json")["launches"][0]
+        first = first or runs[0] | launched["git"]
     result = {key: first[key] for key in (*SHARED, "commit", "dirty")}
     result |= {"command": "python benchmarks/tricks.py", "seeds": SEEDS, "tricks": rows}
     path = ROOT / "results" / "tricks.json"
