@@ -71,7 +71,6 @@ def _row(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "test_accuracy_mean": statistics.mean(accuracies),
         "test_accuracy_sd": statistics.stdev(accuracies),
         "validation_accuracy_mean": statistics.mean(run["validation_accuracy"] for run in runs),
-        "train_seconds": statistics.mean(run["train_seconds"] for run in runs),
     }
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from cnn_jax import config, listing
 from cnn_jax.record import RESULTS
-from cnn_jax.report.progress import duration
 from cnn_jax.run_folder import NAMES
 from cnn_jax.volumes import markdown as volumes_markdown
 
@@ -33,11 +32,10 @@ def _volumes(names: Sequence[str]) -> str:
 def _tricks(names: Sequence[str]) -> str:
     del names
     measured = json.loads((RESULTS / "tricks.json").read_bytes())
-    lines = ["| trick | flag | test accuracy | training |", "|---|---|---|--:|"]
+    lines = ["| trick | flag | test accuracy |", "|---|---|---|"]
     for row in measured["tricks"]:
         flag = f"`{row['flag']}`" if row["flag"] else ""
-        seconds = duration(row["train_seconds"])
-        lines.append(f"| {row['trick']} | {flag} | {listing.accuracy_text(row)} | {seconds} |")
+        lines.append(f"| {row['trick']} | {flag} | {listing.accuracy_text(row)} |")
     where = f"{measured['recipe']}, {measured['epochs']} epochs; {listing.hardware_text(measured)}"
     return "\n".join([*lines, "", f"({where})"])
 
