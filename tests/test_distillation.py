@@ -195,5 +195,5 @@ def test_a_dry_run_counts_the_teacher(teacher):
 
 
 def test_no_teacher_is_not_the_current_folder():
-    with pytest.raises(ValueError, match="^teacher must name the folder of a run"):
+    with pytest.raises(ValueError, match=r"^teacher must name the folder of a run"):
         Distill("")

@@ -298,5 +298,5 @@ def test_ranges(field, value):
 
 
 def test_no_path_is_not_the_current_folder():
-    with pytest.raises(ValueError, match="^path must name a folder"):
+    with pytest.raises(ValueError, match=r"^path must name a folder"):
         Folder("")
