@@ -10,11 +10,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from cnn_jax.augment import Augmentation
 from cnn_jax.batch import Batch
 from cnn_jax.errors import UserError
 
 
-def check_augmented(augment: object, given: Batch, result: Any) -> None:
+def check_augmented(augment: Augmentation, given: Batch, result: Any) -> None:
     """Raises UserError where what an augmentation has made of a batch is no batch of as many."""
     name = type(augment).__name__
     examples, classes = len(given.index), given.label.shape[1:]
@@ -22,11 +23,12 @@ def check_augmented(augment: object, given: Batch, result: Any) -> None:
         raise UserError(
             f"augment: {name} must return a Batch (batch.replace(image=...)), got {_told(result)}"
         )
-    image, depth = result.image, given.image.shape[-1]
+    image, depth, dtype = result.image, given.image.shape[-1], given.image.dtype
     whole = image.ndim == 4 and (image.shape[0], image.shape[-1]) == (examples, depth)
-    if not whole or image.dtype != jnp.uint8:
+    # A mixture of two pixels is no whole number.
+    if not whole or not (image.dtype == dtype or (augment.mixes_examples and _is_float(image))):
         raise UserError(
-            f"augment: {name} must leave images as uint8[{examples},H,W,{depth}] (0 to 255), got "
+            f"augment: {name} must leave images as {dtype}[{examples},H,W,{depth}] (0 to 255), got "
             f"{_told(image)}"
         )
     if result.label.shape != (examples, *classes):

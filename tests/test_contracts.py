@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 from program import one_line
 
-from cnn_jax.augment import Augmentation
+from cnn_jax.augment import Augmentation, CutMix, Flip, Mixup
 from cnn_jax.data.pipeline import Resident
 from cnn_jax.errors import UserError
 from cnn_jax.losses import Loss
@@ -90,6 +90,10 @@ def trace(plan) -> None:
 def test_parts_that_keep_to_it_pass(plan_of, smaller):
     """A crop may leave images smaller than those of the test."""
     trace(plan_of(model=Net(), loss=OwnLoss(), augment=(OwnAugmentation(smaller),)))
+
+
+def test_mixtures_of_pixels_pass(plan_of):
+    trace(plan_of(augment=(Flip(), Mixup(), CutMix(), Mixup())))
 
 
 @pytest.mark.parametrize(

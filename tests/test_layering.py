@@ -22,11 +22,11 @@ LEVELS = (
         "ranges", "signals", "streams",
     ),
     (
-        "augment", "calibration", "contracts", "data", "distillation", "losses", "metrics",
+        "augment", "calibration", "data", "distillation", "losses", "metrics",
         "models", "normalization", "optim", "robustness", "views",
     ),
     (
-        "activations", "compile_cache", "experiment", "hardware", "parallel", "state", "structure",
+        "activations", "compile_cache", "contracts", "experiment", "hardware", "parallel", "state", "structure",
     ),
     (
         "attribution", "checkpoint", "config", "evaluator", "outputs", "report", "run_folder",
