@@ -26,7 +26,8 @@ LEVELS = (
         "models", "normalization", "optim", "robustness", "views",
     ),
     (
-        "activations", "compile_cache", "contracts", "experiment", "hardware", "parallel", "state", "structure",
+        "activations", "compile_cache", "contracts", "experiment", "hardware", "parallel", "state",
+        "structure",
     ),
     (
         "attribution", "checkpoint", "config", "evaluator", "outputs", "report", "run_folder",
