@@ -36,8 +36,9 @@ def weights_to_begin_with(plan: Plan, recipe: config.Recipe | None = None) -> Ar
       UserError: there are none, or none that fits the net.
     """
     source = Path(plan.experiment.init_from).expanduser()
-    given = _of_file(plan, source) if source.is_file() or source.suffix in FILES else None
-    if given is None:
+    if source.is_file() or source.suffix in FILES:
+        given = _of_file(plan, source)
+    else:
         run = Run(source)
         given = _by_name(trained_state(run, _plan_of(run, recipe)).variables)
     for name, array in given.items():
