@@ -1,9 +1,11 @@
-"""The step of each family of nets beside the same net with JAX's own convolutions.
+"""The step of each net beside the same net with JAX's own convolutions.
 
-    python benchmarks/families.py [--models ResNet20 DenseNet121] [--batch_size=64]
+    python benchmarks/families.py                            the smallest of each family
+    python benchmarks/families.py --larger --batch_size=16   the others
+    python benchmarks/families.py --models ResNet20 VGG16    some, only printed
 
-Both are compiled in one process and take turns, so that what slows the machine down cancels. Writes
-results/benchmarks/families-pyVERSION.json.
+Both are compiled in one process and take turns, so that what slows the machine down cancels. The
+first two write results/benchmarks/families-pyVERSION.json and families-larger-pyVERSION.json.
 """
 
 from __future__ import annotations
@@ -39,8 +41,7 @@ from cnn_jax.state import INIT_IMAGES, init_state
 from cnn_jax.streams import streams
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
-# The smallest of each family.
-FAMILIES = (
+SMALLEST = (
     "MLP",
     "LeNet",
     "AlexNet",
@@ -68,11 +69,38 @@ FAMILIES = (
     "ConvMixer256_8",
     "ConvNeXtAtto",
 )
+LARGER = (
+    "Airbench94",
+    "VGG13",
+    "VGG16",
+    "VGG19",
+    "ResNet32",
+    "ResNet44",
+    "ResNet56",
+    "ResNet110",
+    "ResNet34",
+    "WRN40_4",
+    "WRN16_8",
+    "DenseNetBC100_12",
+    "DenseNet121",
+    "ConvNeXtTiny",
+    "Airbench96",
+    "PreActResNet50",
+    "ResNet101",
+    "ResNet152",
+    "WRN28_10",
+    "ShakeShake26_2x96d",
+    "ResNeXt29_8x64d",
+    "PyramidNet272_a200",
+    "DenseNetBC190_40",
+)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--models", nargs="+", default=FAMILIES)
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--larger", action="store_true", help="the larger nets of each family")
+    chosen.add_argument("--models", nargs="+", default=(), help="these; nothing is written")
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--pairs", type=int, default=5, help="turns that each of both takes")
     parser.add_argument("--seconds", type=float, default=1.0, help="of steps in a turn, about")
@@ -88,11 +116,12 @@ def main() -> int:
         "models": {},
     }
     version = platform.python_version().rpartition(".")[0]
-    path = RESULTS / f"families-py{version}.json"
-    for name in flags.models:
+    path = RESULTS / f"families{'-larger' if flags.larger else ''}-py{version}.json"
+    for name in flags.models or (LARGER if flags.larger else SMALLEST):
         result["models"][name] = row = _beside_stock(name, data, flags)
         print(f"{name:20} {pairs.in_words(row['speedup'])} times stock's speed", flush=True)
-        path.write_text(json.dumps(result, indent=2) + "\n")
+        if not flags.models:
+            path.write_text(json.dumps(result, indent=2) + "\n")
     return 0
 
 
