@@ -1,4 +1,4 @@
-"""Which pictures a folder of classes holds, and which of them are for training and for the test."""
+"""Which pictures a folder of classes holds, and what each of them is for."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from typing import NamedTuple, NoReturn
 
 from cnn_jax.data.dataset import DataInvalid, DataUnavailable
 from cnn_jax.data.image_files import EXTENSIONS
+
+PURPOSES = {"train": "train", "test": "test", "validation": "validate"}
+# What the folder of images to validate on is called.
+VALIDATION = ("val", "valid", "validation")
 
 
 class Picture(NamedTuple):
@@ -31,19 +35,20 @@ class Listing(NamedTuple):
 
     Attributes:
       classes: The names of the classes, sorted.
-      train: The pictures to train on, in an order that is a function of their names alone.
-      test: The pictures to test on, likewise.
+      parts: The pictures of "train", "test" and, where the folder has it, "validation", in an order
+        that is a function of their names alone.
       passed_over: Number of files of every extension that is not a picture's.
     """
 
     classes: tuple[str, ...]
-    train: list[Picture]
-    test: list[Picture]
+    parts: dict[str, list[Picture]]
     passed_over: dict[str, int]
 
 
 def list_pictures(root: Path, test: float) -> Listing:
     """Lists `root/train/CLASS/` and `root/test/CLASS/`, or else `root/CLASS/`, cut in two.
+
+    Beside the first two there may be `root/val/CLASS/` (or `valid`, or `validation`).
 
     Folders within a class belong to it. What begins with a dot is left out, and so are links to
     folders within a class, which may lead in circles.
@@ -54,14 +59,15 @@ def list_pictures(root: Path, test: float) -> Listing:
 
     Raises:
       DataUnavailable: there is no such folder.
-      DataInvalid: fewer than two classes, a class without a picture to train on, one that only the
-        test has, nothing to test on, or a folder that can't be read.
+      DataInvalid: fewer than two classes, a class without a picture to train on, one that training
+        lacks, nothing to test or to validate on, or a folder that can't be read.
     """
     if not root.is_dir():
         raise DataUnavailable(
             f"{root} is not a folder: name one that holds a folder for each class"
         )
-    train_root, test_root = _layout(root)
+    apart = _layout(root)
+    train_root = apart.pop("train", root)
     folders = _folders(train_root)
     classes = tuple(folder.name for folder in folders)
     if len(classes) < 2:
@@ -69,37 +75,47 @@ def list_pictures(root: Path, test: float) -> Listing:
             f"{train_root} must hold a folder for each of two classes or more, found {len(classes)}"
         )
     passed_over: collections.Counter[str] = collections.Counter()
-    train: list[Picture] = []
-    tests: list[Picture] = []
+    parts: dict[str, list[Picture]] = {"train": [], "test": []}
     for label, folder in enumerate(folders):
         pictures = _pictures(root, folder, label, passed_over)
         if not pictures:
             raise DataInvalid(
                 f"{folder} holds no pictures ({', '.join(EXTENSIONS)}): fill or remove it"
             )
-        cut = 0 if test_root else min(round(test * len(pictures)), len(pictures) - 1)
-        tests += pictures[:cut]
-        train += pictures[cut:]
-    for folder in _folders(test_root) if test_root else ():
-        if folder.name not in classes:
-            raise DataInvalid(f"{folder} is of a class that {train_root} lacks")
-        tests += _pictures(root, folder, classes.index(folder.name), passed_over)
-    if not tests:
-        raise DataInvalid(f"{test_root or root} holds no pictures to test on")
-    return Listing(classes, sorted(train, key=_place), sorted(tests, key=_place), passed_over)
+        cut = 0 if apart else min(round(test * len(pictures)), len(pictures) - 1)
+        parts["test"] += pictures[:cut]
+        parts["train"] += pictures[cut:]
+    for part, part_root in apart.items():
+        parts[part] = []
+        for folder in _folders(part_root):
+            if folder.name not in classes:
+                raise DataInvalid(f"{folder} is of a class that {train_root} lacks")
+            parts[part] += _pictures(root, folder, classes.index(folder.name), passed_over)
+    for part, pictures in parts.items():
+        if not pictures:
+            raise DataInvalid(f"{apart.get(part, root)} holds no pictures to {PURPOSES[part]} on")
+    ordered = {part: sorted(pictures, key=_place) for part, pictures in parts.items()}
+    return Listing(classes, ordered, passed_over)
 
 
-def _layout(root: Path) -> tuple[Path, Path | None]:
-    """Where the classes are, and where those of the test are if they are apart."""
+def _layout(root: Path) -> dict[str, Path]:
+    """Where the classes of each part are; empty where the parts are not apart."""
     train, test = root / "train", root / "test"
     if train.is_dir() and test.is_dir():
-        return train, test
+        apart = {"train": train, "test": test}
+        for path in (root / name for name in VALIDATION):
+            if path.is_dir():
+                if "validation" in apart:
+                    other = apart["validation"]
+                    raise DataInvalid(f"{other} and {path}: which one is to validate on?")
+                apart["validation"] = path
+        return apart
     if train.is_dir() and _folders(train):
         raise DataInvalid(
             f"{root} has train but not test: add {test}, or name {train} itself, of which a share "
             "is then cut for the test"
         )
-    return root, None
+    return {}
 
 
 def _folders(parent: Path) -> list[Path]:

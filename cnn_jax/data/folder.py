@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import sys
@@ -26,16 +27,14 @@ from cnn_jax.data.dataset import (
 )
 from cnn_jax.data.image_files import BadImage, read_image
 
-# What others call the folder of validation images, which this data set doesn't have.
-VALIDATION = ("val", "valid", "validation")
-
 
 @dataclass(frozen=True)
 class Folder:
     """Pictures in `path/train/CLASS/` and `path/test/CLASS/`, or in `path/CLASS/` alone.
 
     In the second case a share of every class is cut for the test; which pictures it is follows
-    from their names alone. A picture is resized so that its shorter side has the size asked for,
+    from their names alone. In the first, `path/val/CLASS/` are for validation where they are there;
+    else a share is cut too. A picture is resized so that its shorter side has the size asked for,
     and cut square about its centre (`read_image`). The arrays are kept in the user's cache folder
     until a file is added, removed or changed.
 
@@ -43,7 +42,8 @@ class Folder:
       path: The folder.
       size: Height and width that every picture is brought to, in pixels.
       channels: 3 for colour, 1 for grey.
-      validation: Share of every class's training pictures cut to make choices on; 0 for none.
+      validation: Share of every class's training pictures cut to make choices on; 0 for none. Where
+        the folder has pictures for it, these are taken and nothing is cut.
       test: Share of every class's pictures cut for the test where the folder has no `test`.
       skip_bad: Whether files that can't be read are left out, and listed, instead of refused.
     """
@@ -69,16 +69,8 @@ class Folder:
         return self.size, self.size, self.channels
 
     def resolve(self, data_dir: str | None = None) -> tuple[Folder, str]:
-        """This config, and a note on pictures that are not used.
-
-        Its errors are those of `list_pictures`.
-        """
-        root = self._root()
-        list_pictures(root, self.test)
-        apart = all((root / name).is_dir() for name in ("train", "test"))
-        for name in VALIDATION:
-            if apart and (root / name).is_dir():
-                return self, f"{root / name} is not used: validation is a share of {root / 'train'}"
+        """This config, and no note; its errors are those of `list_pictures`."""
+        list_pictures(self._root(), self.test)
         return self, ""
 
     def load(self, data_dir: str | None = None) -> Dataset:
@@ -95,26 +87,37 @@ class Folder:
             _say(f"{root}: {len(held.skipped)} files that can't be read are left out:")
             for reason in held.skipped.values():
                 _say(f"  {reason}")
-        train, test = (
-            _split(root, images, pictures, held.skipped)
-            for images, pictures in ((held.train, listing.train), (held.test, listing.test))
-        )
+        splits = {
+            part: _split(root, held.images[part], pictures, held.skipped)
+            for part, pictures in listing.parts.items()
+        }
+        train = splits["train"]
         without = set(range(len(listing.classes))) - set(train.labels.tolist())
         if without:
             name = listing.classes[min(without)]
             raise DataInvalid(f"{root}: none of the pictures of {name} to train on can be read")
         mean, std = channel_statistics(train.images)
-        cut = _share(train.labels, self.validation)
+        validation = splits.get("validation")
+        if validation is None:
+            cut = _share(train.labels, self.validation)
+            if cut.any():
+                train, validation = (
+                    Split(train.images[part], train.labels[part]) for part in (~cut, cut)
+                )
         return Dataset(
             name=f"folder:{root.name}",
             classes=listing.classes,
-            train=Split(train.images[~cut], train.labels[~cut]) if cut.any() else train,
-            validation=Split(train.images[cut], train.labels[cut]) if cut.any() else None,
-            test=test,
+            train=train,
+            validation=validation,
+            test=splits["test"],
             mean=mean,
             std=std,
             fingerprint=combined_digest(
-                [digest(array) for split in (train, test) for array in (split.images, split.labels)]
+                [
+                    digest(array)
+                    for split in splits.values()
+                    for array in (split.images, split.labels)
+                ]
             ),
         )
 
@@ -125,7 +128,7 @@ class Folder:
         """The images as kept, or else as read now and kept for the next time."""
         made_of = [str(root), self.size, self.channels, self.test, self.skip_bad]
         place = folders.user_cache() / "folder" / f"{root.name[:32]}-{_digest(made_of)[:16]}"
-        pictures = listing.train + listing.test
+        pictures = itertools.chain(*listing.parts.values())
         stamp = _digest(
             [(picture.name, picture.label, _stat(picture.path)) for picture in pictures]
         )
@@ -135,11 +138,10 @@ class Folder:
             held = self._kept(place, listing, stamp)
             if held is None:
                 held = self._read(listing, f"the arrays are kept in {place}")
-                images = {"train": held.train, "test": held.test}
-                digests = {name: digest(array) for name, array in images.items()}
+                digests = {part: digest(array) for part, array in held.images.items()}
                 record = {"files": stamp, "skipped": held.skipped, "digests": digests}
                 try:
-                    arrays.write(place, images, record)
+                    arrays.write(place, held.images, record)
                 except OSError as error:
                     _say(f"{place} could not be written ({error}): the next start reads again.")
         return held
@@ -153,30 +155,26 @@ class Folder:
             if record.get("files") != stamp:
                 return None
             skipped = record.get("skipped", {})
-            sizes = {
-                "train": len(_labels(listing.train, skipped)),
-                "test": len(_labels(listing.test, skipped)),
-            }
+            sizes = {part: len(_labels(listing.parts[part], skipped)) for part in listing.parts}
             images = arrays.read(
-                place, {name: ((size, *self.image_shape), "uint8") for name, size in sizes.items()}
+                place, {part: ((size, *self.image_shape), "uint8") for part, size in sizes.items()}
             )
-            if {name: digest(array) for name, array in images.items()} != record.get("digests"):
+            if {part: digest(array) for part, array in images.items()} != record.get("digests"):
                 raise arrays.ArraysDamaged(f"{place} is not what was written (wrong fingerprint)")
         except arrays.ArraysDamaged as damage:
             _say(f"{damage}: reading the pictures again.")
             return None
-        return _Held(images["train"], images["test"], skipped)
+        return _Held(images, skipped)
 
     def _read(self, listing: Listing, note: str) -> _Held:
         """Reads every file."""
-        number = len(listing.train) + len(listing.test)
+        number = sum(map(len, listing.parts.values()))
         others = ", ".join(f"{count} {name}" for name, count in sorted(listing.passed_over.items()))
         others = f", passing over {others}" if others else ""
         _say(f"Reading {number:,} pictures of {self._root()}{others} ({note}).")
         skipped: dict[str, str] = {}
-        return _Held(
-            self._images(listing.train, skipped), self._images(listing.test, skipped), skipped
-        )
+        images = {part: self._images(listing.parts[part], skipped) for part in listing.parts}
+        return _Held(images, skipped)
 
     def _images(self, pictures: list[Picture], skipped: dict[str, str]) -> np.ndarray:
         """u8[N,H,W,C] of the files that can be read; the others are added to those skipped."""
@@ -194,10 +192,9 @@ class Folder:
 
 
 class _Held(NamedTuple):
-    """The images of both parts, and why files of them were skipped, by name."""
+    """The images u8[N,H,W,C] of each part, and why files of them were skipped, by name."""
 
-    train: np.ndarray
-    test: np.ndarray
+    images: dict[str, np.ndarray]
     skipped: Mapping[str, str]
 
 

@@ -103,12 +103,21 @@ def test_train_and_test_apart(parted):
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation"])
-def test_a_validation_folder_is_told_to_be_left_out(parted, root, name):
-    """Where the classes are not apart it is a class like any other."""
-    fill(parted / name, number=1)
-    fill(root / name, number=1)
-    assert f"{parted / name} is not used" in Folder(str(parted)).resolve()[1]
-    assert Folder(str(root)).resolve()[1] == ""
+def test_a_folder_s_own_validation_is_taken_and_nothing_is_cut(name, parted, capfd):
+    fill(parted / name, names=("ant", "bee"), number=2)  # a class may be missing
+    before = load(parted)
+    for _ in range(2):  # as read, as kept
+        data = load(parted)
+        assert sorted(members(data.validation)) == sorted([(0, 0), (0, 1), (1, 0), (1, 1)])
+        assert (len(data.train), len(data.test)) == (24, 9)
+    assert capfd.readouterr().err.count("Reading 37 pictures") == 1
+    draw(parted / name / "ant" / "0.png", color(0, 9))
+    assert load(parted).fingerprint != before.fingerprint
+
+
+def test_where_the_classes_are_not_apart_val_is_one(root):
+    fill(root / "val", number=1)
+    assert load(root).classes == ("ant", "bee", "val", "wasp")
 
 
 def test_size_and_channels(root):
@@ -248,6 +257,14 @@ def test_folders_that_are_not_as_they_should_be(root, parted, tmp_path):
     (parted / "test" / "hornet").mkdir()
     refused(parted, "test/hornet is of a class that .*train lacks")
     (parted / "test" / "hornet").rmdir()
+    (parted / "val").mkdir()
+    refused(parted, "val holds no pictures to validate on")
+    (parted / "val" / "hornet").mkdir()
+    refused(parted, "val/hornet is of a class that .*train lacks")
+    (parted / "valid").mkdir()
+    refused(parted, "val and .*valid: which one is to validate on")
+    (parted / "valid").rmdir()
+    shutil.rmtree(parted / "val")
     shutil.rmtree(parted / "test" / "ant")  # a class may be missing in the test
     assert set(load(parted).test.labels.tolist()) == {1, 2}
     shutil.rmtree(parted / "test" / "bee")
