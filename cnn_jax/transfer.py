@@ -36,17 +36,15 @@ def weights_to_begin_with(plan: Plan, recipe: config.Recipe | None = None) -> Ar
       UserError: there are none, or none that fits the net.
     """
     source = Path(plan.experiment.init_from).expanduser()
-    if source.is_file() or source.suffix in FILES:
-        given = _of_file(plan, source)
-    else:
-        run = Run(source)
-        given = _by_name(trained_state(run, _plan_of(run, recipe)).variables)
-    for name, array in given.items():
-        if not np.isfinite(array).all():
-            raise UserError(f"init_from={source}: {name} holds NaN or infinity")
-    own = _by_name(_variables(state_shapes(plan)))
-    if not any(name in own and own[name].shape == given[name].shape for name in given):
-        raise UserError(f"init_from={source}: none of its {len(given)} arrays fits the net")
+    try:
+        if source.is_file() or source.suffix in FILES:
+            given = _of_file(plan, source)
+        else:
+            run = Run(source)
+            given = _by_name(trained_state(run, _plan_of(run, recipe)).variables)
+        _check_some_fit(plan, given)
+    except UserError as error:
+        raise UserError(f"init_from={source}: {error}") from error
     return given
 
 
@@ -97,19 +95,25 @@ def transferred(plan: Plan, state: TrainState, given: Arrays) -> tuple[TrainStat
 def _of_file(plan: Plan, source: Path) -> Arrays:
     if source.suffix not in FILES:
         raise UserError(
-            f"init_from={source} must be the folder of a run or a file of the kind "
-            f"{' or '.join(FILES)}; safetensors.torch.save_file writes PyTorch's state dict as such"
+            f"must be the folder of a run or a file of the kind {' or '.join(FILES)}; "
+            "safetensors.torch.save_file writes PyTorch's state dict as such"
         )
     try:
         arrays = _read(source)
     except Exception as error:  # each format has its own kinds of error
-        raise UserError(f"init_from={source} can't be read: {error}") from error
+        raise UserError(f"can't be read: {error}") from error
     if all(name.startswith(OWN) for name in arrays):
         return arrays
-    try:
-        return _by_name(from_torch(arrays, plan.model, plan.data.image_shape))
-    except UserError as error:
-        raise UserError(f"init_from={source}: {error}") from error
+    return _by_name(from_torch(arrays, plan.model, plan.data.image_shape))
+
+
+def _check_some_fit(plan: Plan, given: Arrays) -> None:
+    for name, array in given.items():
+        if not np.isfinite(array).all():
+            raise UserError(f"{name} holds NaN or infinity")
+    own = _by_name(_variables(state_shapes(plan)))
+    if not any(name in own and own[name].shape == given[name].shape for name in given):
+        raise UserError(f"none of its {len(given)} arrays fits the net")
 
 
 def _plan_of(run: Run, recipe: config.Recipe | None) -> Plan:
@@ -120,7 +124,7 @@ def _plan_of(run: Run, recipe: config.Recipe | None) -> Plan:
         if not isinstance(error.__cause__, config.ConfigError):
             raise
         raise UserError(
-            f"init_from={run.folder}: its recipe has classes of its own that this one lacks; "
+            "its recipe has classes of its own that this one lacks; "
             f"--mode=export --workdir={run.folder} --config={run.recipe_path()} writes its weights "
             "as a .safetensors file, which can be named instead"
         ) from error

@@ -165,7 +165,7 @@ def test_pytorch_weights_that_can_not_be_are_told_with_their_file(
 def test_a_file_of_another_kind_is_told(plan_of, tmp_path):
     file = tmp_path / "lenet.pth"
     file.write_bytes(b"pickled")
-    with pytest.raises(UserError, match=f"init_from={file} must be .* .npz or .safetensors"):
+    with pytest.raises(UserError, match=f"^init_from={file}: must be .* .npz or .safetensors"):
         weights_to_begin_with(plan_of(init_from=str(file)))
 
 
@@ -190,7 +190,10 @@ def test_a_dry_run_looks_at_the_weights_too(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("source", "named"),
-    [("nowhere", "no run at nowhere"), ("nowhere.npz", "nowhere.npz can't be read")],
+    [
+        ("nowhere", "^init_from=nowhere: no run at nowhere"),
+        ("nowhere.npz", "^init_from=nowhere.npz: can't be read"),
+    ],
 )
 def test_weights_that_are_not_there_are_one_line(source, named, plan_of):
     plan = plan_of(init_from=source)
@@ -203,7 +206,7 @@ def test_weights_that_are_not_there_are_one_line(source, named, plan_of):
 def test_a_garbled_file_below_the_user_s_home_is_one_line(name, plan_of, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / name).write_bytes(b"no weights at all")
-    with pytest.raises(UserError, match=f"{tmp_path}/{name} can't be read: ") as error:
+    with pytest.raises(UserError, match=f"^init_from={tmp_path}/{name}: can't be read: ") as error:
         weights_to_begin_with(plan_of(init_from=f"~/{name}"))
     assert one_line(str(error.value))
 
