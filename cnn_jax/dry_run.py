@@ -11,13 +11,12 @@ import jax.numpy as jnp
 from cnn_jax import config, structure
 from cnn_jax.data.pipeline import Resident
 from cnn_jax.experiment import DataFacts, Experiment, Plan
-from cnn_jax.parallel import parallel
+from cnn_jax.parallel import Parallel
 from cnn_jax.report import tables
 from cnn_jax.runs import state_shapes
 from cnn_jax.step import train_step
 from cnn_jax.streams import streams
-from cnn_jax.teacher import with_teacher
-from cnn_jax.transfer import weights_to_begin_with
+from cnn_jax.train import prepare
 
 
 def dry_run(
@@ -34,10 +33,8 @@ def dry_run(
     """
     source, note = experiment.data.resolve(data_dir)
     data = DataFacts.of(source.load(data_dir))
-    plan, teacher = with_teacher(Plan.of(experiment, data), recipe)
+    plan, way, teacher, _ = prepare(experiment, data, recipe)
     state = state_shapes(plan)
-    if experiment.init_from:
-        weights_to_begin_with(plan, recipe)
     flops = structure.forward_flops(plan.model, data.image_shape)
     passes = 3 * experiment.gradient.passes
     images = plan.total_steps * experiment.batch_size
@@ -56,7 +53,7 @@ def dry_run(
         f"{experiment.epochs:g} epochs)",
         "learning rate": f"{plan.learning_rate(0):g} at first, peak "
         f"{experiment.optimizer.peak(experiment.batch_size):g}",
-        "memory": _memory(plan, state, teacher),
+        "memory": _memory(plan, way, state, teacher),
     }
     out = console or tables.console()
     if note:
@@ -74,9 +71,8 @@ def _parameters(params: Any) -> list[list[str]]:
     ]
 
 
-def _memory(plan: Plan, state: Any, teacher: Any) -> str:
+def _memory(plan: Plan, way: Parallel, state: Any, teacher: Any) -> str:
     """What the compiled step needs, as the compiler says."""
-    way = parallel(plan.experiment.parallel, plan.experiment.batch_size)
     images = jax.ShapeDtypeStruct((plan.data.train, *plan.data.image_shape), jnp.uint8)
     labels = jax.ShapeDtypeStruct((plan.data.train,), jnp.int32)
     keys = jax.eval_shape(lambda: streams(0))

@@ -129,7 +129,7 @@ def _check(
             if text not in known:
                 known[text] = DataFacts.of(source.load(data_dir))
             changed = dataclasses.replace(changed, data=source)
-            plan = prepare(changed, known[text], Run(folder), recipe)[0]
+            plan = prepare(changed, known[text], recipe, Run(folder))[0]
             if Run(folder).exists():
                 Run(folder).check_same(plan, recipe)
         except UserError as error:

@@ -93,7 +93,7 @@ def train(
     experiment = dataclasses.replace(experiment, data=source)
     data = source.load(data_dir)
     run = Run(workdir)
-    plan, way, teacher, given = prepare(experiment, DataFacts.of(data), run, recipe)
+    plan, way, teacher, given = prepare(experiment, DataFacts.of(data), recipe, run)
     say = Progress(0, 1, 0, console=console).note
     with contextlib.ExitStack() as stack:
         if not run.summary():
@@ -184,9 +184,19 @@ def _state_if_kept(run: Run, plan: Plan, say: Callable[[str], None]) -> TrainSta
 
 
 def prepare(
-    experiment: Experiment, data: DataFacts, run: Run, recipe: config.Recipe | None = None
+    experiment: Experiment,
+    data: DataFacts,
+    recipe: config.Recipe | None = None,
+    run: Run | None = None,
 ) -> tuple[Plan, Parallel, Any, Arrays | None]:
-    """What a run needs before its first step; nothing is written or compiled.
+    """What a run needs before its next step; nothing is written or compiled.
+
+    Args:
+      experiment: What is to be trained.
+      data: The facts of its data.
+      recipe: Where the experiment comes from, for classes of its own.
+      run: The run if it may have begun already: no weights to begin with are read for one that has,
+        and nothing but the plan and the way for one that has finished.
 
     Returns:
       Its plan, the way to spread its steps, its teacher's variables if it has one, and the weights
@@ -199,11 +209,11 @@ def prepare(
     plan = Plan.of(experiment, data)
     way = parallel(experiment.parallel, experiment.batch_size)
     state_shapes(plan)  # a model that can't take the images, a pattern that freezes nothing
-    if run.summary():
+    if run and run.summary():
         return plan, way, None, None
     plan, teacher = with_teacher(plan, recipe)
     given = None
-    if experiment.init_from and not run.checkpoints().steps():
+    if experiment.init_from and not (run and run.checkpoints().steps()):
         given = weights_to_begin_with(plan, recipe)
     return plan, way, teacher, given
 

@@ -46,7 +46,7 @@ BESIDE = {
     ("digests", "files"),
     ("state", "experiment"),
     ("hardware", "compile_cache"),
-    ("dry_run", "transfer"),
+    ("dry_run", "train"),
     ("evaluator", "step"),
     ("outputs", "run_folder"),
     ("run_folder", "checkpoint"),
