@@ -261,6 +261,7 @@ def test_a_measurement_warms_up_and_stops_at_enough_samples_or_the_time():
     calls.clear()
     timing = measure(count, seconds=0)
     assert len(timing.samples) == 1 and timing.calls == len(calls) - 1
+    assert len(measure(count, seconds=0, least=3).samples) == 3
 
 
 def test_compiling_twice_leaves_the_user_s_cache_and_settings_alone(tmp_path):

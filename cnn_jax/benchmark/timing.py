@@ -47,16 +47,19 @@ class Timing:
         return min(self.samples)
 
 
-def measure(call: Callable[[], Any], seconds: float, samples: int = SAMPLES) -> Timing:
+def measure(
+    call: Callable[[], Any], seconds: float, samples: int = SAMPLES, least: int = 1
+) -> Timing:
     """Times calls until there are enough samples or the time is up, whichever comes first.
 
-    One or two calls warm up; at least one sample is taken, however long it lasts. Within a sample
+    One or two calls warm up. Within a sample
     calls are given to the device ahead, as in training; it ends when the last result is there.
 
     Args:
       call: Starts the work, and returns arrays that are ready when it is done.
       seconds: About how long to go on after the warm-up.
       samples: How many samples are enough.
+      least: How many are taken however long they last.
     """
     once = _seconds(call, 1)
     if once < seconds:
@@ -64,7 +67,7 @@ def measure(call: Callable[[], Any], seconds: float, samples: int = SAMPLES) -> 
     calls = max(1, math.ceil(SHORTEST_SAMPLE / once))
     end = time.perf_counter() + seconds
     taken = [_seconds(call, calls)]
-    while len(taken) < samples and time.perf_counter() < end:
+    while len(taken) < least or (len(taken) < samples and time.perf_counter() < end):
         taken.append(_seconds(call, calls))
     return Timing(tuple(taken), len(taken) * calls)
 
