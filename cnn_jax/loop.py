@@ -89,7 +89,7 @@ def advance(
         while len(in_flight) > most:
             number, sums = in_flight.popleft()
             means = way.fetch(sums).means()
-            watch(row_of(plan, number, "train", means), plan.learning_rate(number - 1))
+            watch(plan, row_of(plan, number, "train", means))
         return means
 
     with (
@@ -127,7 +127,7 @@ def advance(
                 row = row_of(plan, step, "validation", validation.means())
                 rows.append(row | {"seconds": clock.seconds()})
             for row in rows:
-                watch(row, plan.learning_rate(step - 1))
+                watch(plan, row)
                 log(row)
             if saves:
                 _save(plan, save, step, way.fetch(state), clock, accuracy)
@@ -153,7 +153,7 @@ def _save(
     try:
         save(step, state, clock.as_json(), accuracy)
     except NotFinite as error:
-        raise Diverged(_advice(str(error), plan.learning_rate(step - 1))) from error
+        raise Diverged(_advice(plan, step, str(error))) from error
 
 
 def out_of_patience(plan: Plan, rows: list[dict[str, Any]]) -> bool:
@@ -169,14 +169,15 @@ def row_of(plan: Plan, step: int, split: str, means: dict[str, float]) -> dict[s
     return {"step": step, "epoch": step / plan.steps_per_epoch, "split": split, **means}
 
 
-def watch(row: dict[str, Any], learning_rate: float) -> None:
+def watch(plan: Plan, row: dict[str, Any]) -> None:
+    """Raises Diverged where a row's loss is not finite."""
     if not math.isfinite(row["loss"]):
         what = f"the {row['split']} loss is {row['loss']} at step {row['step']:,}"
-        raise Diverged(_advice(what, learning_rate))
+        raise Diverged(_advice(plan, row["step"], what))
 
 
-def _advice(what: str, learning_rate: float) -> str:
+def _advice(plan: Plan, step: int, what: str) -> str:
     return (
-        f"{what}, learning rate {learning_rate:g}: try a lower optimizer.peak_lr, or "
-        "optimizer.clip_norm=1"
+        f"{what}, learning rate {plan.learning_rate(step - 1):g}: try a lower optimizer.peak_lr, "
+        "or optimizer.clip_norm=1"
     )

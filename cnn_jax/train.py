@@ -160,7 +160,7 @@ def train(
             evaluator = Evaluator(plan, state.variables, data.test)
         test = evaluator(state.variables)
         row = row_of(plan, reached, "test", test.means()) | {"seconds": clock.seconds()}
-        watch(row, plan.learning_rate(reached - 1))
+        watch(plan, row)
         log(row)
         draw_figures(plan, run, test, state)
         summary = summarise(plan, run, test, state, reached, clock)
