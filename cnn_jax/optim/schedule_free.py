@@ -88,5 +88,13 @@ def averaged(params: optax.Params, opt_state: optax.OptState) -> optax.Params:
     def is_state(node):
         return isinstance(node, contrib.ScheduleFreeState)
 
+    def is_frozen(node):
+        return isinstance(node, optax.MaskedNode)
+
     found = [node for node in jax.tree.leaves(opt_state, is_leaf=is_state) if is_state(node)]
-    return contrib.schedule_free_eval_params(found[0], params) if found else params
+    if not found:
+        return params
+    state = found[0]
+    moving = jax.tree.map(lambda z, y: z if is_frozen(z) else y, state.z, params, is_leaf=is_frozen)
+    average = contrib.schedule_free_eval_params(state, moving)
+    return jax.tree.map(lambda x, y: y if is_frozen(x) else x, average, params, is_leaf=is_frozen)

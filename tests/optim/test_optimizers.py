@@ -26,6 +26,7 @@ from cnn_jax.optim import (
     ScheduleFreeAdamW,
     ScheduleFreeSGD,
 )
+from cnn_jax.optim.freezing import frozen
 from cnn_jax.optim.schedule_free import averaged
 
 # At rates for the quadratic below.
@@ -263,6 +264,23 @@ def test_what_is_evaluated_by_hand():
             assert float(p["p"]) == pytest.approx(y)
             assert float(averaged(p, state)["p"]) == pytest.approx(x)
     assert averaged(p, SGD().build(constant, batch_size=1, total_steps=2).init(p)) is p
+
+
+def test_what_is_evaluated_where_some_parameters_are_frozen():
+    rule = ScheduleFreeSGD(peak_lr=0.5).build(constant, batch_size=1, total_steps=3)
+    runs = []
+    for tx, p in (
+        (rule, {"moving": np.float32(4)}),
+        (frozen(rule, ("still",)), {"moving": np.float32(4), "still": np.ones(2, np.float32)}),
+    ):
+        state = tx.init(p)
+        for _ in range(3):
+            update, state = tx.update(p, state, p)
+            p = jax.tree.map(jnp.add, p, update)
+        runs.append(averaged(p, state))
+    alone, beside = runs
+    assert beside["moving"] == alone["moving"] != 4
+    np.testing.assert_array_equal(beside["still"], [1, 1])
 
 
 @pytest.mark.parametrize(
