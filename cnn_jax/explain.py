@@ -179,7 +179,7 @@ def _draw(
         over = name == "grad_cam.png"
         explanations.heat_maps(explained, np.asarray(heat), folder / name, title, over=over)
         drawn.append(name)
-    kernel, name = first_kernel(variables, plan.data.image_shape), "first_layer_filters.png"
+    kernel, name = first_kernel(plan, variables), "first_layer_filters.png"
     if kernel is not None and figures.first_layer_filters(kernel, folder / name):
         drawn.append(name)
     return drawn

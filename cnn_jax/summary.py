@@ -41,8 +41,19 @@ def verdict(summary: dict[str, Any]) -> str:
 def summarise(
     plan: Plan, run: Run, test: Evaluation, state: TrainState, reached: int, clock: Clock
 ) -> dict[str, Any]:
-    """The content of summary.json; `reached` is the number of steps taken."""
-    validation = [row for row in run.metrics.rows() if row["split"] == "validation"]
+    """The content of summary.json.
+
+    Args:
+      plan: The run's plan.
+      run: The run.
+      test: What the test came to.
+      state: The state that was tested, the last or the best.
+      reached: Number of steps taken.
+      clock: The run's clock.
+    """
+    validation = {
+        row["step"]: row["accuracy"] for row in run.metrics.rows() if row["split"] == "validation"
+    }
     experiment = plan.experiment
     return {
         "recipe": run.recipe_name(),
@@ -57,7 +68,7 @@ def summarise(
         "precision": plan.experiment.precision,
         "test_accuracy": test.accuracy,
         "test_loss": test.loss,
-        "validation_accuracy": validation[-1]["accuracy"] if validation else None,
+        "validation_accuracy": validation.get(int(state.step)),
         "train_seconds": clock.seconds(),
         "compile_seconds": clock.compile_seconds,
         "images_per_second": images_per_second(plan, run.metrics.rows()),
@@ -91,20 +102,26 @@ def draw_figures(plan: Plan, run: Run, test: Evaluation, state: TrainState) -> N
         folder / "confusion_matrix.png",
         title=f"{plan.data.name} test set",
     )
-    kernel = first_kernel(state.variables, plan.data.image_shape)
+    kernel = first_kernel(plan, state.variables)
     if kernel is not None:
         figures.first_layer_filters(kernel, folder / "first_layer_filters.png")
 
 
-def first_kernel(variables: Any, image_shape: tuple[int, int, int]) -> np.ndarray | None:
-    """What the first layer looks for: f32[h,w,C,F]; None where no kernel takes the image.
+def first_kernel(plan: Plan, variables: Any) -> np.ndarray | None:
+    """What the first layer looks for: f32[h,w,C,F]; None where no kernel of it takes the image.
 
     A fully connected layer's weights on the pixels are filters of the image's size.
     """
-    height, width, channels = image_shape
-    for leaf in jax.tree.leaves(variables):
-        if leaf.ndim == 4 and leaf.shape[2] == channels:
-            return np.asarray(leaf)
-        if leaf.ndim == 2 and leaf.shape[0] == height * width * channels:
-            return np.asarray(leaf).reshape(height, width, channels, -1)
+    height, width, channels = plan.data.image_shape
+    kinds = ("conv", "fc")
+    layers = structure.layers(plan.model, plan.data.image_shape)
+    first = next((layer.name for layer in layers if layer.kind in kinds), "")
+    for part in variables.values():
+        for name in first.split("/") if first else ():
+            part = part.get(name, {})
+        for leaf in jax.tree.leaves(part):
+            if leaf.ndim == 4 and leaf.shape[2] == channels:
+                return np.asarray(leaf)
+            if leaf.ndim == 2 and leaf.shape[0] == height * width * channels:
+                return np.asarray(leaf).reshape(height, width, channels, -1)
     return None

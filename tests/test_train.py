@@ -105,6 +105,7 @@ def test_keep_best_gives_the_test_set_the_weights_that_were_best_on_validation(t
     best = max(validation, key=lambda row: (row["accuracy"], row["step"]))
     assert best["accuracy"] > validation[-1]["accuracy"], "the last is the best: a poor test"
     assert int(result.state.step) == best["step"]
+    assert result.summary["validation_accuracy"] == best["accuracy"]
     data = wanted.data.load()
     again = Evaluator(result.plan, result.state.variables, data.validation)
     assert again(result.state.variables).accuracy == best["accuracy"]
