@@ -98,18 +98,34 @@ def show(names: Mapping[str, Any] = MappingProxyType({}), console: Any = None) -
         for text in measured or ["not measured"]:
             out.print(f"    measured   {text}", highlight=False, soft_wrap=True)
     known = sizes.table()
-    own = {
-        name: sizes.size(make(num_classes=sizes.CLASSES))
-        for name, make in names.items()
-        if name not in known and isinstance(make, type) and issubclass(make, nn.Module)
-    }
+    rows = [
+        [name, f"{size.parameters:,}", f"{size.forward_flops:,}"] for name, size in known.items()
+    ]
+    rows += [
+        _own(name, make) for name, make in names.items() if name not in known and _is_net(make)
+    ]
     height, width, depth = sizes.IMAGE_SHAPE
     out.print(
         f"\nModels on {height}x{width}x{depth} with {sizes.CLASSES} classes: --config.model=NAME\n",
         highlight=False,
     )
-    rows = [
-        [name, f"{size.parameters:,}", f"{size.forward_flops:,}"]
-        for name, size in {**known, **own}.items()
-    ]
     out.print(tables.table(["model", "parameters", "forward FLOPs an image"], rows))
+
+
+def _is_net(thing: Any) -> bool:
+    """Whether this is a class of nets, and not of a part of one."""
+    return (
+        isinstance(thing, type)
+        and issubclass(thing, nn.Module)
+        and "num_classes" in getattr(thing, "__dataclass_fields__", {})
+    )
+
+
+def _own(name: str, make: Any) -> list[str]:
+    """The row of a model of one's own, which may be for images of another size alone."""
+    try:
+        size = sizes.size(make(num_classes=sizes.CLASSES))
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return [name, "", f"not for these: {reason}"]
+    return [name, f"{size.parameters:,}", f"{size.forward_flops:,}"]

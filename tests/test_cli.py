@@ -237,6 +237,28 @@ def test_own_recipe_and_model_train_and_evaluate_from_outside_the_repository(tmp
     assert one_line(without.stderr) and "--config=" in without.stderr
 
 
+PARTS = """
+class Block(nn.Module):
+    width: int
+
+
+class Large(Tiny):
+    def __call__(self, image, *, train):
+        return super().__call__(image[:, 5, 7, 300], train=train)
+
+
+"""
+
+
+def test_a_part_of_a_net_and_one_for_other_images_do_not_disturb_the_list(tmp_path, capsys):
+    recipe = tmp_path / "mine.py"
+    recipe.write_text(OWN_RECIPE.replace("experiment = ", PARTS + "experiment = "))
+    assert call("--list", f"--config={recipe}") == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"Tiny +162 ", printed) and "Block" not in printed
+    assert re.search(r"Large +not for these: ", printed)
+
+
 def test_import_starts_no_backend_and_run_is_short():
     assert len((ROOT / "run.py").read_text().splitlines()) <= 60
 
