@@ -14,8 +14,11 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file that a kill at any moment leaves either as it was or as it shall be."""
-    temporary = path.with_name(path.name + ".tmp")
+    """Writes a file that a kill at any moment leaves either as it was or as it shall be.
+
+    Of two processes that write it at once, one has its way.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with named(path), open(temporary, "wb") as file:
             file.write(content)

@@ -83,7 +83,13 @@ def _slug(text: str) -> str:
 
 def _command() -> str:
     """What was typed, but for where things lie on this machine."""
-    shown = [a for a in sys.argv[1:] if a.lstrip("-").partition("=")[0] not in PLACES]
+    shown, given = [], iter(sys.argv[1:])
+    for argument in given:
+        name, assigned, _ = argument.lstrip("-").partition("=")
+        if name not in PLACES:
+            shown.append(argument)
+        elif not assigned:
+            next(given, None)  # the place itself
     return shlex.join(["python", "run.py", *shown])
 
 

@@ -9,9 +9,10 @@ from cnn_jax.run_folder import NAMES
 
 
 def test_the_command_is_kept_without_the_places_of_a_machine(tmp_path, monkeypatch):
-    arguments = ["--config=quickstart", "--workdir=/a/b", "--record", "--data_dir=/c", "--seed=1"]
+    places = ["--workdir=/a/b", "--data_dir", "/c"]
+    arguments = ["--config=quickstart", *places, "--record", "--config.seed", "1"]
     monkeypatch.setattr(sys, "argv", ["/d/run.py", *arguments])
     summary = {"dataset": "cifar10", "seed": 1, "test_accuracy": 0.5}
     path = record(config.load("quickstart", NAMES), [summary], tmp_path)
     command = json.loads(path.read_text())["command"]
-    assert command == "python run.py --config=quickstart --record --seed=1"
+    assert command == "python run.py --config=quickstart --record --config.seed 1"

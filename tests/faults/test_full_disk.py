@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 
 import pytest
@@ -37,6 +38,23 @@ def test_a_file_that_cannot_take_its_place_leaves_nothing_behind(tmp_path):
     with pytest.raises(OSError, match=r"out\.csv'$"):
         write_atomically(tmp_path / "out.csv", b"text")
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_of_two_processes_that_write_a_file_at_once_one_has_its_way(tmp_path, monkeypatch):
+    path, sync = tmp_path / "out.csv", os.fsync
+
+    def meanwhile(descriptor):
+        """Another process writes the whole file while this one is at it."""
+        with monkeypatch.context() as other:
+            other.setattr(os, "fsync", sync)
+            other.setattr(os, "getpid", lambda: -1)
+            write_atomically(path, b"theirs")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    write_atomically(path, b"ours")
+    (file,) = tmp_path.iterdir()
+    assert file == path and file.read_bytes() in (b"ours", b"theirs")
 
 
 def test_row_7_the_logs_name_their_file(tmp_path):
