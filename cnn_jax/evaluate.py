@@ -74,6 +74,7 @@ def evaluate(
         f"test accuracy {result.accuracy:.2%} on {plan.data.name} "
         f"({int(counts.trace()):,} of {len(data.test):,}), loss {result.loss:.4f}{views}",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )
     out.print(tables.per_class(classes, counts, *per_class))

@@ -76,6 +76,8 @@ def sweep(
       UserError: a field or a value that does not fit, also with its data; nothing is trained then.
       RunFailed: every run diverged.
     """
+    from rich.text import Text
+
     out = console or tables.console()
     assignments = grid(text)
     experiments = [
@@ -89,7 +91,7 @@ def sweep(
     _check(names, experiments, folders, recipe, data_dir)
     summaries: list[dict[str, Any] | None] = []
     for name, changed, folder in zip(names, experiments, folders, strict=True):
-        out.rule(name, align="left")
+        out.rule(Text(name), align="left")  # as a string it would be markup
         try:
             result = train(
                 changed,

@@ -177,12 +177,13 @@ def build_confusion_matrix(
     axes.set(xlabel="Predicted class", ylabel="True class")
     if k <= 30:
         slanted = k <= 12
-        axes.set_xticks(np.arange(k), classes, rotation=45 if slanted else 90)
+        plain = {"parse_math": False}  # a class may be named after its price in $
+        axes.set_xticks(np.arange(k), classes, rotation=45 if slanted else 90, **plain)
         for label in axes.get_xticklabels() if slanted else ():
             label.set(ha="right", rotation_mode="anchor")
-        axes.set_yticks(np.arange(k), classes)
+        axes.set_yticks(np.arange(k), classes, **plain)
     right = f"{100 * np.trace(counts) / total:.2f} % of {total:,} images right"
-    figure.suptitle(f"{title}: {right}" if title else right)
+    figure.suptitle(f"{title}: {right}" if title else right, parse_math=False)
     return figure
 
 

@@ -27,12 +27,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = ""
     """A table whose first column is text and whose others are numbers, right-aligned."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text  # a string would be markup, and "[a]" the name of a style
 
     made = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
     for place, name in enumerate(columns):
-        made.add_column(name, justify="right" if place else "left", no_wrap=True)
+        made.add_column(Text(name), justify="right" if place else "left", no_wrap=True)
     for row in rows:
-        made.add_row(*(str(cell) for cell in row))
+        made.add_row(*(Text(str(cell)) for cell in row))
     return made
 
 

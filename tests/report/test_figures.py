@@ -33,6 +33,12 @@ def texts(figure):
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 
+def test_a_class_may_be_called_like_a_formula(tmp_path):
+    names = (r"$\bad{$", "$1")
+    assert figures.confusion_matrix(np.eye(2, dtype=int), names, tmp_path / "f.png") is True
+    assert set(names) <= set(texts(figures.build_confusion_matrix(np.eye(2, dtype=int), names)))
+
+
 def smallest_text(figure):
     from matplotlib.text import Text
 

@@ -1,0 +1,19 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from rich.console import Console
+
+from cnn_jax.report import tables
+
+
+def test_names_are_printed_as_they_are():
+    """A string would be taken for rich's markup, and a class called [red] would vanish."""
+    console = Console(file=io.StringIO(), width=100)
+    console.print(tables.confusion(np.eye(2, dtype=int), ("[red]", "[/b]")))
+    printed = console.file.getvalue().splitlines()
+    assert "[red]" in printed[1] and "[/b]" in printed[1]
+    assert [line.split()[0] for line in printed if "100.0%" in line] == ["[red]", "[/b]"]
