@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import time
 from typing import Any
 
 import jax
@@ -73,9 +72,6 @@ class Evaluator:
       split: What is scored; it lives on the device from now on.
       batch_size: Examples in a step; the last one may be ragged. It does not change the result
         beyond the last digits of the loss.
-
-    Attributes:
-      compile_seconds: How long compilation took.
     """
 
     def __init__(self, plan: Plan, variables: Any, split: Split, batch_size: int = EVAL_BATCH):
@@ -84,13 +80,11 @@ class Evaluator:
         self._size = _rounded_up(min(batch_size, len(split)), len(devices))
         self._data = self._way.place(Resident.of(split))
         self._labels = split.labels
-        start = time.monotonic()
         step = jax.jit(
             functools.partial(_scored, plan, self._size, self._way.sharded),
             out_shardings=self._way.whole,
         )
         self._step = step.lower(self._way.place(variables), self._data, self._place(0)).compile()
-        self.compile_seconds = time.monotonic() - start
 
     def _place(self, start: int) -> jax.Array:
         return self._way.place(np.int32(start))

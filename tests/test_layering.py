@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,32 +16,6 @@ from program import environment
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "cnn_jax"
 
-# The parts of the package (files, or packages with all that is in them), from the bottom up.
-LEVELS = (
-    (
-        "batch", "digests", "errors", "files", "folders", "host", "ops", "parsed", "process",
-        "ranges", "signals", "streams",
-    ),
-    (
-        "augment", "calibration", "data", "distillation", "losses", "metrics",
-        "models", "normalization", "optim", "robustness", "views",
-    ),
-    (
-        "activations", "compile_cache", "contracts", "experiment", "hardware", "parallel", "state",
-        "structure",
-    ),
-    (
-        "attribution", "checkpoint", "config", "evaluator", "outputs", "report", "run_folder",
-        "runs", "scorer", "step", "teacher", "torch_weights",
-    ),
-    (
-        "attacker", "benchmark", "docs", "dry_run", "evaluate", "explain", "export", "listing",
-        "loop", "predict", "record", "run_report", "sizes", "stress", "summary", "sweep", "train",
-        "transfer", "volumes",
-    ),
-    ("options",),
-    ("cli",),
-)  # fmt: skip
 # Who may import what of its own level.
 BESIDE = {
     ("digests", "files"),
@@ -83,7 +58,15 @@ ALONE = {
     "absl": "config/flags.py",
     "orbax": "checkpoint.py",
 }
-LEVEL = {part: number for number, parts in enumerate(LEVELS) for part in parts}
+# The parts of the package (files, or packages with all that is in them), and their levels.
+ROWS = [
+    (name, int(level))
+    for level, names in re.findall(
+        r"^\| (\d) \| (.*?) \|", (ROOT / "docs" / "architecture.md").read_text(), re.MULTILINE
+    )
+    for name in re.findall(r"`(\w+)/?`", names)
+]
+LEVEL = dict(ROWS)
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -116,7 +99,7 @@ def short(path: Path) -> str:
 
 def test_every_part_has_a_level():
     assert {part(path) for path in FILES} - {"__init__"} <= LEVEL.keys()
-    assert len(LEVEL) == sum(map(len, LEVELS))
+    assert len(LEVEL) == len(ROWS)
 
 
 @pytest.mark.parametrize("path", FILES, ids=short)

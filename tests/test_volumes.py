@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from printed import to_text
 
 from cnn_jax import models, ops
 from cnn_jax.data import Cifar10
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment
-from cnn_jax.report.volume_table import notes, to_markdown, to_text
+from cnn_jax.report.volume_table import notes, to_markdown
 from cnn_jax.volumes import in_words, lesson, markdown, show, volumes
 
 CIFAR = (32, 32, 3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -81,16 +80,6 @@ class Table:
         """How many times the convolutions' weights full connection would take; 1 without any."""
         has = sum(row.weights for row in self.convolutions)
         return sum(row.fully_connected or 0 for row in self.convolutions) / has if has else 1.0
-
-
-def to_text(table: Table) -> str:
-    """The table for a terminal, without colours; no number is ever cut."""
-    from rich.console import Console
-
-    console = Console(file=io.StringIO(), width=WIDEST, color_system=None)
-    with console.capture() as capture:
-        console.print(to_rich(table))
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n") + "\n"
 
 
 def to_markdown(table: Table) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from printed import to_text
 
 from cnn_jax import models
 from cnn_jax.report.folding import folded
-from cnn_jax.report.volume_table import to_text
 from cnn_jax.volumes import volumes
 
 SMALL = {
