@@ -8,7 +8,7 @@ import optax
 
 def groups(params: optax.Params) -> optax.Params:
     """For each parameter "filters" (of convolutions), "head" (fully connected), "bias" (of one
-    dimension) or "whitening" (all of the whitening layer)."""
+    dimension: norms' scales too) or "whitening" (all of the whitening layer)."""
 
     def group(path, parameter):
         if any(getattr(entry, "key", "") == "whitening" for entry in path):

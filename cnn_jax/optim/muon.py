@@ -105,7 +105,8 @@ class Muon(Optimizer):
       peak_lr: Highest rate of the filters' orthogonalised steps.
       momentum: Share of the filters' last momentum that is kept.
       iterations: Newton-Schulz iterations a step.
-      bias_lr: Highest SGD rate of biases, for the mean loss, per `sgd_per_batch` examples.
+      bias_lr: Highest SGD rate of biases and of norms' scales, for the mean loss, per
+        `sgd_per_batch` examples.
       head_lr: Highest SGD rate of the fully connected layers, likewise.
       sgd_per_batch: Batch size that `bias_lr` and `head_lr` are meant for.
       sgd_momentum: Nesterov momentum of SGD.
