@@ -56,6 +56,19 @@ def check_losses(loss: object, result: Any, examples: int) -> None:
         )
 
 
+def check_kept(before: Any, after: Any) -> None:
+    """Raises UserError where a step changes the shape or the dtype of a part of the state."""
+    new = dict(jax.tree_util.tree_flatten_with_path(after)[0])
+    for path, old in jax.tree_util.tree_flatten_with_path(before)[0]:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        if path not in new:
+            raise UserError(f"the state's {name} is lost in a step")
+        if (new[path].shape, new[path].dtype) != (old.shape, old.dtype):
+            raise UserError(
+                f"the state's {name} must stay {_told(old)} in a step, got {_told(new[path])}"
+            )
+
+
 def _is_float(value: Any) -> bool:
     return isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating)
 

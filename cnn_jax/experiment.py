@@ -250,12 +250,14 @@ class Plan:
                 f"optimizer: {type(experiment.optimizer).__name__} must build an "
                 f"optax.GradientTransformation, got {type(tx).__name__}"
             )
-        if experiment.lookahead:
-            if experiment.lookahead.interval > total_steps:
+        for field in ("lookahead", "optimizer"):
+            ahead = getattr(experiment, field)
+            if isinstance(ahead, Lookahead | LookaheadSGD) and ahead.interval > total_steps:
                 raise UserError(
-                    f"lookahead.interval must be at most the run's {total_steps:,} steps, got "
-                    f"{experiment.lookahead.interval:,}: the slow weights would never move"
+                    f"{field}.interval must be at most the run's {total_steps:,} steps, got "
+                    f"{ahead.interval:,}: the slow weights would never move"
                 )
+        if experiment.lookahead:
             tx = experiment.lookahead.around(tx, total_steps)
         return cls(
             experiment=experiment,

@@ -12,6 +12,7 @@ from flax import struct
 from cnn_jax import ops
 from cnn_jax.experiment import Plan
 from cnn_jax.metrics import Sums
+from cnn_jax.optim.averages import average_of_one
 from cnn_jax.optim.schedule_free import averaged
 
 
@@ -58,8 +59,7 @@ def init_state(plan: Plan, key: jax.Array, images: jax.Array) -> TrainState:
     with ops.stock():  # only shapes and the filters' statistics are needed of this pass
         variables = plan.model.init(key, plan.normalize(images), train=False)
     params, batch_stats = variables["params"], variables.get("batch_stats", {})
-    # Copies: a buffer can't be donated twice.
-    ema = jax.tree.map(jnp.copy, {"params": params, "batch_stats": batch_stats})
+    ema = average_of_one({"params": params, "batch_stats": batch_stats})
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,

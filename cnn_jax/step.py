@@ -18,6 +18,7 @@ from cnn_jax.data.pipeline import Resident, gather
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
 from cnn_jax.metrics import Sums
+from cnn_jax.optim.freezing import held
 from cnn_jax.state import TrainState
 from cnn_jax.streams import Streams
 from cnn_jax.views import average_scores
@@ -102,6 +103,7 @@ def train_step(
         dropout_key = jax.random.fold_in(
             jax.random.fold_in(keys.dropout, state.step), batch.index[0]
         )
+        params = held(params, plan.experiment.freeze)
         logits, updates = scores(
             plan,
             {"params": params, "batch_stats": state.batch_stats},
@@ -128,7 +130,7 @@ def train_step(
     metrics = jax.tree.map(
         lambda old, new: jnp.where(place == 0, 0, old) + new, state.metrics, total(sums)
     )
-    state = TrainState(
+    after = TrainState(
         step=state.step + 1,
         params=params,
         batch_stats=batch_stats,
@@ -136,7 +138,8 @@ def train_step(
         metrics=metrics,
         ema=moving_average(plan.experiment.ema, state, params, batch_stats),
     )
-    return state, metrics
+    contracts.check_kept(state, after)
+    return after, metrics
 
 
 def image_scores(plan: Plan, variables: dict[str, Any], image: jax.Array) -> jax.Array:
@@ -163,8 +166,14 @@ def moving_average(decay: float, state: TrainState, params: Any, batch_stats: An
     step = state.step.astype(jnp.float32)
     share = 1 - jnp.minimum(decay, (1 + step) / (10 + step))
     variables = {"params": params, "batch_stats": batch_stats}
-    # In this form what does not change (whitening filters) stays as it is, to the last bit.
-    return jax.tree.map(lambda old, new: old + share * (new - old), state.ema, variables)
+
+    def average(old, new):
+        if not jnp.issubdtype(old.dtype, jnp.inexact):  # a counter has no average
+            return new
+        # In this form what does not change (whitening filters) stays as it is, to the last bit.
+        return old + share * (new - old)
+
+    return jax.tree.map(average, state.ema, variables)
 
 
 def eval_step(

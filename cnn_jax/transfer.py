@@ -13,6 +13,7 @@ import numpy as np
 from cnn_jax import config
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
+from cnn_jax.optim.averages import average_of_one
 from cnn_jax.run_folder import Run, RunError
 from cnn_jax.runs import state_shapes, trained_state
 from cnn_jax.state import TrainState
@@ -87,7 +88,7 @@ def transferred(plan: Plan, state: TrainState, given: Arrays) -> tuple[TrainStat
         batch_stats=variables["batch_stats"],
         opt_state=jax.jit(plan.tx.init)(variables["params"]),
         metrics=state.metrics,
-        ema=None if state.ema is None else jax.tree.map(jnp.copy, variables),
+        ema=None if state.ema is None else average_of_one(variables),
     )
     return state, "; ".join(parts)
 

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +24,14 @@ from cnn_jax.evaluator import Evaluator
 from cnn_jax.experiment import Experiment
 from cnn_jax.metrics import Sums
 from cnn_jax.models import MLP
-from cnn_jax.optim import SGD, Constant, ScheduleFreeAdamW, ScheduleFreeSGD
+from cnn_jax.optim import (
+    SGD,
+    Constant,
+    Lookahead,
+    LookaheadSGD,
+    ScheduleFreeAdamW,
+    ScheduleFreeSGD,
+)
 from cnn_jax.run_folder import Run
 from cnn_jax.runs import restore
 from cnn_jax.state import init_state
@@ -159,3 +167,31 @@ def test_two_averages_are_refused(plan_of, optimizer):
     name = type(optimizer).__name__
     with pytest.raises(UserError, match=f"^ema must be 0 with {name}"):
         plan_of(optimizer=optimizer, ema=0.9)
+
+
+class Halved(nn.Module):
+    """Parameters of half precision, and a counter among the statistics."""
+
+    @nn.compact
+    def __call__(self, image, *, train):
+        steps = self.variable("batch_stats", "steps", jnp.zeros, (), jnp.int32)
+        if train:
+            steps.value += 1
+        return nn.Dense(10, param_dtype=jnp.bfloat16)(image.mean(axis=(1, 2)))
+
+
+@pytest.mark.parametrize(
+    "fields", [{"ema": DECAY}, {"lookahead": Lookahead(2)}, {"optimizer": LookaheadSGD(interval=2)}]
+)
+def test_averages_of_half_precision_are_whole_and_counters_go_on(plan_of, dataset, fields):
+    plan = plan_of(model=Halved(), **fields)
+    state = jax.jit(functools.partial(init_state, plan))(streams(0).init, dataset.train.images)
+    last = states(plan, dataset, state)[-1]
+    assert last.params["Dense_0"]["kernel"].dtype == jnp.bfloat16
+    assert int(last.batch_stats["steps"]) == STEPS
+    if "ema" in fields:
+        average = last.ema["params"]
+        assert int(last.ema["batch_stats"]["steps"]) == STEPS
+    else:
+        average = last.opt_state.slow
+    assert average["Dense_0"]["kernel"].dtype == jnp.float32

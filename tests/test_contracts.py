@@ -8,6 +8,7 @@ import functools
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 from program import one_line
 
@@ -74,6 +75,17 @@ class Forgotten(Optimizer):
         pass
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Growing(Optimizer):
+    """Its state is of another dtype after a step."""
+
+    def _rule(self, factor, batch_size, total_steps):
+        def update(updates, state, params=None):
+            return updates, {"count": state["count"] + 0.5}
+
+        return optax.GradientTransformation(lambda params: {"count": jnp.int32(0)}, update)
+
+
 def trace(plan) -> None:
     """In shapes: nothing is computed."""
     train = plan.data.train
@@ -112,6 +124,10 @@ def test_mixtures_of_pixels_pass(plan_of):
         ({"augment": "fewer"}, r"augment: .*, got uint8\[15,8,8,3\]"),
         ({"augment": "grey"}, r"augment: .*, got uint8\[16,8,8,1\]"),
         ({"augment": "labels"}, r"augment: .* labels of shape \[16\], got int32\[16,1\]"),
+        (
+            {"optimizer": Growing()},
+            r"the state.s opt_state/count .* int32\[\] .*float32\[\]",
+        ),
         ({"optimizer": Forgotten()}, "optimizer: Forgotten must build .*, got NoneType"),
     ],
 )

@@ -164,6 +164,10 @@ def test_a_model_of_one_s_own_needs_no_number_of_classes():
             "lookahead.interval must be at most",
         ),
         (
+            {"optimizer": LookaheadSGD(interval=101), "epochs": 0.25},
+            "optimizer.interval must be at most",
+        ),
+        (
             {"optimizer": LookaheadSGD(), "lookahead": Lookahead()},
             "lookahead must be None with LookaheadSGD",
         ),

@@ -27,21 +27,33 @@ def frozen(
     """
 
     def labels(params: optax.Params) -> optax.Params:
-        names = jax.tree_util.tree_map_with_path(
-            lambda path, _: jax.tree_util.keystr(path, simple=True, separator="/"), params
-        )
+        names = jax.tree.leaves(_names(params))
         for pattern in patterns:
-            if not fnmatch.filter(jax.tree.leaves(names), pattern):
+            if not fnmatch.filter(names, pattern):
                 raise UserError(
-                    f"freeze: {pattern!r} fits no parameter; there are "
-                    f"{', '.join(jax.tree.leaves(names))}"
+                    f"freeze: {pattern!r} fits no parameter; there are {', '.join(names)}"
                 )
-        chosen = jax.tree.map(
-            lambda name: "frozen" if any(fnmatch.fnmatchcase(name, p) for p in patterns) else "",
-            names,
-        )
-        if all(jax.tree.leaves(chosen)):
+        if all(_fits(name, patterns) for name in names):
             raise UserError("freeze: the patterns fit every parameter: nothing is left to train")
-        return chosen
+        return jax.tree.map(lambda name: "frozen" if _fits(name, patterns) else "", _names(params))
 
     return optax.partition({"": rule, "frozen": optax.set_to_zero()}, labels)
+
+
+def held(params: optax.Params, patterns: Sequence[str]) -> optax.Params:
+    """The parameters, with no gradient to those whose path fits one of the patterns."""
+    return jax.tree.map(
+        lambda name, p: jax.lax.stop_gradient(p) if _fits(name, patterns) else p,
+        _names(params),
+        params,
+    )
+
+
+def _names(params: optax.Params) -> optax.Params:
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: jax.tree_util.keystr(path, simple=True, separator="/"), params
+    )
+
+
+def _fits(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)

@@ -174,6 +174,11 @@ class Accumulate(GradientRule):
         zero = jax.tree.map(jnp.zeros_like, params)
         gradients, (sums, statistics) = jax.lax.scan(add, zero, jax.tree.map(in_parts, batch))
         sums = jax.tree.map(lambda x: jnp.sum(x, 0, dtype=x.dtype), sums)
-        # In this form the mean of equal numbers is that number, to the last bit.
-        statistics = jax.tree.map(lambda x: x[0] + jnp.mean(x - x[0], 0), statistics)
-        return gradients, (sums, statistics)
+
+        def mean(x):
+            if not jnp.issubdtype(x.dtype, jnp.inexact):  # a counter has no mean
+                return x[0]
+            # In this form the mean of equal numbers is that number, to the last bit.
+            return x[0] + jnp.mean(x - x[0], 0)
+
+        return gradients, (sums, jax.tree.map(mean, statistics))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from cnn_jax import ranges
+from cnn_jax.optim.averages import average_of_one
 from cnn_jax.optim.groups import groups
 from cnn_jax.optim.optimizer import Factor, Optimizer
 from cnn_jax.optim.sgd import coupled_sgd
@@ -39,10 +40,7 @@ def lookahead(
     """
 
     def init(params):
-        # Copies: a buffer can't be donated twice.
-        return LookaheadState(
-            rule.init(params), jax.tree.map(jnp.copy, params), jnp.zeros((), jnp.int32)
-        )
+        return LookaheadState(rule.init(params), average_of_one(params), jnp.zeros((), jnp.int32))
 
     def update(gradients, state, params=None):
         if params is None:

@@ -86,7 +86,9 @@ def rescale_filters() -> optax.GradientTransformation:
             raise ValueError(optax.NO_PARAMS_MSG)
 
         def add(u, p):
-            return u + p * (jnp.sqrt(p.shape[-1]) / jnp.linalg.norm(p) - 1)
+            norm = jnp.linalg.norm(p)
+            # A kernel of zeros, as the last of a branch may begin, has no norm to bring anywhere.
+            return u + p * (jnp.sqrt(p.shape[-1]) / jnp.where(norm > 0, norm, 1) - 1)
 
         return jax.tree.map(add, updates, params), state
 

@@ -134,7 +134,7 @@ def step_of(plan, dataset, state, kind="jit"):
     way, keys = parallel(kind, plan.experiment.batch_size), streams(0)
     order = epoch_order(keys.order, 0, len(dataset.train))
     placed = [way.place(tree) for tree in (state, Resident.of(dataset.train), order, keys)]
-    after = way.compile(functools.partial(train_step, plan), *placed)(*placed)
+    after = way.lower(functools.partial(train_step, plan), *placed).compile()(*placed)
     return jax.device_get([way.fetch(tree) for tree in after])
 
 
@@ -223,3 +223,38 @@ def test_a_batch_that_has_no_such_parts_is_refused(plan_of):
 def test_impossible_fields_are_named(build, field):
     with pytest.raises(ValueError, match=f"^{field} must"):
         build()
+
+
+def test_frozen_parameters_are_constants_to_sam(plan_of, dataset, state_of):
+    """A step of rate 1 is p - g(p + rho g / |g|), where p and g are of what is trained alone."""
+    rho, fields = 0.5, {"optimizer": SGD(peak_lr=1.0, momentum=0), "schedule": Constant()}
+    plan = plan_of(gradient=SAM(rho), freeze=("Conv_0/*",), **fields)
+    state = state_of(plan)
+    batch = epoch_order(streams(0).order, 0, len(dataset.train))[: plan.experiment.batch_size]
+    images, labels = dataset.train.images[batch], dataset.train.labels[batch]
+    still = {"Conv_0": state.params["Conv_0"]}
+
+    def loss(trained):
+        variables = {"params": {**trained, **still}, "batch_stats": state.batch_stats}
+        image = plan.normalize(jnp.asarray(images))
+        scores, _ = plan.model.apply(variables, image, train=True, mutable=["batch_stats"])
+        return -jnp.mean(jax.nn.log_softmax(scores)[jnp.arange(len(labels)), labels])
+
+    trained = {name: value for name, value in state.params.items() if name != "Conv_0"}
+    uphill = jax.grad(loss)(trained)
+    length = np.sqrt(sum(float((g**2).sum()) for g in jax.tree.leaves(uphill)))
+    there = jax.tree.map(lambda p, g: p + rho / length * g, trained, uphill)
+    expected = jax.tree.map(lambda p, g: p - g, trained, jax.grad(loss)(there))
+    after = step_of(plan, dataset, state)[0].params
+    assert jax.tree.all(jax.tree.map(np.array_equal, {"Conv_0": after["Conv_0"]}, still))
+    for name, value in expected.items():
+        for mine, theirs in zip(*map(jax.tree.leaves, (after[name], value)), strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_a_counter_among_the_statistics_counts_steps_not_parts():
+    def loss(params, batch):
+        return params["kernel"] * batch.image.sum(), (batch.image.sum(), {"steps": jnp.int32(8)})
+
+    _, (_, statistics) = Accumulate(2)(loss, POINT, batch_of(1, 2, 3, 4), unchanged)
+    assert statistics["steps"].dtype == jnp.int32 and int(statistics["steps"]) == 8

@@ -125,3 +125,13 @@ def test_only_two_products_touch_the_wide_matrix():
 def test_impossible_fields_are_named(fields, field):
     with pytest.raises(ValueError, match=f"^{field} must"):
         Muon(**fields)
+
+
+def test_a_kernel_of_zeros_can_be_trained():
+    """As the last convolution of a branch often begins: it has no norm to be rescaled."""
+    params = {"Conv_0": {"kernel": np.zeros((3, 3, 2, 4), np.float32)}}
+    gradients = jax.tree.map(np.ones_like, params)
+    tx = Muon(peak_lr=0.24).build(factor, batch_size=8, total_steps=TOTAL)
+    updates, _ = tx.update(gradients, tx.init(params), params)
+    moved = updates["Conv_0"]["kernel"]
+    assert np.isfinite(moved).all() and (moved < 0).all()

@@ -1,0 +1,21 @@
+"""What running averages of weights begin as."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def average_of_one(tree: Any) -> Any:
+    """The average of a tree of arrays alone: a copy, as a buffer can't be donated twice.
+
+    It is float32 where they are of half precision, in which small steps to the next would be lost.
+    """
+
+    def copy(x):
+        half = jnp.issubdtype(x.dtype, jnp.floating) and jnp.finfo(x.dtype).bits < 32
+        return jnp.array(x, jnp.float32 if half else x.dtype, copy=True)
+
+    return jax.tree.map(copy, tree)
