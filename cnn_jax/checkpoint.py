@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax import digests, files, parsed
-from cnn_jax.errors import RunFailed
+from cnn_jax.errors import RunFailed, first_line
 
 KEPT = 2
 LOG = logging.getLogger(__name__)
@@ -239,7 +239,7 @@ class Checkpoints:
         except Exception as error:
             raise CheckpointError(
                 f"step {step:,} could not be restored, is the model still the one that was saved? "
-                f"({_first_line(error).rstrip(':')})"
+                f"({first_line(error).rstrip(':')})"
             ) from error
         return state, progress
 
@@ -254,9 +254,7 @@ class Checkpoints:
             try:
                 saving.result()
             except Exception as error:
-                raise CheckpointError(
-                    f"a checkpoint was not saved: {_first_line(error)}"
-                ) from error
+                raise CheckpointError(f"a checkpoint was not saved: {first_line(error)}") from error
 
     def close(self) -> None:
         """Waits like `wait`; nothing can be saved afterwards."""
@@ -310,7 +308,3 @@ def _unless_too_late(hook: Callable[[Any], object], unraisable: Any) -> None:
 
 def _checkpointer() -> Any:
     return _orbax().Checkpointer(_orbax().StandardCheckpointHandler())
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

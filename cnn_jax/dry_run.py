@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+from jax.stages import Compiled
 
 from cnn_jax import config, structure
-from cnn_jax.data.pipeline import Resident
-from cnn_jax.experiment import DataFacts, Experiment, Plan
-from cnn_jax.parallel import Parallel
+from cnn_jax.experiment import DataFacts, Experiment
+from cnn_jax.lowering import lowered_step
 from cnn_jax.report import tables
 from cnn_jax.runs import state_shapes
-from cnn_jax.step import train_step
-from cnn_jax.streams import streams
 from cnn_jax.train import prepare
 
 
@@ -53,7 +49,7 @@ def dry_run(
         f"{experiment.epochs:g} epochs)",
         "learning rate": f"{plan.learning_rate(0):g} at first, peak "
         f"{experiment.optimizer.peak(experiment.batch_size):g}",
-        "memory": _memory(plan, way, state, teacher),
+        "memory": _memory(lowered_step(plan, way, teacher).compile()),
     }
     out = console or tables.console()
     if note:
@@ -71,13 +67,9 @@ def _parameters(params: Any) -> list[list[str]]:
     ]
 
 
-def _memory(plan: Plan, way: Parallel, state: Any, teacher: Any) -> str:
+def _memory(step: Compiled) -> str:
     """What the compiled step needs, as the compiler says."""
-    images = jax.ShapeDtypeStruct((plan.data.train, *plan.data.image_shape), jnp.uint8)
-    labels = jax.ShapeDtypeStruct((plan.data.train,), jnp.int32)
-    keys = jax.eval_shape(lambda: streams(0))
-    arguments = way.shapes((state, Resident(images, labels), labels, keys, teacher))
-    used = way.compile(functools.partial(train_step, plan), *arguments).memory_analysis()
+    used = step.memory_analysis()
     if used is None:
         return "not said by this compiler"
     held = used.argument_size_in_bytes + used.output_size_in_bytes - used.alias_size_in_bytes

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from cnn_jax import compile_cache, host
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, first_line
 
 # What decides a number; README and results/ change whenever one is recorded.
 CODE = ("cnn_jax", "experiments", "run.py", "pyproject.toml")
@@ -36,8 +36,7 @@ def check_devices() -> None:
         jax.local_devices()
     except (RuntimeError, AssertionError) as error:
         asked = os.environ.get("JAX_PLATFORMS", "the default platform")
-        reason = (str(error).strip() or "no such device").splitlines()[0]
-        raise UserError(f"JAX can't start on {asked}: {reason}") from error
+        raise UserError(f"JAX can't start on {asked}: {first_line(error)}") from error
 
 
 def device_name() -> str:

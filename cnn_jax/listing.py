@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 
 from cnn_jax import config, sizes
+from cnn_jax.errors import first_line, place_of
 from cnn_jax.record import RESULTS
 from cnn_jax.report import tables
 from cnn_jax.report.progress import duration
@@ -101,15 +102,25 @@ def show(names: Mapping[str, Any] = MappingProxyType({}), console: Any = None) -
     rows = [
         [name, f"{size.parameters:,}", f"{size.forward_flops:,}"] for name, size in known.items()
     ]
-    rows += [
-        _own(name, make) for name, make in names.items() if name not in known and _is_net(make)
-    ]
+    failed = []
+    for name, make in names.items():
+        if name in known or not _is_net(make):
+            continue
+        try:
+            size = sizes.size(make(num_classes=sizes.CLASSES))
+            rows.append([name, f"{size.parameters:,}", f"{size.forward_flops:,}"])
+        except Exception as error:  # one's own may be for images of another size alone
+            place = place_of(error)
+            reason = f"{place}: {first_line(error)}" if place else first_line(error)
+            failed.append(f"{name} has no sizes for these: {reason}")
     height, width, depth = sizes.IMAGE_SHAPE
     out.print(
         f"\nModels on {height}x{width}x{depth} with {sizes.CLASSES} classes: --config.model=NAME\n",
         highlight=False,
     )
     out.print(tables.table(["model", "parameters", "forward FLOPs an image"], rows))
+    for line in failed:
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _is_net(thing: Any) -> bool:
@@ -119,13 +130,3 @@ def _is_net(thing: Any) -> bool:
         and issubclass(thing, nn.Module)
         and "num_classes" in getattr(thing, "__dataclass_fields__", {})
     )
-
-
-def _own(name: str, make: Any) -> list[str]:
-    """The row of a model of one's own, which may be for images of another size alone."""
-    try:
-        size = sizes.size(make(num_classes=sizes.CLASSES))
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return [name, "", f"not for these: {reason}"]
-    return [name, f"{size.parameters:,}", f"{size.forward_flops:,}"]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.stages import Lowered
 
 from cnn_jax import host, signals
 from cnn_jax.checkpoint import NotFinite
@@ -21,7 +22,6 @@ from cnn_jax.parallel import Parallel
 from cnn_jax.report.clock import Clock
 from cnn_jax.report.progress import Progress
 from cnn_jax.state import TrainState
-from cnn_jax.step import train_step
 from cnn_jax.streams import streams
 
 # Steps that may wait on the device: enough for it never to idle, few enough for a loop over
@@ -46,6 +46,7 @@ class Interrupted(RunFailed):
 def advance(
     plan: Plan,
     way: Parallel,
+    lowered: Lowered,
     data: Dataset,
     state: TrainState,
     start: int,
@@ -70,9 +71,7 @@ def advance(
         draw = jax.jit(functools.partial(epoch_order, keys.order, examples=len(data.train)))
         images, keys, teacher = map(way.place, (Resident.of(data.train), keys, teacher))
         state, order = way.place(state), way.place(draw(start // per_epoch))
-        step_program = way.compile(
-            functools.partial(train_step, plan), state, images, order, keys, teacher
-        )
+        step_program = lowered.compile()
         validate = None
         if data.validation:
             validate = Evaluator(plan, way.fetch(state).variables, data.validation)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.stages import Lowered
 
 from cnn_jax.errors import UserError
 from cnn_jax.models.layers import BATCH_AXIS
@@ -25,8 +26,11 @@ class Parallel(Protocol):
     def fetch(self, tree: Any) -> Any:
         """One copy of a placed tree, as arrays that `jit` takes."""
 
-    def compile(self, step: Callable, *arguments: Any) -> Any:
-        """Compiles `step(state, *rest, split=, total=)` for placed arguments; donates `state`."""
+    def lower(self, step: Callable, *arguments: Any) -> Lowered:
+        """Traces `step(state, *rest, split=, total=)` for placed arguments, or for their shapes.
+
+        The program that it compiles to donates `state`.
+        """
 
 
 def parallel(kind: str, batch_size: int) -> Parallel:
@@ -62,7 +66,7 @@ class Jit:
     def fetch(self, tree):
         return tree
 
-    def compile(self, step, *arguments):
+    def lower(self, step, *arguments):
         def sharded_step(*arguments):
             return step(
                 *arguments,
@@ -71,7 +75,7 @@ class Jit:
             )
 
         jitted = jax.jit(sharded_step, donate_argnums=0, out_shardings=self.whole)
-        return jitted.lower(*arguments).compile()
+        return jitted.lower(*arguments)
 
 
 class Pmap:
@@ -100,7 +104,7 @@ class Pmap:
     def fetch(self, tree):
         return jax.tree.map(lambda x: x[0], tree)
 
-    def compile(self, step, *arguments):
+    def lower(self, step, *arguments):
         def split(index):
             share = index.shape[0] // len(self.devices)
             start = jax.lax.axis_index(BATCH_AXIS) * share
@@ -110,4 +114,4 @@ class Pmap:
             return step(*arguments, split=split, total=lambda s: jax.lax.psum(s, BATCH_AXIS))
 
         mapped = jax.pmap(device_step, axis_name=BATCH_AXIS, devices=self.devices, donate_argnums=0)
-        return mapped.lower(*arguments).compile()
+        return mapped.lower(*arguments)

@@ -6,13 +6,15 @@ import functools
 import logging
 import os
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from cnn_jax import config, data
 from cnn_jax.checkpoint import CheckpointError, Checkpoints
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, first_line, place_of
 from cnn_jax.experiment import Experiment, Plan
 from cnn_jax.run_folder import NAMES, Run, RunError
 from cnn_jax.state import TrainState, init_state
@@ -35,28 +37,46 @@ def state_shapes(plan: Plan) -> TrainState:
         raise
     except Exception as error:
         shape = "x".join(map(str, plan.data.image_shape))
+        place = place_of(error)
         raise UserError(
             f"model {config.to_text(plan.model)} can't take images of {shape}: "
-            f"{str(error).strip().splitlines()[0]}"
+            f"{f'{place}: ' if place else ''}{first_line(error)}"
         ) from error
 
 
-def restore(
-    workdir: str | os.PathLike[str], recipe: str | config.Recipe | None = None
-) -> tuple[Experiment, TrainState]:
-    """A run's experiment, and its state as trained.
+Known = str | os.PathLike[str] | config.Recipe | Experiment | None
+
+
+def restore(workdir: str | os.PathLike[str], recipe: Known = None) -> tuple[Experiment, TrainState]:
+    """A run's experiment, and its state as trained; `restore_plan` is for applying the model.
 
     Args:
       workdir: The run's folder.
-      recipe: The recipe, or its name or path, where it defines classes of its own.
+      recipe: What knows classes of the run's own, if it has any: its recipe, by name or path too,
+        or an experiment that is made of them.
 
     Raises:
       UserError: no run there, or one that needs its recipe.
       CheckpointError: nothing saved yet, or damaged.
     """
+    plan, state = restore_plan(workdir, recipe)
+    return plan.experiment, state
+
+
+def restore_plan(workdir: str | os.PathLike[str], recipe: Known = None) -> tuple[Plan, TrainState]:
+    """As `restore`, with what the data decides filled in.
+
+    For images u8[B,H,W,C], the scores f32[B,K] are
+    `plan.model.apply(state.variables, plan.normalize(images), train=False)`.
+    """
     run = Run(workdir)
-    plan = run.plan(config.load(recipe, NAMES) if isinstance(recipe, str) else recipe)
-    return plan.experiment, trained_state(run, plan)
+    if isinstance(recipe, str | os.PathLike):
+        recipe = config.load(os.fspath(recipe), NAMES)
+    known: Mapping[str, Any] = recipe.names if isinstance(recipe, config.Recipe) else NAMES
+    if isinstance(recipe, Experiment):
+        known = {**NAMES, **config.classes(recipe)}
+    plan = Plan.of(run.experiment(known), run.data_facts())
+    return plan, trained_state(run, plan)
 
 
 def run_data(plan: Plan, data_dir: str | None = None) -> data.Dataset:

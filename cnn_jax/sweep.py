@@ -12,6 +12,7 @@ from typing import Any
 from cnn_jax import config
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.experiment import DataFacts, Experiment
+from cnn_jax.lowering import lowered_step
 from cnn_jax.report import tables
 from cnn_jax.run_folder import Run
 from cnn_jax.train import Diverged, prepare, train
@@ -124,6 +125,7 @@ def _check(
     if len(set(folders)) < len(folders):
         raise UserError("--sweep: two values would share a folder, as names have no /")
     known: dict[str, DataFacts] = {}
+    traced: set[str] = set()
     for name, changed, folder in zip(names, experiments, folders, strict=True):
         try:
             source, _ = changed.data.resolve(data_dir)
@@ -131,9 +133,13 @@ def _check(
             if text not in known:
                 known[text] = DataFacts.of(source.load(data_dir))
             changed = dataclasses.replace(changed, data=source)
-            plan = prepare(changed, known[text], recipe, Run(folder))[0]
+            plan, way, teacher, _ = prepare(changed, known[text], recipe, Run(folder))
             if Run(folder).exists():
                 Run(folder).check_same(plan, recipe)
+            but_for_seed = config.to_text(dataclasses.replace(changed, seed=0))
+            if but_for_seed not in traced and not Run(folder).summary():
+                lowered_step(plan, way, teacher)
+            traced.add(but_for_seed)
         except UserError as error:
             raise UserError(f"--sweep: {name}: {error}") from error
 

@@ -14,9 +14,11 @@ import jax
 from cnn_jax import config, hardware, parsed
 from cnn_jax.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.data import Dataset
+from cnn_jax.errors import first_line
 from cnn_jax.evaluator import Evaluator
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.loop import Diverged, Interrupted, advance, row_of, watch
+from cnn_jax.lowering import lowered_step
 from cnn_jax.parallel import Parallel, parallel
 from cnn_jax.report.clock import Clock
 from cnn_jax.report.log import TensorBoard, write_json
@@ -94,6 +96,10 @@ def train(
     data = source.load(data_dir)
     run = Run(workdir)
     plan, way, teacher, given = prepare(experiment, DataFacts.of(data), recipe, run)
+    clock = Clock()
+    if not run.summary():
+        with clock.compiling():
+            lowered = lowered_step(plan, way, teacher)
     say = Progress(0, 1, 0, console=console).note
     with contextlib.ExitStack() as stack:
         if not run.summary():
@@ -113,7 +119,7 @@ def train(
         checkpoints = stack.enter_context(
             contextlib.closing(run.checkpoints(experiment.keep_best, warn=say))
         )
-        state, clock, start = _first_state(plan, data, run, checkpoints)
+        state, start = _first_state(plan, data, run, checkpoints, clock)
         if given is not None and not start:
             state, loaded = transferred(plan, state, given)
             say(loaded)
@@ -134,6 +140,7 @@ def train(
         state = advance(
             plan,
             way,
+            lowered,
             data,
             state,
             start,
@@ -162,7 +169,12 @@ def train(
         row = row_of(plan, reached, "test", test.means()) | {"seconds": clock.seconds()}
         watch(plan, row)
         log(row)
-        draw_figures(plan, run, test, state)
+        try:
+            draw_figures(plan, run, test, state)
+        except OSError:
+            raise
+        except Exception as error:  # of a net like none before, say: its number is worth more
+            say(f"figures are missing: {type(error).__name__}: {first_line(error)}")
         summary = summarise(plan, run, test, state, reached, clock)
         # With the summary the run is finished: what it is restored from must be good.
         if checkpoints.latest() != reached:
@@ -229,25 +241,25 @@ def _told_where_the_folder_has_gone(run: Run) -> Iterator[None]:
 
 
 def _first_state(
-    plan: Plan, data: Dataset, run: Run, checkpoints: Checkpoints
-) -> tuple[TrainState, Clock, int]:
-    """The newest checkpoint's state, or a new one; its clock; and the steps it has taken."""
+    plan: Plan, data: Dataset, run: Run, checkpoints: Checkpoints, clock: Clock
+) -> tuple[TrainState, int]:
+    """The newest checkpoint's state, or a new one, and the steps it has taken."""
     step = checkpoints.latest()
     if step is None:
         run.begin_checkpoints(plan.steps_per_epoch)
     checkpoints.go_on_from(step or 0)
     if step is None:
-        clock = Clock()
         with clock.compiling():
             init = jax.jit(functools.partial(init_state, plan))
             key = streams(plan.experiment.seed).init
-            return init(key, data.train.images[:INIT_IMAGES]), clock, 0
+            return init(key, data.train.images[:INIT_IMAGES]), 0
     state, saved = checkpoints.restore(step, state_shapes(plan))
     fault = parsed.fault(saved, train_seconds=parsed.NUMBER, compile_seconds=parsed.NUMBER)
     if fault:
         raise CheckpointError(f"{run.folder}: progress.json of step {step:,}: {fault}")
     run.metrics.check(step, saved.get("rows"))
-    return state, Clock(saved["train_seconds"], saved["compile_seconds"]), step
+    clock.add(saved["train_seconds"], saved["compile_seconds"])
+    return state, step
 
 
 @contextlib.contextmanager

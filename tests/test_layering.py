@@ -23,6 +23,8 @@ BESIDE = {
     ("hardware", "compile_cache"),
     ("dry_run", "train"),
     ("evaluator", "step"),
+    ("lowering", "runs"),
+    ("lowering", "step"),
     ("outputs", "run_folder"),
     ("run_folder", "checkpoint"),
     ("run_folder", "config"),

@@ -50,7 +50,8 @@ def run(plan, start, dataset, devices, runs):
         orders = [
             way.place(epoch_order(keys.order, epoch, len(dataset.train))) for epoch in range(2)
         ]
-        advance = way.compile(functools.partial(train_step, plan), state, data, orders[0], placed)
+        step = functools.partial(train_step, plan)
+        advance = way.lower(step, state, data, orders[0], placed).compile()
         metrics = []
         for step in range(STEPS):
             before = state

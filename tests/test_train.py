@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from cnn_jax.experiment import Experiment
 from cnn_jax.models import MLP, ResNet
 from cnn_jax.optim import SGD
 from cnn_jax.run_folder import Run
-from cnn_jax.runs import restore
+from cnn_jax.runs import restore, restore_plan
 from cnn_jax.train import Diverged, train
 
 QUIET = Console(quiet=True)
@@ -182,3 +184,40 @@ def test_other_data_of_the_same_name_is_refused(tmp_path):
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(UserError, match="no run"):
         restore(tmp_path)
+
+
+class Notebook(nn.Module):
+    """A model that no recipe has, which sows."""
+
+    num_classes: int | None = None
+
+    @nn.compact
+    def __call__(self, image, *, train):
+        x = nn.relu(nn.Conv(4, (3, 3), strides=2)(image)).mean(axis=(1, 2))
+        self.sow("losses", "square", (x**2).sum())
+        return nn.Dense(self.num_classes)(x)
+
+
+def test_a_run_of_classes_of_a_notebook_is_restored_by_its_experiment(tmp_path):
+    wanted = experiment(model=Notebook(), epochs=1)
+    result = train(wanted, tmp_path / "run", console=QUIET)
+    with pytest.raises(UserError, match="Notebook can't be found: name the run's recipe"):
+        restore(tmp_path / "run")
+    again, state = restore(tmp_path / "run", recipe=wanted)
+    assert again == wanted and bits(state) == bits(result.state)
+    plan, state = restore_plan(tmp_path / "run", recipe=wanted)
+    test = wanted.data.load().test
+    scores = plan.model.apply(state.variables, plan.normalize(test.images), train=False)
+    right = float((np.argmax(scores, -1) == test.labels).mean())
+    assert right == pytest.approx(result.summary["test_accuracy"])
+
+
+def test_a_run_ends_without_a_figure_that_cannot_be_drawn(tmp_path, monkeypatch):
+    def fails(*_):
+        raise KeyError("no such layer")
+
+    monkeypatch.setattr("cnn_jax.summary.first_kernel", fails)
+    said = io.StringIO()
+    result = train(experiment(epochs=1), tmp_path / "run", console=Console(file=said, width=200))
+    assert result.summary["finished"] and (tmp_path / "run" / "summary.json").exists()
+    assert "figures are missing: KeyError: 'no such layer'" in said.getvalue()

@@ -44,7 +44,8 @@ class Training:
     def compile(self) -> Any:
         """Traces and compiles the step."""
         step = functools.partial(train_step, self.plan)
-        program = self._way.compile(step, self._way.place(self._state), *self._constant)
+        state = self._way.place(self._state)
+        program = self._way.lower(step, state, *self._constant).compile()
         host.release_freed_memory()
         return program
 

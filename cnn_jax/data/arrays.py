@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from cnn_jax import files
+from cnn_jax.errors import first_line
 
 Specification = tuple[tuple[int, ...], str]
 # Bytes; what XLA asks for.
@@ -40,8 +41,7 @@ def read(folder: Path, specifications: Mapping[str, Specification]) -> dict[str,
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ArraysDamaged(f"{path} cannot be read ({reason})") from error
+            raise ArraysDamaged(f"{path} cannot be read ({first_line(error)})") from error
         if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
             kind = f"{getattr(array, 'dtype', '?')}{list(getattr(array, 'shape', []))}"
             raise ArraysDamaged(f"{path} holds {kind} and not {dtype}{list(shape)}")

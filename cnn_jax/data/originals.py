@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnn_jax.data.dataset import DataInvalid, DataUnavailable
+from cnn_jax.errors import first_line
 
 AGAIN = "delete it and fetch it again"
 CIFAR_SHAPE = (3, 32, 32)
@@ -120,9 +121,3 @@ def svhn(path: Path) -> Examples:
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or not ((labels >= 1) & (labels <= 10)).all():
         raise DataInvalid(f"{path} does not hold images of bytes with labels in 1..10: {AGAIN}")
     return Examples(np.moveaxis(pixels, -1, 0), {"label": (labels % 10).astype(np.uint8)})
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, on one line."""
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -18,9 +18,9 @@ import numpy as np
 
 from cnn_jax.data.arrays import remove_leftovers, writable
 from cnn_jax.data.dataset import DataInvalid, DataUnavailable
-from cnn_jax.data.originals import AGAIN, Examples, first_line, verify
+from cnn_jax.data.originals import AGAIN, Examples, verify
 from cnn_jax.data.source import Source
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, first_line
 from cnn_jax.files import locked
 
 # What is read; a prepared folder may have more splits.

@@ -8,17 +8,17 @@ from collections.abc import Iterator
 
 
 class Clock:
-    """Counts training seconds while it runs, less the compilation within.
+    """Counts training seconds while it runs, less the compilation within."""
 
-    Args:
-      train_seconds: What earlier processes of the run spent training.
-      compile_seconds: What they spent compiling.
-    """
-
-    def __init__(self, train_seconds: float = 0.0, compile_seconds: float = 0.0):
-        self.compile_seconds = compile_seconds
-        self._before = train_seconds
+    def __init__(self) -> None:
+        self.compile_seconds = 0.0
+        self._before = 0.0
         self._since: float | None = None
+
+    def add(self, train_seconds: float, compile_seconds: float) -> None:
+        """Adds what earlier processes of the run spent training and compiling."""
+        self._before += train_seconds
+        self.compile_seconds += compile_seconds
 
     def start(self) -> None:
         """Starts counting training seconds."""
@@ -46,5 +46,5 @@ class Clock:
                 self._since += spent
 
     def as_json(self) -> dict[str, float]:
-        """The arguments of the clock of a process that resumes here."""
+        """The arguments of `add` for a process that resumes here."""
         return {"train_seconds": self.seconds(), "compile_seconds": self.compile_seconds}

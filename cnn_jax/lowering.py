@@ -1,0 +1,61 @@
+"""The training step of a plan, traced for its data's shapes, before there is any data or state."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.stages import Lowered
+
+from cnn_jax.data.pipeline import Resident
+from cnn_jax.errors import UserError, first_line, place_of
+from cnn_jax.experiment import Plan
+from cnn_jax.parallel import Parallel
+from cnn_jax.runs import state_shapes
+from cnn_jax.step import train_step
+from cnn_jax.streams import streams
+
+_COLLECTIONS = "what training keeps of a model are the collections params and batch_stats"
+# What may be new to whoever has written a model or another part, by the error that it makes.
+HINTS = {
+    "InvalidRngError": "in training the one stream of random numbers is 'dropout'",
+    "ModifyScopeVariableError": _COLLECTIONS,
+    "ScopeCollectionNotFound": _COLLECTIONS,
+    "ScopeParamNotFoundError": "parameters are made by a call with train=False",
+    "TracerBoolConversionError": "a compiled step can't branch on an array: see jnp.where",
+}
+
+
+def lowered_step(plan: Plan, way: Parallel, teacher: Any = None) -> Lowered:
+    """The training step, to be compiled.
+
+    Its arguments are the placed state, training set, order of the epoch, streams and teacher.
+
+    Args:
+      plan: The run's plan.
+      way: How its steps are spread over the devices.
+      teacher: The teacher's variables, where the run distils.
+
+    Raises:
+      UserError: the model can't take the images, or a part of the experiment gives back something
+        else than it must, or fails in the user's own code.
+    """
+    images = jax.ShapeDtypeStruct((plan.data.train, *plan.data.image_shape), jnp.uint8)
+    labels = order = jax.ShapeDtypeStruct((plan.data.train,), jnp.int32)
+    keys = jax.eval_shape(lambda: streams(0))
+    shapes = way.shapes((state_shapes(plan), Resident(images, labels), order, keys, teacher))
+    try:
+        return way.lower(functools.partial(train_step, plan), *shapes)
+    except UserError:
+        raise
+    except Exception as error:
+        place = place_of(error)
+        if not place:
+            raise
+        kind = type(error).__name__
+        hint = f"; {HINTS[kind]}" if kind in HINTS else ""
+        raise UserError(
+            f"a training step fails at {place}: {kind}: {first_line(error)}{hint}"
+        ) from error
