@@ -48,7 +48,8 @@ class Program:
     """A net as a program that stops at its volumes, or starts from one of them.
 
     A volume f[B,H,W,C] is what a module, an activation or a pool makes of the images, from the
-    first convolution on; what has a height and width of one is no volume here.
+    first convolution on; what has a height and width of one, or of another shape than the images,
+    is no volume here.
 
     Args:
       apply: (variables, f32[B,H,W,C]) -> f32[B,K]; not jitted, since a program is cut between the
@@ -63,7 +64,7 @@ class Program:
     def __init__(self, apply: Apply, variables: Any, images: Any):
         with ops.stock():  # one primitive for each convolution and pooling
             self._program = jax.make_jaxpr(apply)(variables, images)
-        found = _volumes(self._program.jaxpr, images.shape[0])
+        found = _volumes(self._program.jaxpr, images.shape)
         self.volumes = tuple(volume for volume, _ in found)
         self._places = [place for _, place in found]
 
@@ -107,8 +108,8 @@ def overview(volumes: Sequence[Volume], most: int) -> list[int]:
     return [runs[number][-1] for number in evenly]
 
 
-def _volumes(jaxpr: core.Jaxpr, batch: int) -> list[tuple[Volume, core.Var]]:
-    """Each volume, and the variable of the program that holds it."""
+def _volumes(jaxpr: core.Jaxpr, images: Sequence[int]) -> list[tuple[Volume, core.Var]]:
+    """Each volume made of images of this shape, and the program's variable that holds it."""
     found: list[tuple[Volume, core.Var]] = []
     of_images, convolved = {jaxpr.invars[-1]}, False
     for equation in jaxpr.eqns:
@@ -118,10 +119,10 @@ def _volumes(jaxpr: core.Jaxpr, batch: int) -> list[tuple[Volume, core.Var]]:
         convolved |= equation.primitive.name == "conv_general_dilated"
         place, *others = equation.outvars
         shape: tuple[int, ...] = getattr(place.aval, "shape", ())
-        if not convolved or others or len(shape) != 4 or shape[0] != batch:
+        if not convolved or others or len(shape) != 4 or shape[0] != images[0]:
             continue
         _, height, width, depth = shape
-        if height * width == 1:
+        if height * width == 1 or not _is_picture((height, width), images[1:3]):
             continue
         module, function = _module(equation), _function(equation)
         if not function and found and found[-1][0].module == module:
@@ -131,6 +132,16 @@ def _volumes(jaxpr: core.Jaxpr, batch: int) -> list[tuple[Volume, core.Var]]:
             function = equation.primitive.name
         found.append((Volume(module, function, (height, width, depth)), place))
     return found
+
+
+def _is_picture(size: tuple[int, int], image: Sequence[int]) -> bool:
+    """Whether these are height and width in the image's proportion, give or take a pixel.
+
+    Four axes alone don't tell: those of attention are images, places, heads, depth.
+    """
+    height, width = size
+    one_pixel = max(image)
+    return abs(height * image[1] - width * image[0]) <= one_pixel
 
 
 def _module(equation: core.JaxprEqn) -> str:

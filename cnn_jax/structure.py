@@ -23,11 +23,12 @@ Volume = tuple[int, int, int]
 
 @dataclasses.dataclass
 class Layer:
-    """One layer with weights, or one pooling.
+    """One layer with weights, one pooling, or one product of volumes.
 
     Attributes:
       name: The Flax module's path, or what the pooling is called.
-      kind: "conv", "fc", "pool" or "norm" (any other module with parameters).
+      kind: "conv", "fc", "pool", "product" (of two volumes) or "norm" (any other module with
+        parameters).
       window: Height and width of the window in pixels; None where there is none.
       stride: Step of the window; None where there is none.
       input: Height, width and depth of the volume that goes in.
@@ -93,7 +94,9 @@ def _variables(model: nn.Module, image_shape: Volume) -> dict[str, Any]:
     image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
     with ops.stock():
-        return jax.eval_shape(lambda k, x: model.init(k, x, train=False), key, image)
+        made = jax.eval_shape(lambda k, x: model.init(k, x, train=False), key, image)
+    # What a model sows besides is no part of it.
+    return {name: made[name] for name in ("params", "batch_stats") if name in made}
 
 
 def forward_flops(model: nn.Module, image_shape: Volume) -> int:
@@ -138,12 +141,42 @@ class _Walk:
         for equation in jaxpr.eqns:
             inputs = [tag(atom) for atom in equation.invars]
             inner = next(_inner(equation.params), None)
-            if inner is not None and len(inner.invars) == len(inputs):
+            if inner is not None and equation.primitive.name == "scan":
+                outputs = self._scan(equation, inner, inputs)
+            elif inner is not None and len(inner.invars) == len(inputs):
                 outputs = self.run(inner, inputs)
             else:
                 outputs = [self._apply(equation, inputs)] * len(equation.outvars)
             tags.update(zip(equation.outvars, outputs, strict=True))
         return [tag(atom) for atom in jaxpr.outvars]
+
+    def _scan(self, equation, body: core.Jaxpr, inputs: list[Tag | None]) -> list[Tag | None]:
+        """The body as often as it is run, each time with its own share of what is stacked."""
+        length = equation.params["length"]
+
+        def whole(outer, inner) -> int:
+            """How many come whole, not in one part a turn; these are the first."""
+            return sum(o.aval.shape == i.aval.shape for o, i in zip(outer, inner, strict=True))
+
+        stacked = whole(equation.invars, body.invars)
+        carries = whole(equation.outvars, body.outvars)
+        fixed, outputs = inputs[: stacked - carries], inputs[stacked - carries : stacked]
+        for turn in range(length):
+            parts = [self._share(tag, turn, length) for tag in inputs[stacked:]]
+            outputs = self.run(body, [*fixed, *outputs[:carries], *parts])
+        return outputs
+
+    def _share(self, tag: Tag | None, turn: int, length: int) -> Tag | None:
+        """A turn's part of variables that are stacked for a scan."""
+        if not isinstance(tag, Weights):
+            return tag
+        shares = {}
+        for path in tag.paths:
+            *module, leaf = path
+            module[-1] = f"{module[-1]}[{turn}]"
+            shares[(*module, leaf)] = self.sizes[path] // length
+        self.sizes |= shares
+        return Weights(frozenset(shares))
 
     def _apply(self, equation, inputs: list[Tag | None]) -> Tag | None:
         images = [t for t in inputs if isinstance(t, Image)]
@@ -197,15 +230,21 @@ class _Walk:
         out = equation.outvars[0].aval.shape
         (contracted, _), _ = equation.params["dimension_numbers"]
         left = equation.invars[0].aval.shape
+        products = math.prod(out) * math.prod(left[axis] for axis in contracted)
+        if not paths:  # of volumes, as in attention, where each place meets every other
+            after = Image(self.image_size, before.jump, _volume(out, before.volume))
+            module = str(equation.source_info.name_stack).split("/")[1:]
+            name = "/".join(part for part in module if "->" not in part)
+            self._add(name, "product", before, after, multiply_adds=products)
+            return after
         flat = len(out) == 2
         after = Image(
             self.image_size if flat else before.field,
             before.jump,
             (1, 1, out[-1]) if flat else _volume(out, before.volume),
         )
-        length = math.prod(left[axis] for axis in contracted)
-        weights = math.prod(equation.invars[1].aval.shape) if paths else 0
-        self._add_weighted("fc", paths, before, after, weights, math.prod(out) * length)
+        weights = math.prod(equation.invars[1].aval.shape)
+        self._add_weighted("fc", paths, before, after, weights, products)
         return after
 
     def _pool(self, equation, before: Image, name: str) -> Image:
@@ -244,7 +283,11 @@ class _Walk:
             module = path[1:-1]
             if module not in self._of_module:
                 self._of_module[module] = self._add("/".join(module), "norm", before, after)
-            self._of_module[module].biases += self.sizes[path]
+            layer = self._of_module[module]
+            layer.biases += self.sizes[path]
+            if layer.kind == "norm" and math.prod(after.volume) > math.prod(layer.output):
+                # Its scale met the statistics of the image first, then its bias the image itself.
+                layer.input = layer.output = after.volume
 
     def _add(self, name, kind, before: Image, after: Image, **more) -> Layer:
         layer = Layer(name, kind, before.volume, after.volume, after.field, **more)

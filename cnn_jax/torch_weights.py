@@ -56,7 +56,9 @@ def from_torch(
     if np.ndim(state[last]) == 0:
         raise UserError(f"{last} of the PyTorch weights is a single number")
     model = model.clone(num_classes=len(state[last]))
-    layers = [layer for layer in structure.layers(model, image_shape) if layer.kind != "pool"]
+    layers = [
+        layer for layer in structure.layers(model, image_shape) if layer.weights + layer.biases
+    ]
     if len(prefixes) != len(layers):
         raise UserError(
             f"{type(model).__name__} has {len(layers)} layers with weights here, and "

@@ -130,3 +130,15 @@ def test_an_overview_shows_all_or_the_outermost_modules_or_some_of_them():
     assert overview_of(models.ResNet20(num_classes=10), 11) == ["relu", *blocks]
     assert overview_of(models.ResNet20(num_classes=10), 3) == ["relu", blocks[3], blocks[8]]
     assert set(overview_of(models.VGG16(num_classes=10), 15)) == {"relu", "max pool"}
+
+
+class Attentive(nn.Module):
+    @nn.compact
+    def __call__(self, image, *, train):
+        x = nn.relu(nn.Conv(8, (3, 3), strides=4)(image))
+        tokens = nn.MultiHeadDotProductAttention(num_heads=2)(x.reshape(len(x), -1, 8))
+        return nn.Dense(4)(tokens.mean(axis=1))
+
+
+def test_places_by_heads_are_no_picture():
+    assert [str(volume) for volume in program_of(Attentive()).volumes] == ["Conv_0", "relu"]

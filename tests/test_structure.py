@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
+
+import flax.linen as nn
 import jax
 import pytest
 
@@ -92,3 +95,55 @@ def test_larger_images_cost_more_but_share_their_weights():
     assert forward_flops(model, (64, 64, 3)) == pytest.approx(
         4 * forward_flops(model, IMAGE), rel=1e-3
     )
+
+
+class Unusual(nn.Module):
+    """A group norm, three scanned blocks, a checkpointed convolution and attention; it sows."""
+
+    scanned: bool = True
+
+    @nn.compact
+    def __call__(self, image, *, train):
+        x = nn.GroupNorm(2)(nn.Conv(8, (3, 3))(image))
+        if self.scanned:
+            axes = {"params": 0, "batch_stats": 0}
+            blocks = nn.scan(Block, variable_axes=axes, split_rngs={"params": True}, length=3)
+            x, _ = blocks()(x, None)
+        else:
+            for _ in range(3):
+                x, _ = Block()(x, None)
+        x = nn.remat(nn.Conv)(8, (3, 3))(x)
+        self.sow("losses", "square", (x**2).sum())
+        tokens = x.reshape(len(x), -1, x.shape[-1])
+        tokens = nn.MultiHeadDotProductAttention(num_heads=2, name="attention")(tokens)
+        return nn.Dense(10)(tokens.reshape(x.shape).mean(axis=(1, 2)))
+
+
+class Block(nn.Module):
+    @nn.compact
+    def __call__(self, x, _):
+        x = nn.Conv(8, (3, 3))(x)
+        return nn.relu(nn.BatchNorm(use_running_average=True)(x)), None
+
+
+def test_scanned_layers_are_those_of_the_loop():
+    scanned, looped = (layers(Unusual(way), (16, 16, 3)) for way in (True, False))
+    assert [dataclasses.replace(a, name=b.name) for a, b in zip(scanned, looped, strict=True)] == (
+        looped
+    )
+    blocks = [layer.name for layer in scanned if layer.name.startswith("ScanBlock_0/")]
+    parts = ("Conv_0", "BatchNorm_0")
+    assert blocks == [f"ScanBlock_0/{part}[{n}]" for n in range(3) for part in parts]
+    held = sum(layer.weights + layer.biases for layer in scanned)
+    assert held == parameter_count(Unusual(), (16, 16, 3))
+    products = 256 * 9 * (3 * 8 + 4 * 8 * 8)  # the convolutions
+    products += 4 * 256 * 8 * 8 + 2 * 256 * 256 * 8  # attention: four matrices, and two products
+    assert forward_flops(Unusual(), (16, 16, 3)) == 2 * (products + 8 * 10)
+
+
+def test_attention_sees_the_whole_image():
+    found = {layer.name: layer for layer in layers(Unusual(), (16, 16, 3))}
+    assert found["GroupNorm_0"].output == (16, 16, 8)
+    assert found["attention/query"].receptive_field == (11, 11)
+    assert found["attention"].kind == "product" and found["attention"].weights == 0
+    assert found["attention/out"].receptive_field == (16, 16)

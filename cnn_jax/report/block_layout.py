@@ -112,11 +112,12 @@ class Layout:
 
 
 def blocks(layers: Sequence[Layer], image_shape: Volume) -> list[Block]:
-    """The blocks of a net, the image first; norms change no volume, shortcuts are only named."""
+    """The blocks of a net, the image first; norms change no volume, a product of volumes is none of
+    height and width, shortcuts are only named."""
     found = [Block("input", image_shape, "INPUT")]
     for layer in layers:
         before = found[-1]
-        if layer.kind == "norm":
+        if layer.kind in ("norm", "product"):
             continue
         if len(found) > 1 and is_beside(layer, before.volume):
             what = "shortcut" if layer.window == (1, 1) else "beside it"

@@ -15,7 +15,7 @@ class Row:
     Attributes:
       name: The layer's name, with that of a norm that follows left out.
       what: Kind, window and stride, as in "conv 3x3/2"; after "+", beside the rows above.
-      kind: "input", "conv", "pool", "fc" or "norm".
+      kind: "input", "conv", "pool", "fc", "product" or "norm".
       input: Height, width and depth of the volume that goes in.
       volume: Height, width and depth of the volume that comes out.
       weights: Numbers in the kernels.
