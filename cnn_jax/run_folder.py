@@ -168,8 +168,13 @@ class Run:
         """Raises RunError where what has run here is something else; else as `begin` returns."""
         saved = self._config()
         if saved["experiment"] != config.to_text(plan.experiment):
-            names = {**NAMES, **config.classes(plan.experiment)}
-            differences = config.diff(self.experiment(names), plan.experiment)
+            known = recipe.names if recipe else NAMES
+            try:
+                before = self.experiment({**known, **config.classes(plan.experiment)})
+            except RunError:  # it has classes that this one doesn't know
+                differences = [saved["experiment"]]
+            else:
+                differences = config.diff(before, plan.experiment)
             raise RunError(
                 f"{self.folder} holds a run of another experiment ({'; '.join(differences)}): "
                 f"give another --workdir, or the same experiment"
@@ -196,9 +201,12 @@ class Run:
         try:
             return config.from_text(saved["experiment"], names)
         except config.ConfigError as error:
+            unknown = sorted(config.called(saved["experiment"]) - names.keys())
+            if not unknown:
+                raise RunError(f"{self.folder}/config.json: {error}") from error
             path = saved["recipe"].get("path", "its recipe file")
             raise RunError(
-                f"{self.folder}/config.json: {str(error).rstrip('.')}; name its recipe: "
+                f"{self.folder}: {' and '.join(unknown)} can't be found: name the run's recipe, "
                 f"--config={path}, or restore(..., recipe=...)"
             ) from error
 

@@ -234,7 +234,14 @@ def test_own_recipe_and_model_train_and_evaluate_from_outside_the_repository(tmp
     assert "Tiny(width=6)" in trained.stdout
     run("--mode=evaluate", "--config=mine.py", "--workdir=out", cwd=tmp_path)
     without = run("--mode=evaluate", "--workdir=out", cwd=tmp_path, code=2)
-    assert one_line(without.stderr) and "--config=" in without.stderr
+    assert one_line(without.stderr) and "Tiny can't be found" in without.stderr
+    assert f"--config={recipe.name}" in without.stderr and "Choose" not in without.stderr
+    other = ("--config=mine.py", "--config.model=LeNet", "--workdir=out")
+    refused = run(*other, cwd=tmp_path, code=2)
+    assert "another experiment (model: Tiny(width=6) -> LeNet()" in refused.stderr
+    recipe.write_text(OWN_RECIPE.replace("Tiny", "Small"))  # which knows Tiny no more
+    refused = run("--config=mine.py", "--workdir=out", cwd=tmp_path, code=2)
+    assert "another experiment (Experiment(" in refused.stderr and "Tiny(" in refused.stderr
 
 
 PARTS = """
@@ -256,7 +263,7 @@ def test_a_part_of_a_net_and_one_for_other_images_do_not_disturb_the_list(tmp_pa
     assert call("--list", f"--config={recipe}") == 0
     printed = capsys.readouterr().out
     assert re.search(r"Tiny +162 ", printed) and "Block" not in printed
-    assert re.search(r"Large +not for these: ", printed)
+    assert re.search(r"(?m)^Large has no sizes for these: .*mine.py:", printed)
 
 
 def test_import_starts_no_backend_and_run_is_short():

@@ -3,7 +3,7 @@
 from cnn_jax.config.check import check
 from cnn_jax.config.command import Command, Plain, override, parse
 from cnn_jax.config.errors import ConfigError
-from cnn_jax.config.expression import from_text, public_names, to_text
+from cnn_jax.config.expression import called, from_text, public_names, to_text
 from cnn_jax.config.fields import classes
 from cnn_jax.config.help import Row, describe
 from cnn_jax.config.load import Recipe, load, recipes
@@ -17,6 +17,7 @@ __all__ = [
     "Plain",
     "Recipe",
     "Row",
+    "called",
     "check",
     "classes",
     "describe",

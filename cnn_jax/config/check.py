@@ -177,6 +177,7 @@ def check(config: Any, path: str = "config") -> None:
     Raises:
       ConfigError: Naming the dotted field: "config.model.width: must be int, got 2.5".
     """
+    _check_recorded(type(config), path)
     hints = fields.hints(config.__class__)
     unset = {f.name for f in fields.config_fields(config)} - {n for n, _ in fields.settings(config)}
     for field in fields.config_fields(config):
@@ -191,6 +192,18 @@ def check(config: Any, path: str = "config") -> None:
                 f"{where}: holds {shown(value)}, which can't be written down: use numbers, "
                 "strings, None, tuples and dataclasses"
             )
+
+
+def _check_recorded(cls: type, path: str) -> None:
+    """Refuses a class with settings that are no fields: they would be in no record of a run."""
+    own = vars(cls)
+    if "__dataclass_fields__" in own:
+        return
+    if "__init__" in own or inspect.get_annotations(cls):
+        raise ConfigError(
+            f"{path}: {cls.__name__} is no dataclass of its own, so that what it is given is "
+            "written down nowhere: put @dataclasses.dataclass(frozen=True) above it"
+        )
 
 
 def _descend(value: Any, path: str) -> bool:

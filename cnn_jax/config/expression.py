@@ -158,6 +158,16 @@ def _call(
         raise ConfigError(f"{error}{more}") from error
 
 
+def called(text: str) -> set[str]:
+    """The names that an expression calls; none where it is no expression."""
+    try:
+        nodes = ast.walk(ast.parse(text, mode="eval"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    calls = (node.func for node in nodes if isinstance(node, ast.Call))
+    return {function.id for function in calls if isinstance(function, ast.Name)}
+
+
 def read(text: str, annotation: Any, names: Names) -> Any:
     """Reads a flag's text for a field: `from_text`, and words where the field takes them.
 

@@ -6,7 +6,6 @@ import hashlib
 import importlib.util
 import os
 import sys
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from cnn_jax.config.check import check
 from cnn_jax.config.construct import Names, explain
 from cnn_jax.config.errors import ConfigError, nearest
 from cnn_jax.config.expression import public_names
+from cnn_jax.errors import place_of
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 
@@ -107,23 +107,26 @@ def _run(path: Path, source: bytes, name: str, names: Names) -> ModuleType:
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     module.__dict__["__recipe__"] = path.stem
-    # Dataclasses and annotations look their module up; a recipe may import the files beside it.
+    # Dataclasses and annotations look their module up.
     sys.modules[name] = module
-    sys.path.append(str(path.resolve().parent))
+    # A recipe may import the files beside it, and what it defines may do so when it is called.
+    if str(path.resolve().parent) not in sys.path:
+        sys.path.append(str(path.resolve().parent))
     try:
         exec(compile(source, str(path.resolve()), "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ConfigError(_failure(error, path, {**names, **vars(module)})) from error
-    finally:
-        sys.path.remove(str(path.resolve().parent))
     return module
 
 
 def _failure(error: BaseException, path: Path, names: Mapping[str, Any]) -> str:
-    if isinstance(error, SyntaxError) and error.filename == str(path.resolve()):
-        return f"{path}:{error.lineno}: {error.msg}"
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == str(path.resolve())]
-    place = f"{path}:{lines[-1]}" if lines else str(path)
-    return f"{place}: {explain(error, names)}"
+    """Says in one line what failed where: in the recipe, or in a file as it was imported."""
+    recipe = str(path.resolve())
+    if isinstance(error, SyntaxError) and error.filename:
+        file = path if error.filename == recipe else error.filename
+        return f"{file}:{error.lineno}: {error.msg}"
+    place = place_of(error, within="<module>")
+    if place.startswith(f"{recipe}:"):
+        return f"{path}{place.removeprefix(recipe)}: {explain(error, names)}"
+    return f"{place or path}: {explain(error, {})}, imported by {path}"

@@ -76,3 +76,34 @@ def test_reaches_every_depth(bad, message):
     with pytest.raises(config.ConfigError) as caught:
         config.check(bad)
     assert message in str(caught.value)
+
+
+@dataclass(frozen=True)
+class Base:
+    pass
+
+
+class NoFields(Base):
+    pass
+
+
+class OwnInit(Base):
+    def __init__(self, times):
+        object.__setattr__(self, "times", times)
+
+
+class Undecorated(Base):
+    times: float = 2.0
+
+
+def test_settings_that_are_no_fields_are_refused():
+    """They would be in no record, and two experiments would seem to be one."""
+
+    @dataclass(frozen=True)
+    class Holder:
+        part: Base
+
+    config.check(Holder(NoFields()))
+    for part in (OwnInit(3), Undecorated()):
+        with pytest.raises(config.ConfigError, match=r"config\.part: .* is no dataclass"):
+            config.check(Holder(part))

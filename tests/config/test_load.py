@@ -115,3 +115,25 @@ def test_a_printed_recipe_imports_from_the_recipe_that_defines_a_class(folder):
     (folder / "printed.py").write_text(config.to_recipe(recipe.experiment))
     again = config.load("printed", NAMES, folder)
     assert config.to_text(again.experiment) == config.to_text(recipe.experiment)
+
+
+def test_a_mistake_in_an_imported_file_is_told_at_its_place(tmp_path):
+    (tmp_path / "bad.py").write_text(f"{HEAD}import broken_beside\n")
+    (tmp_path / "broken_beside.py").write_text("x = 1\ny = undefined\n")
+    with pytest.raises(config.ConfigError) as caught:
+        config.load("bad", NAMES, tmp_path)
+    said = str(caught.value)
+    assert said.startswith(f"{tmp_path / 'broken_beside.py'}:2: name 'undefined' is not defined")
+    assert said.endswith(f"imported by {tmp_path / 'bad.py'}") and "Choose" not in said
+    (tmp_path / "broken_beside.py").write_text("x = (\n")
+    with pytest.raises(config.ConfigError, match=r"broken_beside\.py:1: "):
+        config.load("bad", NAMES, tmp_path)
+
+
+def test_a_recipe_s_classes_may_import_files_beside_it_when_they_are_called(tmp_path):
+    late = "def late(self):\n        import late_beside\n        return late_beside.x"
+    (tmp_path / "lazy.py").write_text(
+        f"{HEAD}class Mine(nn.Module):\n    {late}\n\nexperiment = Experiment(model=Mine())\n"
+    )
+    (tmp_path / "late_beside.py").write_text("x = 7\n")
+    assert config.load("lazy", NAMES, tmp_path).experiment.model.late() == 7
