@@ -28,7 +28,7 @@ def report(
     """Writes a page on runs, finished or not; nothing is computed and no recipe is needed.
 
     Args:
-      workdirs: The runs' folders.
+      workdirs: The runs' folders; one that is none stands for the runs in it, as a sweep's does.
       output: The page, an `.html`; default: `report.html` in the run's folder, or in the folder
         that several runs lie in.
       console: A `rich.console.Console`.
@@ -40,7 +40,8 @@ def report(
       UserError: no run in one of the folders, or a damaged one, or an output that is no `.html`
         or can't be written.
     """
-    folders = list(dict.fromkeys(Path(workdir).expanduser() for workdir in workdirs))
+    given = dict.fromkeys(Path(workdir).expanduser() for workdir in workdirs)
+    folders = list(dict.fromkeys(run for folder in given for run in _runs_of(folder)))
     if not folders:
         raise UserError("--mode=report needs runs: --workdir=DIR, or several folders")
     path = Path(output).expanduser() if output else _common(folders) / NAME
@@ -55,10 +56,18 @@ def report(
     return path
 
 
+def _runs_of(folder: Path) -> list[Path]:
+    """A run's folder itself, else the runs' that lie in it, else itself again, to be told of."""
+    if Run(folder).exists() or not folder.is_dir():
+        return [folder]
+    return [inner for inner in sorted(folder.iterdir()) if Run(inner).exists()] or [folder]
+
+
 def gather(run: Run, name: str) -> html.RunReport:
     """What the page says of a run, from its folder."""
+    text = run.experiment_text()
     try:
-        settings = flat(run.experiment_text())
+        settings = flat(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # all are ast.parse's
         raise UserError(f"{run.folder / 'config.json'} is damaged: experiment: {error}") from error
     run.metrics.check()

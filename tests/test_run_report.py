@@ -249,3 +249,17 @@ def test_mistakes_are_one_line_and_exit_code_2(arguments, named, write_run, caps
     assert report(*(argument.replace("RUN", folder) for argument in arguments)) == 2
     error = capsys.readouterr().err
     assert one_line(error[error.index("error: ") :]) and named in error
+
+
+def test_a_folder_of_runs_stands_for_them(write_run, tmp_path, capsys):
+    """As a sweep's folder does; one with neither is told as it is."""
+    for name in ("sweep/lr=1", "sweep/lr=2"):
+        write_run(name)
+    assert cli.main(["run.py", "--mode=report", str(tmp_path / "sweep")]) == 0
+    assert "report of 2 runs" in capsys.readouterr().out
+    page = (tmp_path / "sweep" / "report.html").read_text()
+    assert "lr=1" in page and "lr=2" in page
+    (tmp_path / "empty").mkdir()
+    assert cli.main(["run.py", "--mode=report", str(tmp_path / "empty")]) == 2
+    said = capsys.readouterr().err
+    assert one_line(said) and "no run at" in said and "damaged" not in said
