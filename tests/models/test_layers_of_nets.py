@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cnn_jax import models
+from cnn_jax.models import layers as parts
 from cnn_jax.models.stochastic_depth import StochasticDepth
 from cnn_jax.structure import layers, parameter_count
 
@@ -225,3 +226,10 @@ def test_images_that_are_too_small_are_told_apart(name, smallest):
     assert scores(smallest).shape == (1, 10)
     with pytest.raises(ValueError, match="larger"):
         scores(smallest - 1)
+
+
+def test_the_window_of_a_convolution_comes_second_as_in_flax():
+    image = jnp.ones((1, 8, 8, 3))
+    for conv in (parts.Conv(4, (5, 1)), parts.Conv(4, kernel_size=(5, 1))):
+        assert conv.init(jax.random.key(0), image)["params"]["kernel"].shape == (5, 1, 3, 4)
+    assert parts.Conv(4).kernel_size == (3, 3)
