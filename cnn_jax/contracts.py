@@ -57,15 +57,19 @@ def check_losses(loss: object, result: Any, examples: int) -> None:
 
 
 def check_kept(before: Any, after: Any) -> None:
-    """Raises UserError where a step changes the shape or the dtype of a part of the state."""
+    """Raises UserError where a step changes the shape or the dtype of a part of the state.
+
+    Args:
+      before: The state in shapes.
+      after: That after a step.
+    """
     new = dict(jax.tree_util.tree_flatten_with_path(after)[0])
     for path, old in jax.tree_util.tree_flatten_with_path(before)[0]:
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        if path not in new:
-            raise UserError(f"the state's {name} is lost in a step")
-        if (new[path].shape, new[path].dtype) != (old.shape, old.dtype):
+        name, one = jax.tree_util.keystr(path, simple=True, separator="/"), new.get(path)
+        if one is None or (one.shape, one.dtype) != (old.shape, old.dtype):
+            got = "nothing" if one is None else f"{one.dtype}{_shape(one.shape)}"
             raise UserError(
-                f"the state's {name} must stay {_told(old)} in a step, got {_told(new[path])}"
+                f"the state's {name} must stay {old.dtype}{_shape(old.shape)} in a step, got {got}"
             )
 
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.stages import Lowered
 
+from cnn_jax import contracts
 from cnn_jax.data.pipeline import Resident
 from cnn_jax.errors import UserError, first_line, place_of
 from cnn_jax.experiment import Plan
@@ -47,7 +48,7 @@ def lowered_step(plan: Plan, way: Parallel, teacher: Any = None) -> Lowered:
     keys = jax.eval_shape(lambda: streams(0))
     shapes = way.shapes((state_shapes(plan), Resident(images, labels), order, keys, teacher))
     try:
-        return way.lower(functools.partial(train_step, plan), *shapes)
+        lowered = way.lower(functools.partial(train_step, plan), *shapes)
     except UserError:
         raise
     except Exception as error:
@@ -59,3 +60,5 @@ def lowered_step(plan: Plan, way: Parallel, teacher: Any = None) -> Lowered:
         raise UserError(
             f"a training step fails at {place}: {kind}: {first_line(error)}{hint}"
         ) from error
+    contracts.check_kept(shapes[0], lowered.out_info[0])
+    return lowered

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 import flax.linen as nn
 import jax
@@ -13,13 +12,11 @@ import pytest
 from program import one_line
 
 from cnn_jax.augment import Augmentation, CutMix, Flip, Mixup
-from cnn_jax.data.pipeline import Resident
 from cnn_jax.errors import UserError
 from cnn_jax.losses import Loss
+from cnn_jax.lowering import lowered_step
 from cnn_jax.optim import Optimizer
-from cnn_jax.runs import state_shapes
-from cnn_jax.step import train_step
-from cnn_jax.streams import streams
+from cnn_jax.parallel import parallel
 
 
 class Net(nn.Module):
@@ -88,14 +85,7 @@ class Growing(Optimizer):
 
 def trace(plan) -> None:
     """In shapes: nothing is computed."""
-    train = plan.data.train
-    data = Resident(
-        jax.ShapeDtypeStruct((train, *plan.data.image_shape), jnp.uint8),
-        jax.ShapeDtypeStruct((train,), jnp.int32),
-    )
-    order = jax.ShapeDtypeStruct((train,), jnp.int32)
-    keys = jax.eval_shape(lambda: streams(0))
-    jax.eval_shape(functools.partial(train_step, plan), state_shapes(plan), data, order, keys)
+    lowered_step(plan, parallel("jit", plan.experiment.batch_size))
 
 
 @pytest.mark.parametrize("smaller", ["", "smaller"])
