@@ -21,7 +21,7 @@ from cnn_jax.experiment import Plan
 from cnn_jax.predict import find
 from cnn_jax.report import explanations, figures, tables
 from cnn_jax.report.explanations import Explained
-from cnn_jax.report.predictions import short_name
+from cnn_jax.report.predictions import short_names
 from cnn_jax.run_folder import Run
 from cnn_jax.runs import run_data, trained_state
 from cnn_jax.step import image_scores, scores
@@ -98,7 +98,8 @@ def _pictures(plan: Plan, named: Sequence[str]) -> list[Example]:
     files = find(named)
     _check_room(len(files))
     shape = plan.data.image_shape
-    return [(short_name(file), read_image(file, *shape), None) for file in files]
+    names = short_names(files)
+    return [(name, read_image(f, *shape), None) for name, f in zip(names, files, strict=True)]
 
 
 def _test_images(plan: Plan, numbers: Sequence[int], data_dir: str | None) -> list[Example]:

@@ -89,7 +89,8 @@ def fit(value: Any, annotation: Any) -> Any:
         if fitted:
             return result
     lone = "tuple" in type_text(annotation) and not isinstance(value, tuple | list)
-    hint = f"; write ({shown(value)},)" if lone else ""
+    part = shown(value) if isinstance(value, _PLAIN) else f"{shown(value)}()"
+    hint = f"; write ({part},)" if lone else ""
     raise ConfigError(f"must be {type_text(annotation)}, got {shown(value)}{hint}")
 
 

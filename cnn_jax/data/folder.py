@@ -92,9 +92,9 @@ class Folder:
             for part, pictures in listing.parts.items()
         }
         train = splits["train"]
-        without = set(range(len(listing.classes))) - set(train.labels.tolist())
-        if without:
-            name = listing.classes[min(without)]
+        unseen = set(range(len(listing.classes))) - set(train.labels.tolist())
+        if unseen:
+            name = listing.classes[min(unseen)]
             raise DataInvalid(f"{root}: none of the pictures of {name} to train on can be read")
         mean, std = channel_statistics(train.images)
         validation = splits.get("validation")
@@ -104,6 +104,11 @@ class Folder:
                 train, validation = (
                     Split(train.images[part], train.labels[part]) for part in (~cut, cut)
                 )
+        for part, split in (("validation", validation), ("test", splits["test"])):
+            seen = set(split.labels.tolist()) if split else range(len(listing.classes))
+            without = [name for n, name in enumerate(listing.classes) if n not in seen]
+            if without:
+                _say(f"{root}: no picture of {', '.join(without)} is in {part}")
         return Dataset(
             name=f"folder:{root.name}",
             classes=listing.classes,

@@ -62,7 +62,7 @@ def _draw_epochs(axes: Axes, epochs: Sequence[Mapping[str, Any]]) -> None:
     for x, y in zip(data, seconds, strict=True):
         axes.annotate(f"{_short(y)} s", (x, y), (-5, 5), textcoords="offset points", ha="right")
     axes.set_xticks(data, [f"{x}x" for x in data])
-    axes.set_xlim(0, data[-1] * 1.05)
+    axes.set_xlim(-0.1 * data[-1], 1.05 * data[-1])  # room for the first label
     axes.set_ylim(0, max(seconds) * 1.15)
     axes.set_xlabel("Training data; dashed: in proportion")
     axes.set_ylabel("Seconds an epoch")

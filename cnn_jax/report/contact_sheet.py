@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnn_jax.report import page
-from cnn_jax.report.predictions import Prediction, short_name
+from cnn_jax.report.predictions import Prediction, short_names, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,10 @@ def build_contact_sheet(predictions: Sequence[Prediction]) -> Figure | None:
     every = len(predictions) <= MOST
     count = "" if every else f"the first {MOST} of "
     images = [prediction.image for prediction in predictions]
-    captions = [_caption(prediction) for prediction in predictions]
+    names = short_names([prediction.path for prediction in predictions])
+    captions = [
+        f"{name}\n{_said(prediction)}" for name, prediction in zip(names, predictions, strict=True)
+    ]
     return build_sheet(images, captions, f"{count}{len(predictions)} pictures")
 
 
@@ -56,7 +59,7 @@ def build_sheet(
     return figure
 
 
-def _caption(prediction: Prediction) -> str:
+def _said(prediction: Prediction) -> str:
     value = prediction.values[0]
     said = f"{value:.0%}" if prediction.measure == "probability" else f"{value:.3g}"
-    return f"{short_name(prediction.path)}\n{prediction.classes[0]} {said}"
+    return f"{shortened(prediction.classes[0], 14)} {said}"

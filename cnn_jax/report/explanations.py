@@ -161,6 +161,9 @@ def build_heat_maps(
             strength, cmap="inferno", vmin=0, vmax=1, alpha=0.8 * strength**0.5 if over else None
         )
         right.set_axis_off()
+        if not one_map.any():  # nothing speaks for the class, in Grad-CAM
+            middle = {"ha": "center", "va": "center", "transform": right.transAxes}
+            right.text(0.5, 0.5, "all zero", fontsize=8, color=WRONG, **middle)
     return figure
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnn_jax.report import contact_sheet, page
+from cnn_jax.report.predictions import shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,8 +65,7 @@ def build_mistakes(
     form = "{:.0%}" if probable else "{:.3g}"
 
     def line(example: int, number: int) -> str:
-        name = classes[number] if len(classes[number]) <= 14 else f"{classes[number][:12]}..."
-        return f"{name} {form.format(values[example, number])}"
+        return f"{shortened(classes[number], 14)} {form.format(values[example, number])}"
 
     captions = [
         f"{line(example, values[example].argmax())}\nis {line(example, labels[example])}"

@@ -53,10 +53,17 @@ class Prediction:
         return {"file": str(self.path), **top[0], "top": top}
 
 
-def short_name(path: Path) -> str:
-    """The file's name, as it can be printed and stands beside a picture: at most 18 letters."""
-    name = _printable(path.name)
-    return name if len(name) <= 18 else f"{name[:10]}...{name[-5:]}"
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """The files' names as they can be printed beside pictures: with their folders if some agree."""
+    names = [path.name for path in paths]
+    if len(set(names)) < len(set(paths)):
+        names = [f"{path.parent.name}/{path.name}" for path in paths]
+    return [shortened(_printable(name), 18) for name in names]
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most so many letters, the last five among them."""
+    return text if len(text) <= most else f"{text[: most - 8]}...{text[-5:]}"
 
 
 def _printable(text: str) -> str:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Classes of a confusion matrix that 110 characters have room for.
 MOST_COLUMNS = 12
+# Letters that the heads of all its columns have room for.
+LETTERS = 50
 
 
 def console() -> Console:
@@ -69,7 +71,8 @@ def confusion(counts: np.ndarray, classes: Sequence[str]) -> Table:
     if len(classes) <= MOST_COLUMNS:
         for row, line in zip(rows, counts, strict=True):
             row += [f"{count:,}" if count else "." for count in line]
-        return table(["true class", "accuracy", *(name[:5] for name in classes)], rows)
+        letters = max(5, LETTERS // len(classes))
+        return table(["true class", "accuracy", *(name[:letters] for name in classes)], rows)
     wrong = counts - np.diag(counts.diagonal())
     for row, line in zip(rows, wrong, strict=True):
         row += [classes[line.argmax()], f"{line.max():,}"] if line.any() else [".", "."]

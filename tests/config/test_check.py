@@ -67,7 +67,7 @@ def test_the_defaults_pass_whatever_they_are():
         (replace(BASE, model=Wrapper(ResNet(depth="8"))), "config.model.inner.depth: must be int"),
         (replace(BASE, augment=(Flip(), Crop(None))), "config.augment.1.padding: must be int"),
         (replace(BASE, augment=(Flip(), SGD(1.0))), "config.augment: element 1 must be Augment"),
-        (replace(BASE, augment=Flip()), "must be tuple[Augment, ...], got Flip; write (Flip,)"),
+        (replace(BASE, augment=Flip()), "must be tuple[Augment, ...], got Flip; write (Flip(),)"),
         (replace(BASE, loss=Flip()), "config.loss: must be Loss, got Flip"),
         (replace(BASE, optimizer=SGD), "config.optimizer: must be Optimizer, got the class SGD"),
     ],

@@ -132,7 +132,7 @@ BAD = [
     ("--config.warmup=50", "--config.warmup=50: warmup (50) must be at most epochs (10)"),
     ("--config.epochs=0", "--config.epochs=0: warmup (1) must be at most epochs (0)"),
     ("--config.model.stages=(1,x)", "must be tuple[int, ...]"),
-    ("--config.augment=Flip", "write (Flip,)"),
+    ("--config.augment=Flip", "write (Flip(),)"),
     ("--config.augment=(Flip,Hinge)", "must be Augment, got Hinge; choose from Crop, Flip"),
     ("--config.optimizer=Flip", "must be Optimizer, got Flip; choose from Adam, SGD"),
     ("--config.optimizer=SDG", "unknown name 'SDG'. Did you mean SGD?"),

@@ -317,3 +317,13 @@ def test_ranges(field, value):
 def test_no_path_is_not_the_current_folder():
     with pytest.raises(ValueError, match=r"^path must name a folder"):
         Folder("")
+
+
+def test_a_class_without_pictures_to_validate_on_is_told(root, capsys):
+    """Two of ten are one test picture and, of nine, none of a tenth to validate on."""
+    for place in range(2, 10):
+        (root / "wasp" / f"{place}.png").unlink()
+    data = load(root)
+    assert sorted(set(data.validation.labels.tolist())) == [0, 1]
+    said = capsys.readouterr().err
+    assert f"{root}: no picture of wasp is in validation" in said and "ant" not in said

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from cnn_jax.report import explanations
+from cnn_jax.report.contact_sheet import build_contact_sheet
 from cnn_jax.report.explanations import Explained
+from cnn_jax.report.predictions import Prediction, short_names
 
 
 def explained(number=0, *, truth="cat 30.0%", right=False, side=32, channels=3):
@@ -100,3 +105,26 @@ def test_nothing_is_drawn_of_nothing(tmp_path):
     assert explanations.activations(explained(), [], tmp_path / "a.png") is False
     assert explanations.heat_maps([], empty, tmp_path / "a.png", "Saliency") is False
     assert not (tmp_path / "a.png").exists()
+
+
+def test_a_map_of_zeros_says_so():
+    images = [explained(number) for number in range(2)]
+    heat = np.stack([np.zeros((4, 4)), np.eye(4)])
+    figure = explanations.build_heat_maps(images, heat, "maps", True)
+    assert [text.get_text() for text in texts(figure)].count("all zero") == 1
+
+
+def test_long_names_under_pictures_are_shortened_and_equal_ones_have_their_folders():
+    paths = [Path(f"{folder}/0.png") for folder in ("cats", "dogs", "a_very_long_folder_name")]
+    long = ("a very long name of a class", "another")
+    made = [
+        Prediction(path, image=explained().image, classes=long, values=(0.9, 0.1))
+        for path in paths * 4
+    ]
+    figure = build_contact_sheet(made)
+    figure.draw_without_rendering()
+    boxes = [axes.title.get_window_extent() for axes in figure.axes]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    found = [axes.title.get_text() for axes in figure.axes]
+    assert "cats/0.png\na very...class 90%" in found and "dogs/0.png\na very...class 90%" in found
+    assert short_names([Path("cats/0.png"), Path("cats/1.png")]) == ["0.png", "1.png"]

@@ -17,3 +17,11 @@ def test_names_are_printed_as_they_are():
     printed = console.file.getvalue().splitlines()
     assert "[red]" in printed[1] and "[/b]" in printed[1]
     assert [line.split()[0] for line in printed if "100.0%" in line] == ["[red]", "[/b]"]
+
+
+def test_a_few_classes_have_longer_heads():
+    names = ("a very long name", "another long name", "cat")
+    console = Console(file=io.StringIO(), width=110)
+    console.print(tables.confusion(np.eye(3, dtype=int), names))
+    head = next(line for line in console.file.getvalue().splitlines() if "accuracy" in line)
+    assert "a very long name" in head and "another long nam" in head
