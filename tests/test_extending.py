@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
     files = re.findall(r"^`(\w+\.py)`:\n\n```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     for name, code in files:
         (folder / name).write_text(code)
-    assert len(files) == 6
+    assert len(files) == 7
     return folder
 
 
@@ -38,8 +38,11 @@ def test_the_page_s_commands_train_and_evaluate_its_recipe(folder):
 
 
 def test_the_page_s_library_use_runs(folder):
-    (code,) = re.findall(r"## From Python\n\n```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    section = PAGE.partition("## From Python\n")[2]
+    code = "".join(re.findall(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE))
     there = f"import os, sys; os.chdir({str(folder)!r}); sys.path[:0] = ['.', {str(ROOT)!r}]"
     done = run_script(f"{there}\n{code}")
     assert done.returncode == 0, done.stderr
-    assert 0 <= float(done.stdout.split()[-1]) <= 1
+    *_, accuracy, shapes = done.stdout.splitlines()
+    assert 0 <= float(accuracy) <= 1
+    assert shapes == "(8, 2) (8, 6, 6, 16)"
