@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 import jax
@@ -56,9 +57,8 @@ def lowered_step(plan: Plan, way: Parallel, teacher: Any = None) -> Lowered:
         if not place:
             raise
         kind = type(error).__name__
+        said = re.sub(r"\.? \(https://\S+\)", "", first_line(error))  # where Flax explains it
         hint = f"; {HINTS[kind]}" if kind in HINTS else ""
-        raise UserError(
-            f"a training step fails at {place}: {kind}: {first_line(error)}{hint}"
-        ) from error
+        raise UserError(f"a training step fails at {place}: {kind}: {said}{hint}") from error
     contracts.check_kept(shapes[0], lowered.out_info[0])
     return lowered

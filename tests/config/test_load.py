@@ -123,8 +123,8 @@ def test_a_mistake_in_an_imported_file_is_told_at_its_place(tmp_path):
     with pytest.raises(config.ConfigError) as caught:
         config.load("bad", NAMES, tmp_path)
     said = str(caught.value)
-    assert said.startswith(f"{tmp_path / 'broken_beside.py'}:2: name 'undefined' is not defined")
-    assert said.endswith(f"imported by {tmp_path / 'bad.py'}") and "Choose" not in said
+    assert said.startswith(f"{tmp_path / 'broken_beside.py'}:2: name 'undefined' is not defined, ")
+    assert said.endswith(f", imported by {tmp_path / 'bad.py'}") and "Choose" not in said
     (tmp_path / "broken_beside.py").write_text("x = (\n")
     with pytest.raises(config.ConfigError, match=r"broken_beside\.py:1: "):
         config.load("bad", NAMES, tmp_path)
