@@ -3,8 +3,8 @@
 XLA:CPU computes the kernel's gradient of a large batch at a tenth of the rate of a small one, and
 a convolution in any but the canonical layout inside a loop at a thirtieth. So both gradients are
 written out as canonical convolutions, the kernel's as a sum over small chunks of the batch that
-stay in the cache. Wide convolutions of stride 1 take Winograd's form instead, and those in groups
-become shifted products.
+stay in the cache. Wide convolutions of stride 1 take Winograd's form instead, those of one pixel
+become a product of matrices, and those in groups shifted products.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnn_jax.ops import grouped, winograd
+from cnn_jax.ops import grouped, pointwise, winograd
 from cnn_jax.ops.chunks import sum_chunks
 from cnn_jax.ops.switch import fast
 
@@ -120,6 +120,10 @@ def _winograd_pays(kernel, strides, groups) -> bool:
     )
 
 
+def _is_pointwise(kernel, padding, groups) -> bool:
+    return groups == 1 and kernel.shape[:2] == (1, 1) and padding == ((0, 0), (0, 0))
+
+
 def _group_by_group(function, groups: int, *arrays):
     """Each group's channels, or filters, apart, as an operation without groups."""
     apart = [jnp.moveaxis(a.reshape(*a.shape[:-1], groups, -1), -2, 0) for a in arrays]
@@ -135,6 +139,8 @@ def _on_cpu(image, kernel, *, strides, padding, groups):
             form = functools.partial(_on_cpu, strides=strides, padding=padding, groups=1)
             return _group_by_group(form, groups, image, kernel)
         return winograd.convolve(image, kernel, padding)
+    if _is_pointwise(kernel, padding, groups):
+        return pointwise.convolve(image, kernel, strides)
     if groups > 1 and kernel.shape[2] == 1:
         return grouped.depthwise(image, kernel, strides, padding)
     if groups > 1:
@@ -153,6 +159,9 @@ def _gradients_on_cpu(image, kernel, gradient, *, strides, padding, groups):
     if winograd_pays:
         of_image = winograd.convolve(gradient, flipped.swapaxes(2, 3), pads)
         of_kernel = winograd.kernel_gradient(image, gradient, size[0], padding)
+    elif _is_pointwise(kernel, padding, groups):
+        of_image = pointwise.image_gradient(gradient, kernel, image.shape, strides)
+        of_kernel = pointwise.kernel_gradient(image, gradient, strides)
     elif groups > 1 and kernel.shape[2] == 1:
         of_image = grouped.depthwise_image_gradient(gradient, flipped, groups, strides, pads)
         of_kernel = grouped.depthwise_kernel_gradient(image, gradient, size, strides, padding)

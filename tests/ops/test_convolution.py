@@ -23,6 +23,9 @@ CASES = [
     (33, (6, 5, 1), (2, 2, 2), ONE, "VALID"),
     (48, (11, 10, 2), (4, 4, 3), (2, 2), "VALID"),
     (16, (7, 7, 3), (1, 1, 2), (2, 2), "SAME"),
+    (5, (6, 7, 4), (1, 1, 3), ONE, "SAME"),
+    (4, (6, 8, 2), (1, 1, 5), (3, 2), "VALID"),
+    (3, (5, 4, 2), (1, 1, 3), ONE, ((1, 0), (0, 2))),
     (17, (6, 7, 2), (5, 5, 3), ONE, "SAME"),
     (20, (9, 8, 2), (5, 3, 3), (3, 2), ((2, 0), (1, 3))),
     (4, (4, 4, 2), (2, 3, 3), (1, 2), ((0, 1), (3, 2))),
@@ -75,6 +78,21 @@ def test_values_and_gradients_are_the_definition(dtype, tolerance, channels):
     for mine, true in zip(got, (out, *gradients), strict=True):
         assert mine.dtype == dtype
         assert definition.error(mine, true) < tolerance
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_a_convolution_of_one_pixel_is_the_definition(dtype):
+    """The last row and column are seen by no window."""
+    image, kernel = (draw(*shape).astype(dtype) for shape in ((3, 8, 6, 5), (1, 1, 5, 7)))
+    strides, padding = (3, 2), ((0, 0), (0, 0))
+    got = value_and_gradients(ops.conv_general_dilated, image, kernel, strides, padding)
+    out = definition.convolution(image, kernel, strides, padding)
+    noise = draw(*out.shape).astype(dtype)
+    gradients = definition.gradients(image, kernel, noise, strides, padding)
+    assert not np.asarray(got[1])[:, -1].any() and not np.asarray(got[1])[:, :, -1].any()
+    for mine, true in zip(got, (out, *gradients), strict=True):
+        assert mine.dtype == dtype and mine.shape == true.shape
+        assert definition.error(mine, true) < (1e-6 if dtype == jnp.float32 else 2e-2)
 
 
 @pytest.mark.parametrize(
