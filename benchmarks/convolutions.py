@@ -1,4 +1,4 @@
-"""Milliseconds of airbench94's convolutions and their gradients, stock and fast, on this machine.
+"""Milliseconds of convolutions and their gradients, stock and fast, on this machine.
 
     python benchmarks/convolutions.py [--batch_size=500] [--dtype=float32] [--repeats=7]
 
@@ -24,14 +24,21 @@ import numpy as np
 from cnn_jax import ops, process
 
 NUMBERS = ("NHWC", "HWIO", "NHWC")
-# Side and depth of the image, padding, filters: the 3x3 layers, without what the pools drop.
+NONE = ((0, 0), (0, 0))
+# Side and depth of the image, side of the window, padding, filters.
 SHAPES = (
-    (31, 24, ((1, 0), (1, 0)), 64),
-    (15, 64, ((1, 1), (1, 1)), 64),
-    (15, 64, ((1, 0), (1, 0)), 256),
-    (7, 256, ((1, 1), (1, 1)), 256),
-    (7, 256, ((1, 0), (1, 0)), 256),
-    (3, 256, ((1, 1), (1, 1)), 256),
+    # airbench94's 3x3 layers, without what the pools drop
+    (31, 24, 3, ((1, 0), (1, 0)), 64),
+    (15, 64, 3, ((1, 1), (1, 1)), 64),
+    (15, 64, 3, ((1, 0), (1, 0)), 256),
+    (7, 256, 3, ((1, 1), (1, 1)), 256),
+    (7, 256, 3, ((1, 0), (1, 0)), 256),
+    (3, 256, 3, ((1, 1), (1, 1)), 256),
+    # of ResNet-50
+    (32, 64, 1, NONE, 256),
+    (16, 512, 1, NONE, 128),
+    (8, 1024, 1, NONE, 256),
+    (4, 2048, 1, NONE, 512),
 )
 
 
@@ -42,19 +49,22 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     flags = parser.parse_args()
     print(f"jax {jax.__version__}, batch {flags.batch_size}, {flags.dtype}; ms, stock / fast")
-    print(f"{'image -> filters':<20}{'forward':>16}{'dImage':>16}{'dKernel':>16}")
-    for side, depth, padding, filters in SHAPES:
+    print(f"{'image -> filters':<24}{'forward':>16}{'dImage':>16}{'dKernel':>16}")
+    for side, depth, window, padding, filters in SHAPES:
         random = np.random.default_rng(0)
         image, kernel = (
             jnp.asarray(random.standard_normal(shape), flags.dtype)
-            for shape in ((flags.batch_size, side, side, depth), (3, 3, depth, filters))
+            for shape in (
+                (flags.batch_size, side, side, depth),
+                (window, window, depth, filters),
+            )
         )
         columns = zip(
             *(_times(stock, image, kernel, padding, flags.repeats) for stock in (True, False)),
             strict=True,
         )
-        name = f"{side}x{side}x{depth} -> {filters}"
-        print(f"{name:<20}" + "".join(f"{a:>8.0f} / {b:<5.0f}" for a, b in columns), flush=True)
+        name = f"{side}x{side}x{depth} -> {filters}, {window}x{window}"
+        print(f"{name:<24}" + "".join(f"{a:>8.0f} / {b:<5.0f}" for a, b in columns), flush=True)
 
 
 def _times(stock: bool, image, kernel, padding, repeats: int) -> list[float]:
