@@ -67,10 +67,8 @@ def check_kept(before: Any, after: Any) -> None:
     for path, old in jax.tree_util.tree_flatten_with_path(before)[0]:
         name, one = jax.tree_util.keystr(path, simple=True, separator="/"), new.get(path)
         if one is None or (one.shape, one.dtype) != (old.shape, old.dtype):
-            got = "nothing" if one is None else f"{one.dtype}{_shape(one.shape)}"
-            raise UserError(
-                f"the state's {name} must stay {old.dtype}{_shape(old.shape)} in a step, got {got}"
-            )
+            got = "nothing" if one is None else _array(one)
+            raise UserError(f"the state's {name} must stay {_array(old)} in a step, got {got}")
 
 
 def _is_float(value: Any) -> bool:
@@ -79,8 +77,12 @@ def _is_float(value: Any) -> bool:
 
 def _told(value: Any) -> str:
     if isinstance(value, jax.Array):
-        return f"{value.dtype}{_shape(value.shape)}"
+        return _array(value)
     return "nothing (is a return missing?)" if value is None else type(value).__name__
+
+
+def _array(value: Any) -> str:
+    return f"{value.dtype}{_shape(value.shape)}"
 
 
 def _shape(shape: tuple[int, ...]) -> str:

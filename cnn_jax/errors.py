@@ -41,3 +41,9 @@ def place_of(error: BaseException, within: str = "") -> str:
 def first_line(error: BaseException) -> str:
     """What an error says, without what follows in further lines."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def told(error: BaseException) -> str:
+    """Its first line, after its place in the user's own code if it arose there."""
+    place = place_of(error)
+    return f"{place}: {first_line(error)}" if place else first_line(error)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 
 from cnn_jax import config, sizes
-from cnn_jax.errors import first_line, place_of
+from cnn_jax.errors import told
 from cnn_jax.record import RESULTS
 from cnn_jax.report import tables
 from cnn_jax.report.progress import duration
@@ -110,9 +110,7 @@ def show(names: Mapping[str, Any] = MappingProxyType({}), console: Any = None) -
             size = sizes.size(make(num_classes=sizes.CLASSES))
             rows.append([name, f"{size.parameters:,}", f"{size.forward_flops:,}"])
         except Exception as error:  # one's own may be for images of another size alone
-            place = place_of(error)
-            reason = f"{place}: {first_line(error)}" if place else first_line(error)
-            failed.append(f"{name} has no sizes for these: {reason}")
+            failed.append(f"{name} has no sizes for these: {told(error)}")
     height, width, depth = sizes.IMAGE_SHAPE
     out.print(
         f"\nModels on {height}x{width}x{depth} with {sizes.CLASSES} classes: --config.model=NAME\n",

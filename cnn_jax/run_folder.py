@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -168,9 +168,9 @@ class Run:
         """Raises RunError where what has run here is something else; else as `begin` returns."""
         saved = self._config()
         if saved["experiment"] != config.to_text(plan.experiment):
-            known = recipe.names if recipe else NAMES
+            known = {**names_of(recipe), **config.classes(plan.experiment)}
             try:
-                before = self.experiment({**known, **config.classes(plan.experiment)})
+                before = self.experiment(known)
             except RunError:  # it has classes that this one doesn't know
                 differences = [saved["experiment"]]
             else:
@@ -210,10 +210,9 @@ class Run:
                 f"--config={path}, or restore(..., recipe=...)"
             ) from error
 
-    def plan(self, recipe: config.Recipe | None = None) -> Plan:
+    def plan(self, recipe: config.Recipe | Experiment | None = None) -> Plan:
         """The run's plan, without its data."""
-        names = recipe.names if recipe else NAMES
-        return Plan.of(self.experiment(names), self.data_facts())
+        return Plan.of(self.experiment(names_of(recipe)), self.data_facts())
 
     def data_facts(self) -> DataFacts:
         """The facts of the run's data."""
@@ -323,6 +322,13 @@ class Run:
             raise RunError(f"no run at {self.folder}: {name}: {error.strerror}") from None
         except ValueError as error:
             raise RunError(f"{path} is damaged: {error}") from error
+
+
+def names_of(recipe: config.Recipe | Experiment | None) -> Mapping[str, Any]:
+    """What a run's config.json may name where this is said to know its classes."""
+    if isinstance(recipe, Experiment):
+        return {**NAMES, **config.classes(recipe)}
+    return recipe.names if recipe else NAMES
 
 
 def written_by_a_run(path: Path) -> bool:

@@ -6,15 +6,13 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from cnn_jax import config, data
 from cnn_jax.checkpoint import CheckpointError, Checkpoints
-from cnn_jax.errors import UserError, first_line, place_of
+from cnn_jax.errors import UserError, told
 from cnn_jax.experiment import Experiment, Plan
 from cnn_jax.run_folder import NAMES, Run, RunError
 from cnn_jax.state import TrainState, init_state
@@ -37,10 +35,8 @@ def state_shapes(plan: Plan) -> TrainState:
         raise
     except Exception as error:
         shape = "x".join(map(str, plan.data.image_shape))
-        place = place_of(error)
         raise UserError(
-            f"model {config.to_text(plan.model)} can't take images of {shape}: "
-            f"{f'{place}: ' if place else ''}{first_line(error)}"
+            f"model {config.to_text(plan.model)} can't take images of {shape}: {told(error)}"
         ) from error
 
 
@@ -72,10 +68,7 @@ def restore_plan(workdir: str | os.PathLike[str], recipe: Known = None) -> tuple
     run = Run(workdir)
     if isinstance(recipe, str | os.PathLike):
         recipe = config.load(os.fspath(recipe), NAMES)
-    known: Mapping[str, Any] = recipe.names if isinstance(recipe, config.Recipe) else NAMES
-    if isinstance(recipe, Experiment):
-        known = {**NAMES, **config.classes(recipe)}
-    plan = Plan.of(run.experiment(known), run.data_facts())
+    plan = run.plan(recipe)
     return plan, trained_state(run, plan)
 
 

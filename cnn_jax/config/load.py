@@ -129,4 +129,6 @@ def _failure(error: BaseException, path: Path, names: Mapping[str, Any]) -> str:
     place = place_of(error, within="<module>")
     if place.startswith(f"{recipe}:"):
         return f"{path}{place.removeprefix(recipe)}: {explain(error, names)}"
-    return f"{place or path}: {explain(error, {}).rstrip('.')}, imported by {path}"
+    if not place:  # it was not read that far
+        return f"{path}: {explain(error, names)}"
+    return f"{place}: {explain(error, {}).rstrip('.')}, imported by {path}"

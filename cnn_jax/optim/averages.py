@@ -15,7 +15,7 @@ def average_of_one(tree: Any) -> Any:
     """
 
     def copy(x):
-        half = jnp.issubdtype(x.dtype, jnp.floating) and jnp.finfo(x.dtype).bits < 32
-        return jnp.array(x, jnp.float32 if half else x.dtype, copy=True)
+        inexact = jnp.issubdtype(x.dtype, jnp.inexact)
+        return jnp.array(x, jnp.promote_types(x.dtype, jnp.float32) if inexact else x.dtype)
 
     return jax.tree.map(copy, tree)
