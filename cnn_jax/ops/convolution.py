@@ -10,6 +10,7 @@ become a product of matrices, and those in groups shifted products.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 
 import jax
@@ -20,10 +21,14 @@ from cnn_jax.ops import grouped, pointwise, winograd
 from cnn_jax.ops.chunks import sum_chunks
 from cnn_jax.ops.switch import fast
 
-# Images in a chunk of the kernel's gradient: few enough to stay in the cache.
-CHUNK = 16
-# Below this many channels or filters, a Winograd tile's transforms cost more than they save.
-FEWEST_CHANNELS = 16
+# What a chunk of images and of their gradients may take, in bytes, where the kernel's gradient is
+# summed over them: a core's second cache.
+CHUNK_BYTES = 2 * 2**20
+# A Winograd tile of C channels and K filters has C + K values to transform at each of its points,
+# and C K products. With fewer products a value, the transforms cost more than they save. XLA's own
+# gradient of the kernel is the slowest of the three, so that one pays earlier.
+LEAST_PRODUCTS = 16
+LEAST_PRODUCTS_FOR_KERNEL = 9
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -112,20 +117,23 @@ def _stock_gradients(image, kernel, gradient, **sizes):
     return pullback(gradient)
 
 
-def _winograd_pays(kernel, strides, groups) -> bool:
+def _winograd_pays(shape, itemsize: int, strides, groups: int, least: int) -> bool:
+    channels, filters = shape[2], shape[3] // groups
     return (
         strides == (1, 1)
-        and winograd.takes(kernel.shape, kernel.dtype.itemsize)
-        and min(kernel.shape[2], kernel.shape[3] // groups) >= FEWEST_CHANNELS
+        and winograd.takes(shape, itemsize)
+        and channels * filters >= least * (channels + filters)
     )
 
 
-def _is_pointwise(kernel, padding, groups) -> bool:
-    return groups == 1 and kernel.shape[:2] == (1, 1) and padding == ((0, 0), (0, 0))
+def _is_pointwise(shape, padding, groups) -> bool:
+    return groups == 1 and shape[:2] == (1, 1) and padding == ((0, 0), (0, 0))
 
 
 def _group_by_group(function, groups: int, *arrays):
     """Each group's channels, or filters, apart, as an operation without groups."""
+    if groups == 1:
+        return function(*arrays)
     apart = [jnp.moveaxis(a.reshape(*a.shape[:-1], groups, -1), -2, 0) for a in arrays]
     results = lax.map(lambda group: function(*group), apart)
     return jax.tree.map(
@@ -134,12 +142,10 @@ def _group_by_group(function, groups: int, *arrays):
 
 
 def _on_cpu(image, kernel, *, strides, padding, groups):
-    if _winograd_pays(kernel, strides, groups):
-        if groups > 1:
-            form = functools.partial(_on_cpu, strides=strides, padding=padding, groups=1)
-            return _group_by_group(form, groups, image, kernel)
-        return winograd.convolve(image, kernel, padding)
-    if _is_pointwise(kernel, padding, groups):
+    if _winograd_pays(kernel.shape, kernel.dtype.itemsize, strides, groups, LEAST_PRODUCTS):
+        form = functools.partial(winograd.convolve, padding=padding)
+        return _group_by_group(form, groups, image, kernel)
+    if _is_pointwise(kernel.shape, padding, groups):
         return pointwise.convolve(image, kernel, strides)
     if groups > 1 and kernel.shape[2] == 1:
         return grouped.depthwise(image, kernel, strides, padding)
@@ -149,42 +155,58 @@ def _on_cpu(image, kernel, *, strides, padding, groups):
 
 
 def _gradients_on_cpu(image, kernel, gradient, *, strides, padding, groups):
-    winograd_pays = _winograd_pays(kernel, strides, groups)
-    if winograd_pays and groups > 1:
-        form = functools.partial(_gradients_on_cpu, strides=strides, padding=padding, groups=1)
-        return _group_by_group(form, groups, image, kernel, gradient)
-    size = kernel.shape[:2]
-    pads = _full_padding(image, gradient, size, strides, padding)
-    flipped = jnp.flip(kernel, (0, 1))
-    if winograd_pays:
-        of_image = winograd.convolve(gradient, flipped.swapaxes(2, 3), pads)
-        of_kernel = winograd.kernel_gradient(image, gradient, size[0], padding)
-    elif _is_pointwise(kernel, padding, groups):
-        of_image = pointwise.image_gradient(gradient, kernel, image.shape, strides)
-        of_kernel = pointwise.kernel_gradient(image, gradient, strides)
-    elif groups > 1 and kernel.shape[2] == 1:
-        of_image = grouped.depthwise_image_gradient(gradient, flipped, groups, strides, pads)
-        of_kernel = grouped.depthwise_kernel_gradient(image, gradient, size, strides, padding)
-    elif groups > 1:
-        of_image = grouped.image_gradient(gradient, flipped, groups, strides, pads)
-        of_kernel = grouped.kernel_gradient(image, gradient, groups, size, strides, padding)
-    else:
-        of_image = _canonical(gradient, flipped.swapaxes(2, 3), (1, 1), pads, lhs_dilation=strides)
-        of_kernel = _kernel_gradient(image, gradient, size, strides, padding)
+    of_image = _image_gradient(image.shape, kernel, gradient, strides, padding, groups)
+    of_kernel = _kernel_gradient(image, kernel.shape, gradient, strides, padding, groups)
     return of_image, of_kernel.astype(kernel.dtype)
 
 
-def _full_padding(image, gradient, size, strides, padding) -> Padding:
-    """What the output's gradient is padded by, `strides` apart, to correlate to the image's."""
+def _image_gradient(shape, kernel, gradient, strides, padding, groups):
+    if _is_pointwise(kernel.shape, padding, groups):
+        return pointwise.image_gradient(gradient, kernel, shape, strides)
+    pads = _full_padding(shape, gradient.shape, kernel.shape, strides, padding)
+    flipped = jnp.flip(kernel, (0, 1))
+    if _winograd_pays(kernel.shape, kernel.dtype.itemsize, strides, groups, LEAST_PRODUCTS):
+
+        def form(gradient, flipped):
+            return winograd.convolve(gradient, flipped.swapaxes(2, 3), pads)
+
+        return _group_by_group(form, groups, gradient, flipped)
+    if groups > 1 and kernel.shape[2] == 1:
+        return grouped.depthwise_image_gradient(gradient, flipped, groups, strides, pads)
+    if groups > 1:
+        return grouped.image_gradient(gradient, flipped, groups, strides, pads)
+    return _canonical(gradient, flipped.swapaxes(2, 3), (1, 1), pads, lhs_dilation=strides)
+
+
+def _kernel_gradient(image, shape, gradient, strides, padding, groups):
+    """f32[h,w,C/G,K], this shape."""
+    size, itemsize = shape[:2], image.dtype.itemsize
+    if _winograd_pays(shape, itemsize, strides, groups, LEAST_PRODUCTS_FOR_KERNEL):
+        form = functools.partial(winograd.kernel_gradient, r=size[0], padding=padding)
+        return _group_by_group(form, groups, image, gradient)
+    if _is_pointwise(shape, padding, groups):
+        return pointwise.kernel_gradient(image, gradient, strides)
+    if groups > 1 and shape[2] == 1:
+        return grouped.depthwise_kernel_gradient(image, gradient, size, strides, padding)
+    if groups > 1:
+        return grouped.kernel_gradient(image, gradient, groups, size, strides, padding)
+    return _chunked_kernel_gradient(image, gradient, size, strides, padding)
+
+
+def _full_padding(image, gradient, kernel, strides, padding) -> Padding:
+    """What the output's gradient is padded by, `strides` apart, to correlate to the image's.
+
+    Of the shapes of image, gradient and kernel.
+    """
     pads = []
     for axis in range(2):
-        before, length = size[axis] - 1 - padding[axis][0], image.shape[axis + 1]
-        reach = (gradient.shape[axis + 1] - 1) * strides[axis] + 1 + before
-        pads.append((before, length + size[axis] - 1 - reach))
+        before = kernel[axis] - 1 - padding[axis][0]
+        reach = (gradient[axis + 1] - 1) * strides[axis] + 1 + before
+        pads.append((before, image[axis + 1] + kernel[axis] - 1 - reach))
     return pads[0], pads[1]
 
 
-def _kernel_gradient(image, gradient, size, strides, padding):
+def _chunked_kernel_gradient(image, gradient, size, strides, padding):
     """dW[i,j,c,f] = sum over b,y,x of image[b, i+s*y, j+s*x, c] * gradient[b,y,x,f].
 
     This is a convolution whose batch is c, whose features are f, and whose window is the gradient.
@@ -207,4 +229,5 @@ def _kernel_gradient(image, gradient, size, strides, padding):
         # A sum of many chunks would lose digits in half precision.
         return part.transpose(1, 2, 0, 3).astype(jnp.float32)
 
-    return sum_chunks(gradient_chunk, CHUNK, image, gradient)
+    bytes_each = 4 * (math.prod(image.shape[1:]) + math.prod(gradient.shape[1:]))
+    return sum_chunks(gradient_chunk, max(1, CHUNK_BYTES // bytes_each), image, gradient)

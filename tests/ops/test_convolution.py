@@ -12,6 +12,7 @@ from jax import lax
 
 from cnn_jax import ops
 from cnn_jax.models import ConvNet
+from cnn_jax.ops import convolution
 
 NUMBERS = ("NHWC", "HWIO", "NHWC")
 ONE = (1, 1)
@@ -31,10 +32,11 @@ CASES = [
     (4, (4, 4, 2), (2, 3, 3), (1, 2), ((0, 1), (3, 2))),
     (3, (5, 5, 2), (3, 3, 1), ONE, ((4, 3), (0, 4))),
 ]
-# Wide enough for Winograd's form.
+# Wide enough for Winograd's form, the first only for the kernel's gradient.
 WIDE_CASES = [
-    (3, (6, 5, 18), (3, 3, 16), ONE, ((2, 0), (-1, 3))),
-    (2, (8, 6, 16), (5, 5, 16), ONE, "SAME"),
+    (3, (7, 6, 20), (3, 3, 18), ONE, ((0, 2), (1, 1))),
+    (3, (6, 5, 36), (3, 3, 32), ONE, ((2, 0), (-1, 3))),
+    (2, (8, 6, 32), (5, 5, 32), ONE, "SAME"),
 ]
 
 
@@ -55,7 +57,8 @@ def value_and_gradients(convolve, image, kernel, strides, padding, **options):
 
 
 @pytest.mark.parametrize(("batch", "image", "kernel", "strides", "padding"), CASES + WIDE_CASES)
-def test_values_and_gradients_are_those_of_lax(batch, image, kernel, strides, padding):
+def test_values_and_gradients_are_those_of_lax(monkeypatch, batch, image, kernel, strides, padding):
+    monkeypatch.setattr(convolution, "CHUNK_BYTES", 8000)  # some batches in chunks and a rest
     image, kernel = draw(batch, *image), draw(*kernel[:2], image[-1], kernel[2])
     got = value_and_gradients(ops.conv_general_dilated, image, kernel, strides, padding)
     expected = value_and_gradients(lax.conv_general_dilated, image, kernel, strides, padding)
@@ -65,11 +68,11 @@ def test_values_and_gradients_are_those_of_lax(batch, image, kernel, strides, pa
 
 @pytest.mark.parametrize(
     ("dtype", "tolerance", "channels"),
-    [(jnp.float32, 1e-5, 2), (jnp.float32, 2e-5, 16), (jnp.bfloat16, 5e-2, 16)],
+    [(jnp.float32, 1e-5, 2), (jnp.float32, 2e-5, 32), (jnp.bfloat16, 5e-2, 32)],
     ids=["plain", "Winograd", "Winograd in bfloat16"],
 )
 def test_values_and_gradients_are_the_definition(dtype, tolerance, channels):
-    image, kernel = (draw(*s).astype(dtype) for s in ((3, 9, 8, channels), (3, 3, channels, 16)))
+    image, kernel = (draw(*s).astype(dtype) for s in ((3, 9, 8, channels), (3, 3, channels, 32)))
     strides, padding = (ONE, (2, 2))[channels == 2], ((2, 0), (1, 3))
     got = value_and_gradients(ops.conv_general_dilated, image, kernel, strides, padding)
     out = definition.convolution(image, kernel, strides, padding)
@@ -96,7 +99,7 @@ def test_a_convolution_of_one_pixel_is_the_definition(dtype):
 
 
 @pytest.mark.parametrize(
-    ("channels", "filters", "strides"), [(2, 3, (2, 1)), (16, 16, ONE)], ids=["plain", "Winograd"]
+    ("channels", "filters", "strides"), [(2, 3, (2, 1)), (32, 32, ONE)], ids=["plain", "Winograd"]
 )
 def test_gradients_by_finite_differences(channels, filters, strides):
     image, kernel, padding = (
@@ -211,9 +214,9 @@ def test_stock_ends_with_its_block_and_can_be_nested():
 def descent():
     """A step of gradient descent of a ConvNet, what it starts from, and three batches.
 
-    Its convolutions go from 3 to 4, 4, 16 and 16 channels, the last in Winograd's form.
+    Its convolutions go from 3 to 4, 4, 32 and 32 channels, the last in Winograd's form.
     """
-    model = ConvNet(widths=(4, 16), hidden=8, num_classes=3)
+    model = ConvNet(widths=(4, 32), hidden=8, num_classes=3)
     images = draw(3, 32, 9, 9, 3)
 
     def step(params, image):

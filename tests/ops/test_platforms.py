@@ -15,14 +15,18 @@ from cnn_jax import ops
 FORMS = {
     "narrow": (4, (3, 3, 4, 6), 1, 3, True),
     "one pixel": (4, (1, 1, 4, 6), 1, 0, False),
-    "Winograd": (16, (3, 3, 16, 16), 1, 0, True),
+    "Winograd": (32, (3, 3, 32, 32), 1, 0, True),
+    "Winograd for the kernel": (20, (3, 3, 20, 20), 1, 2, True),
     "depthwise": (8, (3, 3, 1, 16), 8, 0, True),
     "groups": (8, (3, 3, 4, 6), 2, 0, True),
-    "groups, Winograd": (32, (3, 3, 16, 32), 2, 0, True),
+    "groups, Winograd": (64, (3, 3, 32, 64), 2, 0, True),
+    "groups, Winograd for the kernel": (40, (3, 3, 20, 40), 2, 0, True),
 }
 
 
-def lowered(platform: str, channels: int, kernel: tuple[int, ...], groups: int, dtype) -> str:
+def lowered(
+    platform: str, channels: int, kernel: tuple[int, ...], groups: int, dtype, side: int = 9
+) -> str:
     """The program of the output and both gradients of 512 images."""
 
     def loss(image, kernel):
@@ -30,7 +34,10 @@ def lowered(platform: str, channels: int, kernel: tuple[int, ...], groups: int, 
         options = {"dimension_numbers": numbers, "feature_group_count": groups}
         return jnp.sum(ops.conv_general_dilated(image, kernel, (1, 1), "SAME", **options) ** 2)
 
-    shapes = jax.ShapeDtypeStruct((512, 9, 9, channels), dtype), jax.ShapeDtypeStruct(kernel, dtype)
+    shapes = (
+        jax.ShapeDtypeStruct((512, side, side, channels), dtype),
+        jax.ShapeDtypeStruct(kernel, dtype),
+    )
     program = jax.jit(jax.value_and_grad(loss, argnums=(0, 1))).trace(*shapes)
     return program.lower(lowering_platforms=(platform,)).as_text()
 
@@ -55,3 +62,12 @@ def test_the_form_on_a_cpu(form):
     assert count("convolution", text) == convolutions
     assert (count("while", text) > 0) == in_chunks
     assert count("gather|scatter|reduce_window|select_and_scatter", text) == 0
+
+
+def test_a_chunk_of_the_kernels_gradient_fits_a_cores_cache():
+    """An image of 20 x 20 x 4 float32 and its gradient, 20 x 20 x 6, have 16,000 bytes.
+
+    2 MiB hold 131 of them; 128 divides the 512.
+    """
+    text = lowered("cpu", 4, (3, 3, 4, 6), 1, jnp.float32, side=20)
+    assert "tensor<20x20x128x6xf32>" in text
