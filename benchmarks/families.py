@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
 import json
 import platform
 import shlex
@@ -30,15 +29,13 @@ from cnn_jax import process
 if __name__ == "__main__":
     process.tune(sys.argv)
 
-import jax
 
 from cnn_jax import hardware, models
 from cnn_jax.benchmark.timing import measure
 from cnn_jax.benchmark.training import Training
 from cnn_jax.data import Dataset, Shapes
 from cnn_jax.experiment import DataFacts, Experiment, Plan
-from cnn_jax.state import INIT_IMAGES, init_state
-from cnn_jax.streams import streams
+from cnn_jax.state import first_state
 
 # Steps in a turn, at least. One that is among the first after the other program's may take twice as
 # long, while its memory is given anew by the system; the median of three leaves it out.
@@ -153,9 +150,7 @@ def _beside_stock(name: str, data: Dataset, flags: argparse.Namespace) -> dict[s
 def _steps(experiment: Experiment, data: Dataset) -> Callable[[], Any]:
     """A function that takes the next step of the experiment, compiled."""
     plan = Plan.of(experiment, DataFacts.of(data))
-    init = jax.jit(functools.partial(init_state, plan))
-    state = init(streams(experiment.seed).init, data.train.images[:INIT_IMAGES])
-    training = Training(plan, data.train, state)
+    training = Training(plan, data.train, first_state(plan, data.train.images))
     return training.steps(training.compile())
 
 

@@ -7,7 +7,6 @@ not depend on what the pictures show.
 
 from __future__ import annotations
 
-import functools
 import sys
 import time
 from pathlib import Path
@@ -25,8 +24,7 @@ from cnn_jax.data import DataConfig, DataUnavailable, Split
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.run_folder import NAMES
-from cnn_jax.state import INIT_IMAGES, init_state
-from cnn_jax.streams import streams
+from cnn_jax.state import first_state
 
 PLAIN = {
     "What to time": [
@@ -54,9 +52,7 @@ def _time(experiment: Experiment, flags) -> None:
     facts, train = training_data(experiment.data, flags.data_dir)
     plan = Plan.of(experiment, facts)
     begun = time.perf_counter()
-    init = jax.jit(functools.partial(init_state, plan))
-    state = init(streams(experiment.seed).init, train.images[:INIT_IMAGES])
-    training = Training(plan, train, state)
+    training = Training(plan, train, first_state(plan, train.images))
     program = training.compile()
     compile_seconds = time.perf_counter() - begun
     take = training.steps(program)

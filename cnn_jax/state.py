@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import struct
 
@@ -14,6 +16,7 @@ from cnn_jax.experiment import Plan
 from cnn_jax.metrics import Sums
 from cnn_jax.optim.averages import average_of_one
 from cnn_jax.optim.schedule_free import averaged
+from cnn_jax.streams import streams
 
 
 @struct.dataclass
@@ -46,6 +49,17 @@ class TrainState:
 
 # Images that a model may look at when it is initialised (the whitening filters do).
 INIT_IMAGES = 5000
+
+
+# A kernel's random numbers run for a moment, but take half a second each to compile well.
+IN_A_HURRY = {"xla_backend_optimization_level": 0}
+
+
+def first_state(plan: Plan, images: np.ndarray) -> TrainState:
+    """`init_state` of the experiment's seed and the first of the training images, compiled."""
+    options = IN_A_HURRY if jax.default_backend() == "cpu" else None
+    init = jax.jit(functools.partial(init_state, plan), compiler_options=options)
+    return init(streams(plan.experiment.seed).init, images[:INIT_IMAGES])
 
 
 def init_state(plan: Plan, key: jax.Array, images: jax.Array) -> TrainState:

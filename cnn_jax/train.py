@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
-
-import jax
 
 from cnn_jax import config, hardware, parsed
 from cnn_jax.checkpoint import CheckpointError, Checkpoints
@@ -25,8 +22,7 @@ from cnn_jax.report.log import TensorBoard, write_json
 from cnn_jax.report.progress import Progress
 from cnn_jax.run_folder import Run
 from cnn_jax.runs import lost_best, state_shapes, trained_state
-from cnn_jax.state import INIT_IMAGES, TrainState, init_state
-from cnn_jax.streams import streams
+from cnn_jax.state import TrainState, first_state
 from cnn_jax.summary import draw_figures, headline, summarise, verdict
 from cnn_jax.teacher import teacher_digest, with_teacher
 from cnn_jax.transfer import Arrays, transferred, weights_to_begin_with
@@ -250,9 +246,7 @@ def _first_state(
     checkpoints.go_on_from(step or 0)
     if step is None:
         with clock.compiling():
-            init = jax.jit(functools.partial(init_state, plan))
-            key = streams(plan.experiment.seed).init
-            return init(key, data.train.images[:INIT_IMAGES]), 0
+            return first_state(plan, data.train.images), 0
     state, saved = checkpoints.restore(step, state_shapes(plan))
     fault = parsed.fault(saved, train_seconds=parsed.NUMBER, compile_seconds=parsed.NUMBER)
     if fault:

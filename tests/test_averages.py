@@ -34,7 +34,7 @@ from cnn_jax.optim import (
 )
 from cnn_jax.run_folder import Run
 from cnn_jax.runs import restore
-from cnn_jax.state import init_state
+from cnn_jax.state import first_state
 from cnn_jax.step import train_step
 from cnn_jax.streams import streams
 from cnn_jax.train import train
@@ -47,8 +47,7 @@ DECAY = 0.3
 @pytest.fixture(scope="module")
 def start(plan_of, dataset):
     """A function: the state before the first step of a net with BatchNorm, with its average."""
-    init = jax.jit(functools.partial(init_state, plan_of(ema=DECAY)))
-    return lambda: init(streams(0).init, dataset.train.images)
+    return lambda: first_state(plan_of(ema=DECAY), dataset.train.images)
 
 
 def states(plan, dataset, state):
@@ -185,8 +184,7 @@ class Halved(nn.Module):
 )
 def test_averages_of_half_precision_are_whole_and_counters_go_on(plan_of, dataset, fields):
     plan = plan_of(model=Halved(), **fields)
-    state = jax.jit(functools.partial(init_state, plan))(streams(0).init, dataset.train.images)
-    last = states(plan, dataset, state)[-1]
+    last = states(plan, dataset, first_state(plan, dataset.train.images))[-1]
     assert last.params["Dense_0"]["kernel"].dtype == jnp.bfloat16
     assert int(last.batch_stats["steps"]) == STEPS
     if "ema" in fields:

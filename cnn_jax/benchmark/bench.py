@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import statistics
 import tempfile
 import time
@@ -32,8 +31,7 @@ from cnn_jax.checkpoint import Checkpoints
 from cnn_jax.data import Dataset, Split
 from cnn_jax.evaluator import EVAL_BATCH, Evaluator
 from cnn_jax.experiment import Plan
-from cnn_jax.state import INIT_IMAGES, init_state
-from cnn_jax.streams import streams
+from cnn_jax.state import first_state
 
 TIMES_THE_DATA = (1, 2, 4)
 TRACED_STEPS = 5
@@ -45,9 +43,7 @@ class Bench:
 
     def __init__(self, plan: Plan, data: Dataset, seconds: float, say: Callable[[str], None]):
         self.plan, self.data, self.seconds, self.say = plan, data, seconds, say
-        init = jax.jit(functools.partial(init_state, plan))
-        key = streams(plan.experiment.seed).init
-        self.state = jax.device_get(init(key, data.train.images[:INIT_IMAGES]))
+        self.state = jax.device_get(first_state(plan, data.train.images))
         self.training = Training(plan, data.train, self.state)
         self.compiled = compile_twice(self.training.compile)
 
