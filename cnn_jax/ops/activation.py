@@ -27,4 +27,6 @@ def _gelu_jvp(primals, tangents):
 
 
 def _below(x: jax.Array) -> jax.Array:
-    return 0.5 * (1 + jax.lax.erf(x * math.sqrt(0.5)))
+    """In float32: in half precision 1 + erf has lost most digits at -3."""
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return (0.5 * (1 + jax.lax.erf(wide * math.sqrt(0.5)))).astype(x.dtype)

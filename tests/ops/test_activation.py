@@ -21,6 +21,12 @@ def test_values_are_the_definition():
     np.testing.assert_allclose(ops.gelu(X.astype(np.float32)), exact(X), rtol=1e-5, atol=1e-6)
 
 
+def test_half_precision_keeps_its_digits_where_little_is_left():
+    x = jnp.linspace(-4, -1, 31, dtype=jnp.bfloat16)
+    value = np.asarray(jax.jit(ops.gelu)(x), float)
+    np.testing.assert_allclose(value, exact(np.asarray(x, float)), rtol=0.01)
+
+
 def test_derivatives_by_finite_differences():
     step = 1e-4
     expected = (exact(X + step) - exact(X - step)) / (2 * step)
