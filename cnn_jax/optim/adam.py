@@ -15,7 +15,6 @@ class Adam(Optimizer):
     """Kingma and Ba 2014, arXiv:1412.6980.
 
     Attributes:
-      peak_lr: Learning rate at the schedule's highest point.
       b1: Decay of the gradient's running mean.
       b2: Decay of the squared gradient's running mean.
       eps: Added to the root of the second, so that it never divides by zero.

@@ -7,7 +7,7 @@ import dataclasses
 import optax
 
 from cnn_jax.optim.adam import AdamW
-from cnn_jax.optim.optimizer import decoupled
+from cnn_jax.optim.optimizer import decayed, decoupled
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,11 +21,13 @@ class NAdam(AdamW):
     weight_decay: float = 0.0
 
     def _rule(self, factor, batch_size, total_steps):
-        return decoupled(
-            optax.scale_by_adam(self.b1, self.b2, self.eps, nesterov=True),
+        return optax.nadamw(
             self.learning_rate(factor, batch_size),
+            self.b1,
+            self.b2,
+            self.eps,
             weight_decay=self.weight_decay,
-            decay=self.decay,
+            mask=decayed(self.decay),
         )
 
 

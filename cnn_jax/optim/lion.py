@@ -7,7 +7,7 @@ import dataclasses
 import optax
 
 from cnn_jax import ranges
-from cnn_jax.optim.optimizer import Decay, Optimizer, decoupled
+from cnn_jax.optim.optimizer import Decay, Optimizer, decayed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,6 @@ class Lion(Optimizer):
     of AdamW, and a decay as much above it.
 
     Attributes:
-      peak_lr: Learning rate at the schedule's highest point.
       b1: Share of the running mean m in the direction.
       b2: Decay of the gradient's running mean.
       weight_decay: Strength of the decoupled decay.
@@ -38,9 +37,10 @@ class Lion(Optimizer):
         ranges.one_of(("all", "kernels"), decay=self.decay)
 
     def _rule(self, factor, batch_size, total_steps):
-        return decoupled(
-            optax.scale_by_lion(self.b1, self.b2),
+        return optax.lion(
             self.learning_rate(factor, batch_size),
+            self.b1,
+            self.b2,
             weight_decay=self.weight_decay,
-            decay=self.decay,
+            mask=decayed(self.decay),
         )

@@ -18,7 +18,6 @@ class RMSprop(Optimizer):
     the decay, which joins the gradient, are where PyTorch has them.
 
     Attributes:
-      peak_lr: Learning rate at the schedule's highest point.
       b2: Decay of the squared gradient's running mean.
       eps: Added to its root, so that it never divides by zero.
       momentum: Share of the last update that is kept, from 0 to below 1.
@@ -54,7 +53,6 @@ class Adagrad(Optimizer):
     """v = v + g^2;  p = p - lr g / sqrt(v) (Duchi et al. 2011, jmlr.org/papers/v12/duchi11a).
 
     Attributes:
-      peak_lr: Learning rate at the schedule's highest point.
       initial: What the sum v begins with.
     """
 

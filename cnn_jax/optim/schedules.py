@@ -73,7 +73,7 @@ class Linear(Schedule):
 
     def __post_init__(self):
         super().__post_init__()
-        ranges.non_negative(end=self.end)
+        ranges.probability(end=self.end)
 
     def _curve(self, steps):
         return optax.linear_schedule(1.0, self.end, steps)
@@ -91,7 +91,7 @@ class Cosine(Schedule):
 
     def __post_init__(self):
         super().__post_init__()
-        ranges.non_negative(end=self.end)
+        ranges.probability(end=self.end)
 
     def _curve(self, steps):
         return optax.cosine_decay_schedule(1.0, steps, alpha=self.end)
@@ -113,6 +113,7 @@ class MultiStep(Schedule):
         super().__post_init__()
         ranges.positives(milestones=self.milestones)
         ranges.positive(gamma=self.gamma)
+        ranges.probability(gamma=self.gamma)
         if (
             list(self.milestones) != sorted(set(self.milestones))
             or max(self.milestones, default=0) >= 1

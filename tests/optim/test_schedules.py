@@ -65,6 +65,8 @@ def test_warmup_as_long_as_the_run_is_refused():
         (lambda: Linear(warmup=-1), "warmup"),
         (lambda: Linear(warmup_start=1.0), "warmup_start"),
         (lambda: Linear(end=-0.1), "end"),
+        (lambda: Linear(end=1.5), "end"),
+        (lambda: MultiStep(gamma=10), "gamma"),
         (lambda: Cosine(end=float("nan")), "end"),
         (lambda: MultiStep(gamma=0), "gamma"),
         (lambda: MultiStep(milestones=(0.5, 0.5)), "milestones"),
