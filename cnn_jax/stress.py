@@ -51,8 +51,8 @@ def stress(
       console: A `rich.console.Console`.
 
     Returns:
-      As evaluation.json has it: "examples", "clean_accuracy", "views", "corruptions", "attacks",
-      "cifar10_c", "cifar10_1" and "seconds".
+      As evaluation.json has it: "examples", "clean_accuracy", "tta", "views", "corruptions",
+      "attacks", "cifar10_c", "cifar10_1" and "seconds".
     """
     began = time.monotonic()
     chosen = spread(len(test), examples)
@@ -73,6 +73,7 @@ def stress(
     found: dict[str, Any] = {
         "examples": len(split),
         "clean_accuracy": len(right) / len(split),
+        "tta": plan.experiment.tta,
         "seed": SEED,
     }
     with Work(total, console) as work:

@@ -76,9 +76,11 @@ def test_robustness_goes_into_the_same_json_and_two_more_pictures(folder, capsys
     assert "frost and spatter are left out" in said
     for name in ("robustness", "corruptions"):
         assert (folder / "figures" / f"{name}.png").stat().st_size > 1000
-    # It took minutes, so an evaluation without it keeps it, but not beside other views.
+    # It took minutes, so an evaluation without it keeps it, and the views that it was found in.
+    assert written["robustness"]["tta"] == "mirror"
     assert call(folder)["robustness"] == written["robustness"]
-    assert call(folder, "--tta=none")["robustness"] is None
+    plain = call(folder, "--tta=none")
+    assert plain["tta"] == "none" and plain["robustness"] == written["robustness"]
     arguments = ["run.py", "--mode=evaluate", f"--workdir={folder}", "--examples=6"]
     assert cli.main(arguments) == 2
     assert "--robustness" in capsys.readouterr().err

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnn_jax.report import page, tables
+from cnn_jax.data import shifted
+from cnn_jax.report import colours, page, tables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from rich.table import Table
 
-# Okabe and Ito's palette, told apart in every kind of colour blindness, and by marker too.
+# Told apart by marker too.
 _ATTACKS = {
-    "fgsm": ("FGSM", "#0072B2", "o"),
-    "pgd10": ("PGD, 10 steps", "#E69F00", "s"),
-    "pgd20": ("PGD, 20 steps", "#D55E00", "D"),
+    "fgsm": ("FGSM", colours.BLUE, "o"),
+    "pgd10": ("PGD, 10 steps", colours.ORANGE, "s"),
+    "pgd20": ("PGD, 20 steps", colours.VERMILLION, "D"),
 }
 
 
@@ -40,10 +41,10 @@ def to_tables(found: Mapping[str, Any]) -> list[Table]:
     columns = ["corruption, severity", *"12345", "mean"]
     made.append(tables.table(columns, rows, f"Accuracy ({clean} clean); {left_out} are left out"))
 
-    for key, title in (("cifar10_c", "CIFAR-10-C"), ("cifar10_1", "CIFAR-10.1")):
+    for name, key in shifted.KEYS.items():
         if found.get(key):
             rows = [[name, f"{value:.2%}"] for name, value in found[key].items()]
-            made.append(tables.table([title, "accuracy"], rows))
+            made.append(tables.table([shifted.NAMES[name], "accuracy"], rows))
 
     attacks = found["attacks"]["accuracy"]
     rows = [
@@ -65,7 +66,8 @@ def build_robustness(found: Mapping[str, Any]) -> Figure | None:
     left, right = figure.subplots(1, 2, width_ratios=(5, 4))
     _draw_corruptions(left, found)
     _draw_attacks(right, found)
-    figure.suptitle(f"Accuracy (%) on {found['examples']:,} test images")
+    views = "" if found["tta"] == "none" else f", views: {found['tta']}"
+    figure.suptitle(f"Accuracy (%) on {found['examples']:,} test images{views}")
     return figure
 
 

@@ -20,6 +20,7 @@ from cnn_jax.report.robustness import (
 FOUND = {
     "examples": 1234,
     "clean_accuracy": 0.9,
+    "tta": "mirror",
     "views": {"none": 0.9, "mirror": 0.91},
     "corruptions": {
         "mean_accuracy": 0.654,
@@ -62,7 +63,7 @@ def test_tables_hold_every_number_in_the_width_of_a_terminal(width):
 def test_figure_has_a_cell_for_each_severity_and_a_line_for_each_attack(tmp_path):
     figure = build_robustness(FOUND)
     shown = texts(figure)
-    assert "Accuracy (%) on 1,234 test images" in shown
+    assert "Accuracy (%) on 1,234 test images, views: mirror" in shown
     assert "Corrupted: 65.4% in the mean of the upper 2" in shown
     for cell in ("88", "77", "66", "55", "44", "20", "10"):
         assert cell in shown
