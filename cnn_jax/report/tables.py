@@ -46,18 +46,22 @@ def per_class(
     recall: np.ndarray,
     f1: np.ndarray,
 ) -> Table:
-    """A row for each class: its images, precision, recall and F1; the means last."""
+    """A row for each class: its images, precision, recall and F1; the means last.
 
-    def shown(value: float) -> str:
-        return "." if np.isnan(value) else f"{value:.1%}"
-
+    A class without images, or that no image is taken for, has no recall or no precision, and is
+    left out of that mean.
+    """
     rows = [
-        [name, f"{images:,}", *map(shown, values)]
+        [name, f"{images:,}", *map(_shown, values)]
         for name, images, *values in zip(classes, counts.sum(1), precision, recall, f1, strict=True)
     ]
-    means = [shown(np.mean(values[~np.isnan(values)])) for values in (precision, recall, f1)]
+    means = [_shown(np.mean(values[~np.isnan(values)])) for values in (precision, recall, f1)]
     rows.append(["mean of classes", "", *means])
     return table(["class", "images", "precision", "recall", "F1"], rows)
+
+
+def _shown(share: float) -> str:
+    return "." if np.isnan(share) else f"{share:.1%}"
 
 
 def confusion(counts: np.ndarray, classes: Sequence[str]) -> Table:
@@ -67,7 +71,7 @@ def confusion(counts: np.ndarray, classes: Sequence[str]) -> Table:
     """
     with np.errstate(invalid="ignore"):
         accuracy = counts.diagonal() / counts.sum(1)
-    rows = [[name, f"{share:.1%}"] for name, share in zip(classes, accuracy, strict=True)]
+    rows = [[name, _shown(share)] for name, share in zip(classes, accuracy, strict=True)]
     if len(classes) <= MOST_COLUMNS:
         for row, line in zip(rows, counts, strict=True):
             row += [f"{count:,}" if count else "." for count in line]

@@ -25,3 +25,16 @@ def test_a_few_classes_have_longer_heads():
     console.print(tables.confusion(np.eye(3, dtype=int), names))
     head = next(line for line in console.file.getvalue().splitlines() if "accuracy" in line)
     assert "a very long name" in head and "another long nam" in head
+
+
+def test_a_class_without_images_has_no_accuracy():
+    """Two of class a, one of them taken for b; none of b."""
+    console = Console(file=io.StringIO(), width=100)
+    counts = np.array([[1, 1], [0, 0]])
+    console.print(tables.confusion(counts, ("a", "b")))
+    precision, recall, f1 = np.array([1, 0]), np.array([0.5, np.nan]), np.array([2 / 3, 0])
+    console.print(tables.per_class(("a", "b"), counts, precision, recall, f1))
+    rows = [line.split() for line in console.file.getvalue().splitlines()]
+    assert ["a", "50.0%", "1", "1"] in rows and ["b", ".", ".", "."] in rows
+    assert ["b", "0", "0.0%", ".", "0.0%"] in rows
+    assert ["mean", "of", "classes", "50.0%", "50.0%", "33.3%"] in rows
