@@ -141,9 +141,18 @@ def test_curves_are_where_their_numbers_are(write_run):
     assert y2 < y1  # up is more
 
 
+def written_otherwise(folder) -> None:
+    """Gives its batch size as a float."""
+    config = json.loads((folder / "config.json").read_bytes())
+    text = config["experiment"].replace("batch_size=16", "batch_size=16.0")
+    assert text != config["experiment"]
+    write_json(folder / "config.json", config | {"experiment": text})
+
+
 def test_several_runs_are_shown_by_what_differs(write_run, tmp_path, capsys):
     first = write_run("sweep/0", seed=0)
     second = write_run("sweep/1", seed=1, model=ConvNet(hidden=7), finished=False)
+    written_otherwise(second)
     assert report(first, second) == 0
     assert str(tmp_path / "sweep" / "report.html") in capsys.readouterr().out.replace("\n", "")
     page = Page(tmp_path / "sweep" / "report.html")

@@ -76,10 +76,15 @@ def settings(config: Any) -> Iterator[tuple[str, Any]]:
     """Fields that differ from their default, with their values."""
     for field in config_fields(config):
         value, usual = getattr(config, field.name), default(field)
-        # 1, 1.0 and True are equal, yet not the same to write.
-        if value is usual or (type(value) is type(usual) and value == usual):
+        if value is usual or (_comparable(value, usual) and value == usual):
             continue
         yield field.name, value
+
+
+def _comparable(value: Any, usual: Any) -> bool:
+    """Whether equal ones are the same to write: 1 and True are not."""
+    numbers = (int, float)
+    return type(value) is type(usual) or (type(value) in numbers and type(usual) in numbers)
 
 
 @functools.cache

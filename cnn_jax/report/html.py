@@ -164,11 +164,19 @@ def _beside(runs: Sequence[RunReport]) -> str:
 def _differences(runs: Sequence[RunReport]) -> str:
     fields = dict.fromkeys(field for run in runs for field in run.settings)
     rows = [[field, *(run.settings.get(field, ABSENT) for run in runs)] for field in fields]
-    different = [row for row in rows if len(set(row[1:])) > 1]
+    different = [row for row in rows if len({_read(text) for text in row[1:]}) > 1]
     if not different:
         return "<p>None.</p>"
     note = f'<p class="quiet">{ABSENT} is the default, or no field of that run.</p>'
     return note + _columns(["field", *(run.name for run in runs)], different)
+
+
+def _read(text: str) -> Any:
+    """A number, so that 8 and 8.0 are the same, or the text."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _per_class(runs: Sequence[RunReport], names: Sequence[str]) -> str:

@@ -36,7 +36,9 @@ def test_text_holds_only_what_differs_from_the_default():
     assert config.to_text(ResNet(width=32)) == "ResNet(width=32)"
     assert config.to_text(toys.ResNet20()) == "ResNet(depth=20)"
     assert config.to_text((Flip(),)) == "(Flip(),)"
-    assert config.to_text(Wrapper(ResNet(), scale=1)) == "Wrapper(inner=ResNet(), scale=1)"
+    assert config.to_text(Wrapper(ResNet(), scale=1)) == "Wrapper(inner=ResNet())"  # 1.0
+    unsure = Experiment(model=ResNet(), keep_best=0)
+    assert config.to_text(unsure) == "Experiment(model=ResNet(), keep_best=0)"  # False
 
 
 def test_pretty_breaks_lines_and_nests():

@@ -262,6 +262,12 @@ def test_row_10_another_experiment_in_the_workdir_is_refused_with_a_diff(uninter
     assert (uninterrupted / "metrics.jsonl").read_bytes() == before
 
 
+def test_a_number_written_otherwise_is_the_same_experiment(tmp_path):
+    """--config.epochs=2 gives 2.0, a recipe may have 2."""
+    train(experiment(epochs=2), tmp_path, console=QUIET)
+    assert train(experiment(epochs=2.0), tmp_path, console=QUIET).summary["epochs"] == 2
+
+
 def test_row_11_a_finished_run_is_returned_as_it_is(uninterrupted):
     before = {p: p.stat().st_mtime_ns for p in uninterrupted.rglob("*") if p.is_file()}
     result = train(experiment(), uninterrupted, log_every_steps=2, console=QUIET)
