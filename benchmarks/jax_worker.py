@@ -19,19 +19,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cnn_jax import config, hardware, host
 from cnn_jax.benchmark.training import Training
-from cnn_jax.config import Plain
+from cnn_jax.config import Flag
 from cnn_jax.data import DataConfig, DataUnavailable, Split
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
-from cnn_jax.run_folder import NAMES
+from cnn_jax.names import NAMES
 from cnn_jax.state import first_state
 
 PLAIN = {
     "What to time": [
-        Plain("config", str, "quickstart", "Recipe: a name in experiments/, or a path to a .py"),
-        Plain("data_dir", str | None, None, "Where TFDS data is; default: $TFDS_DATA_DIR"),
-        Plain("warm_up", int, 2, "Steps before the clock runs", minimum=1),
-        Plain("steps", int, 10, "Steps that are timed, one by one", minimum=1),
+        Flag("config", str, "quickstart", "Recipe: a name in experiments/, or a path to a .py"),
+        Flag("data_dir", str | None, None, "Where TFDS data is; default: $TFDS_DATA_DIR"),
+        Flag("warm_up", int, 2, "Steps before the clock runs", minimum=1),
+        Flag("steps", int, 10, "Steps that are timed, one by one", minimum=1),
     ]
 }
 

@@ -26,7 +26,7 @@ class Batch:
     """B examples of one step, and where they come from.
 
     Attributes:
-      image: u8[B,H,W,C] as the data has it; f32[B,H,W,C] once normalised.
+      image: u8[B,H,W,C] as the data has it; f32 from 0 to 255 once examples are mixed.
       label: i32[B] class numbers, or f32[B,K] weights of classes once examples are mixed.
       index: i32[B], each example's place in its split. Randomness is drawn from it, so that an
         example's augmentation does not depend on which device or batch it falls into.

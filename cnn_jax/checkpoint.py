@@ -1,20 +1,17 @@
 """Checkpoints of the train state: written whole, with digests, and read only if nothing changed.
 
-Orbax is used here and nowhere else. A step's folder holds `state/`, which Orbax writes,
-`progress.json`, and `SHA256SUMS`, which `sha256sum -c` reads too. It is written beside its place
-and renamed into it last: what has the name of a step was complete once.
+A step's folder holds `state/`, which Orbax writes, `progress.json`, and `SHA256SUMS`, which
+`sha256sum -c` reads too. It is written beside its place and renamed into it last: what has the name
+of a step was complete once.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
-import dataclasses
-import functools
 import json
 import logging
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax import digests, files, parsed
+from cnn_jax import digests, files, parsed, pytrees
 from cnn_jax.errors import RunFailed, first_line
 
 KEPT = 2
@@ -175,21 +172,16 @@ class Checkpoints:
     def _write(self, step: int, state: Any, content: dict[str, Any]) -> None:
         """Runs in the background."""
         temporary = self._folder / f"{step}.saving"
-        hook = sys.unraisablehook
-        sys.unraisablehook = functools.partial(_unless_too_late, hook)
         try:
             _remove(temporary)
             temporary.mkdir(parents=True)
-            with _checkpointer() as checkpointer:
-                args = _orbax().args.StandardSave(_named(state))
-                checkpointer.save(temporary / "state", args=args)
+            pytrees.write(temporary / "state", state)
             files.write_atomically(temporary / "progress.json", json.dumps(content).encode())
             digests.seal(temporary)
             _remove(self._folder / str(step))  # no checkpoint: `save` has looked
             temporary.rename(self._folder / str(step))
             files.sync(self._folder)
             self._remove_old()
-            sys.unraisablehook = hook
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -225,16 +217,8 @@ class Checkpoints:
         problem = self.problem(step)
         if problem:
             raise CheckpointError(f"checkpoint {place} is damaged: {problem}")
-        sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        target = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like
-        )
         try:
-            with _checkpointer() as checkpointer:
-                args = _orbax().args.StandardRestore(_named(target))
-                state = checkpointer.restore(place / "state", args=args)
-            if dataclasses.is_dataclass(like) and not isinstance(like, type):
-                state = dataclasses.replace(like, **state)
+            state = pytrees.read(place / "state", like)
             progress = json.loads((place / "progress.json").read_bytes())["progress"]
         except Exception as error:
             raise CheckpointError(
@@ -278,33 +262,3 @@ def _filled(folder: Path) -> bool:
         return any(folder.iterdir())
     except (NotADirectoryError, FileNotFoundError):  # a process that trains may remove it
         return False
-
-
-def _named(state: Any) -> Any:
-    """A dataclass's fields by name, less those that are None: a checkpoint from before there was
-    such a field is of the same structure."""
-    if not dataclasses.is_dataclass(state):
-        return state
-    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _orbax() -> Any:
-    from orbax import checkpoint
-
-    # Orbax tells every save at INFO, some retries at WARNING, and logs what it raises besides.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
-    return checkpoint
-
-
-def _unless_too_late(hook: Callable[[Any], object], unraisable: Any) -> None:
-    """Passes over what Orbax's other writes say when one has failed, and nobody listens any more.
-
-    They may say it long after, so the hook stays once a save has failed.
-    """
-    if str(unraisable.exc_value) != "Event loop is closed":
-        hook(unraisable)
-
-
-def _checkpointer() -> Any:
-    return _orbax().Checkpointer(_orbax().StandardCheckpointHandler())

@@ -19,10 +19,11 @@ from cnn_jax.evaluate import evaluate
 from cnn_jax.explain import explain
 from cnn_jax.export import export
 from cnn_jax.export import load as load_exported
+from cnn_jax.names import NAMES
 from cnn_jax.options import ONLY_FOR, PATHS, PLAIN, USAGE
 from cnn_jax.predict import predict
 from cnn_jax.record import check_recordable, record, record_benchmark
-from cnn_jax.run_folder import NAMES, Run
+from cnn_jax.run_folder import Run
 from cnn_jax.run_report import report
 from cnn_jax.scorer import RunScorer, Scorer
 from cnn_jax.sweep import grid, sweep

@@ -2,19 +2,22 @@
 
 A part stands between `<!-- KIND arguments -->` and `<!-- /KIND -->`:
 `results NAME ...` is the table of measured recipes, `volumes NAME` the table of a recipe's layers,
+`parts MODULE [CLASS]` that of the classes a recipe may name (only the kinds of that class),
 `tricks` that of benchmarks/tricks.py, `families FILE` that of a file of benchmarks/families.py.
 """
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cnn_jax import config, listing
+from cnn_jax.names import NAMES
 from cnn_jax.record import RESULTS
-from cnn_jax.run_folder import NAMES
 from cnn_jax.volumes import markdown as volumes_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +30,26 @@ def _results(names: Sequence[str]) -> str:
 def _volumes(names: Sequence[str]) -> str:
     (name,) = names
     return volumes_markdown(config.load(name, NAMES).experiment)
+
+
+def _parts(names: Sequence[str]) -> str:
+    module = importlib.import_module(f"cnn_jax.{names[0]}")
+    kind = getattr(module, names[1]) if len(names) > 1 else object
+    lines = ["| part | what it is |", "|---|---|"]
+    for name, part in config.public_names(module).items():
+        if not isinstance(part, type) or not issubclass(part, kind):
+            continue
+        settings = ", ".join(map(_setting, inspect.signature(part).parameters.values()))
+        about = (inspect.getdoc(part) or "").partition("\n")[0]
+        lines.append(f"| `{name}({settings})` | {about} |")
+    return "\n".join(lines)
+
+
+def _setting(field: inspect.Parameter) -> str:
+    if field.default is field.empty:
+        return field.name
+    value = f"{field.default:.6g}" if isinstance(field.default, float) else repr(field.default)
+    return f"{field.name}={value}"
 
 
 def _tricks(names: Sequence[str]) -> str:
@@ -49,12 +72,14 @@ def _families(names: Sequence[str]) -> str:
         ratio = row["speedup"]
         spread = f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})"
         lines.append(f"| {model} | {stock} | {fast} | {spread} |")
-    return "\n".join(lines)
+    where = listing.where_text(measured)
+    return "\n".join([*lines, "", f"({where}, batch {measured['batch_size']})"])
 
 
 KINDS: dict[str, Callable[[Sequence[str]], str]] = {
     "results": _results,
     "volumes": _volumes,
+    "parts": _parts,
     "tricks": _tricks,
     "families": _families,
 }

@@ -9,10 +9,8 @@ from jax.stages import Compiled
 
 from cnn_jax import config, structure
 from cnn_jax.experiment import DataFacts, Experiment
-from cnn_jax.lowering import lowered_step
+from cnn_jax.prepared import prepare
 from cnn_jax.report import tables
-from cnn_jax.runs import state_shapes
-from cnn_jax.train import prepare
 
 
 def dry_run(
@@ -29,8 +27,8 @@ def dry_run(
     """
     source, note = experiment.data.resolve(data_dir)
     data = DataFacts.of(source.load(data_dir))
-    plan, way, teacher, _ = prepare(experiment, data, recipe)
-    state = state_shapes(plan)
+    ready = prepare(experiment, data, recipe)
+    plan, params = ready.plan, ready.shapes.params
     flops = structure.forward_flops(plan.model, data.image_shape)
     passes = 3 * experiment.gradient.passes
     images = plan.total_steps * experiment.batch_size
@@ -41,7 +39,7 @@ def dry_run(
         f"{data.test:,} test images of {height}x{width}x{depth}",
         "batch": f"u8[{experiment.batch_size},{height},{width},{depth}] on "
         f"{len(jax.local_devices())} device(s)",
-        "parameters": f"{structure.numbers(state.params):,}",
+        "parameters": f"{structure.numbers(params):,}",
         "forward FLOPs an image": f"{flops:,}",
         "training FLOPs": f"{passes * flops * images / 1e15:.3g} P "
         f"({passes} forward passes an image)",
@@ -49,12 +47,12 @@ def dry_run(
         f"{experiment.epochs:g} epochs)",
         "learning rate": f"{plan.learning_rate(0):g} at first, peak "
         f"{experiment.optimizer.peak(experiment.batch_size):g}",
-        "memory": _memory(lowered_step(plan, way, teacher).compile()),
+        "memory": _memory(ready.lowered_step().compile()),
     }
     out = console or tables.console()
     if note:
         out.print(note, highlight=False)
-    out.print(tables.table(["parameter", "shape", "numbers"], _parameters(state.params)))
+    out.print(tables.table(["parameter", "shape", "numbers"], _parameters(params)))
     for name, value in facts.items():
         out.print(f"{name:<24}{value}", highlight=False, soft_wrap=True)
 

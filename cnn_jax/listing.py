@@ -57,9 +57,14 @@ def accuracy_text(row: dict[str, Any]) -> str:
 
 def hardware_text(row: dict[str, Any]) -> str:
     """What a row of results/ was measured on."""
-    software = row["software"]
+    return f"{row['dataset']}, {where_text(row)}"
+
+
+def where_text(measured: dict[str, Any]) -> str:
+    """The device and the versions of a measurement."""
+    software = measured["software"]
     python = software["python"].rpartition(".")[0]
-    return f"{row['dataset']}, {row['device']}, Python {python}, jax {software['jax']}"
+    return f"{measured['device']}, Python {python}, jax {software['jax']}"
 
 
 def markdown(names: Collection[str] | None = None, results: Path = RESULTS) -> str:

@@ -15,7 +15,7 @@ from cnn_jax.data.pipeline import Resident
 from cnn_jax.errors import UserError, first_line, place_of
 from cnn_jax.experiment import Plan
 from cnn_jax.parallel import Parallel
-from cnn_jax.runs import state_shapes
+from cnn_jax.state import TrainState
 from cnn_jax.step import train_step
 from cnn_jax.streams import streams
 
@@ -30,7 +30,7 @@ HINTS = {
 }
 
 
-def lowered_step(plan: Plan, way: Parallel, teacher: Any = None) -> Lowered:
+def lowered_step(plan: Plan, way: Parallel, state: TrainState, teacher: Any = None) -> Lowered:
     """The training step, to be compiled.
 
     Its arguments are the placed state, training set, order of the epoch, streams and teacher.
@@ -38,16 +38,17 @@ def lowered_step(plan: Plan, way: Parallel, teacher: Any = None) -> Lowered:
     Args:
       plan: The run's plan.
       way: How its steps are spread over the devices.
+      state: Its state, in shapes.
       teacher: The teacher's variables, where the run distils.
 
     Raises:
-      UserError: the model can't take the images, or a part of the experiment gives back something
-        else than it must, or fails in the user's own code.
+      UserError: a part of the experiment gives back something else than it must, or fails in the
+        user's own code.
     """
     images = jax.ShapeDtypeStruct((plan.data.train, *plan.data.image_shape), jnp.uint8)
     labels = order = jax.ShapeDtypeStruct((plan.data.train,), jnp.int32)
     keys = jax.eval_shape(lambda: streams(0))
-    shapes = way.shapes((state_shapes(plan), Resident(images, labels), order, keys, teacher))
+    shapes = way.shapes((state, Resident(images, labels), order, keys, teacher))
     try:
         lowered = way.lower(functools.partial(train_step, plan), *shapes)
     except UserError:

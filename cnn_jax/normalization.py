@@ -42,6 +42,6 @@ class Normalize:
         return resolved
 
     def __call__(self, image: jax.Array) -> jax.Array:
-        """u8[B,H,W,C] -> f32[B,H,W,C]."""
+        """[B,H,W,C] from 0 to 255, u8 or f32 -> f32[B,H,W,C]."""
         mean, std = (jnp.array(value, jnp.float32) for value in (self.mean, self.std))
         return (image.astype(jnp.float32) / 255 - mean) / std

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from cnn_jax.benchmark import SECONDS
-from cnn_jax.config import Plain
+from cnn_jax.config import Flag
 from cnn_jax.views import Views
 
 USAGE = """Trains ConvNets on CIFAR-10 with JAX.
@@ -30,99 +30,104 @@ Mode = Literal[
 
 PLAIN = {
     "What to do": [
-        Plain(
+        Flag(
             "mode",
             Mode,
             "train",
             "train; evaluate, explain, export or report on a run; predict; show volumes; sweep; "
             "benchmark",
         ),
-        Plain("config", str, "quickstart", "Recipe: a name in experiments/, or a path to a .py"),
-        Plain("list", bool, False, "List the recipes and the models"),
-        Plain("print_config", bool, False, "Print the resolved experiment as a recipe"),
-        Plain("dry_run", bool, False, "Print shapes, FLOPs, memory and steps; train nothing"),
+        Flag("config", str, "quickstart", "Recipe: a name in experiments/, or a path to a .py"),
+        Flag("list", bool, False, "List the recipes and the models"),
+        Flag("print_config", bool, False, "Print the resolved experiment as a recipe"),
+        Flag("dry_run", bool, False, "Print shapes, FLOPs, memory and steps; train nothing"),
     ],
     "Where": [
-        Plain("workdir", str | None, None, "The run's folder; default: runs/RECIPE/TIME"),
-        Plain(
+        Flag("workdir", str | None, None, "The run's folder; default: runs/RECIPE/TIME"),
+        Flag(
             "data_dir",
             str | None,
             None,
             "Where TFDS data is; default: $TFDS_DATA_DIR, then ~/tensorflow_datasets",
         ),
-        Plain(
+        Flag(
             "compile_cache",
             str | None,
             None,
             "Where compiled programs are kept, or off; default: ~/.cache/cnn_jax/compiled",
         ),
-        Plain("record", bool, False, "Also write the result to results/"),
+        Flag(
+            "record",
+            bool,
+            False,
+            "Also write the result to results/, and a recipe's to the tables of README and docs/",
+        ),
     ],
     "How": [
-        Plain(
+        Flag(
             "cpu_tuning",
             bool,
             True,
             "Start anew with malloc tuned for XLA on a CPU, unless GLIBC_TUNABLES is set",
         ),
-        Plain(
+        Flag(
             "deterministic",
             bool,
             False,
             "The same bits at every launch on a GPU too, which costs speed; a CPU's always are",
         ),
-        Plain("log_every_steps", int | None, None, "Also log every so many steps", minimum=1),
-        Plain("save_every_steps", int | None, None, "Also save every so many steps", minimum=1),
-        Plain("image_size", int | None, None, "volumes: height and width of the image", minimum=1),
-        Plain("eval_batch", int, 500, "evaluate: examples in a step", minimum=1),
-        Plain(
+        Flag("log_every_steps", int | None, None, "Also log every so many steps", minimum=1),
+        Flag("save_every_steps", int | None, None, "Also save every so many steps", minimum=1),
+        Flag("image_size", int | None, None, "volumes: height and width of the image", minimum=1),
+        Flag("eval_batch", int, 500, "evaluate: examples in a step", minimum=1),
+        Flag(
             "tta",
             Views | None,
             None,
             "evaluate: views of an image whose scores are averaged; default: the run's",
         ),
-        Plain(
+        Flag(
             "robustness",
             bool,
             False,
             "evaluate: also other views, corruptions, other test sets, and attacks: minutes",
         ),
-        Plain(
+        Flag(
             "examples",
             int | None,
             None,
             "evaluate: measure the robustness on so many test images; default: all",
             minimum=1,
         ),
-        Plain("top", int, 5, "predict: how many classes are told", minimum=1),
-        Plain("model", str | None, None, "predict: an exported net, in place of a --workdir"),
-        Plain(
+        Flag("top", int, 5, "predict: how many classes are told", minimum=1),
+        Flag("model", str | None, None, "predict: an exported net, in place of a --workdir"),
+        Flag(
             "output",
             str | None,
             None,
             "predict: also write a .jsonl or .csv; export: the folder; report: the .html",
         ),
-        Plain("contact_sheet", str | None, None, "predict: also draw the pictures to this PNG"),
-        Plain(
+        Flag("contact_sheet", str | None, None, "predict: also draw the pictures to this PNG"),
+        Flag(
             "images",
             tuple[int, ...] | int | None,
             None,
             "explain: test images by number, as 3,17; default: the files named, or 6 at random",
         ),
-        Plain(
+        Flag(
             "sweep",
             str | None,
             None,
             "sweep: fields and values, as 'optimizer.peak_lr=0.01,0.03; seed=0,1'",
         ),
-        Plain("seconds", float, SECONDS, "benchmark: most seconds of a measurement", minimum=0.01),
-        Plain(
+        Flag("seconds", float, SECONDS, "benchmark: most seconds of a measurement", minimum=0.01),
+        Flag(
             "batch_sizes",
             tuple[int, ...] | int | None,
             None,
             "benchmark: also time the step at these batch sizes, as 128,256,512",
         ),
-        Plain("profile", bool, False, "benchmark: also write a jax.profiler trace of a few steps"),
+        Flag("profile", bool, False, "benchmark: also write a jax.profiler trace of a few steps"),
     ],
 }
 

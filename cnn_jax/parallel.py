@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jax.stages import Lowered
 
+from cnn_jax.batch import BATCH_AXIS
 from cnn_jax.errors import UserError
-from cnn_jax.models.layers import BATCH_AXIS
 
 
 class Parallel(Protocol):

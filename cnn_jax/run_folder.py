@@ -5,48 +5,21 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-from cnn_jax import (
-    augment,
-    config,
-    data,
-    distillation,
-    experiment,
-    files,
-    losses,
-    models,
-    normalization,
-    optim,
-    parsed,
-)
+from cnn_jax import config, files, parsed
 from cnn_jax.checkpoint import Checkpoints
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
+from cnn_jax.names import NAMES, names_of
 from cnn_jax.report.log import MetricsLog, write_json
 
 # The folders that a run makes in its own.
 FOLDERS = ("checkpoints", "figures", "tensorboard")
 # The files that it makes beside them, and for which something else could be taken.
 FILES = ("metrics.jsonl", "volumes.png")
-
-# What the command line and a run's config.json may name, besides what a recipe file defines.
-NAMES = MappingProxyType(
-    config.public_names(
-        models,
-        losses,
-        distillation,
-        augment,
-        data,
-        optim,
-        normalization,
-        {"Experiment": experiment.Experiment},
-    )
-)
-
 
 # What is read of summary.json: keys, and the types of their values.
 SUMMARY = {
@@ -175,10 +148,11 @@ class Run:
                 differences = [saved["experiment"]]
             else:
                 differences = config.diff(before, plan.experiment)
-            raise RunError(
-                f"{self.folder} holds a run of another experiment ({'; '.join(differences)}): "
-                f"give another --workdir, or the same experiment"
-            )
+            if differences:  # 8 epochs and 8.0 are written differently, and are the same
+                raise RunError(
+                    f"{self.folder} holds a run of another experiment ({'; '.join(differences)}): "
+                    f"give another --workdir, or the same experiment"
+                )
         if self.data_facts().fingerprint != plan.data.fingerprint:
             raise RunError(f"{self.folder} holds a run on other data of the name {plan.data.name}")
         if teacher and saved.get("teacher", teacher) != teacher:
@@ -322,13 +296,6 @@ class Run:
             raise RunError(f"no run at {self.folder}: {name}: {error.strerror}") from None
         except ValueError as error:
             raise RunError(f"{path} is damaged: {error}") from error
-
-
-def names_of(recipe: config.Recipe | Experiment | None) -> Mapping[str, Any]:
-    """What a run's config.json may name where this is said to know its classes."""
-    if isinstance(recipe, Experiment):
-        return {**NAMES, **config.classes(recipe)}
-    return recipe.names if recipe else NAMES
 
 
 def written_by_a_run(path: Path) -> bool:

@@ -14,7 +14,8 @@ from cnn_jax import config, data
 from cnn_jax.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.errors import UserError, told
 from cnn_jax.experiment import Experiment, Plan
-from cnn_jax.run_folder import NAMES, Run, RunError
+from cnn_jax.names import NAMES
+from cnn_jax.run_folder import Run, RunError
 from cnn_jax.state import TrainState, init_state
 from cnn_jax.streams import streams
 

@@ -142,7 +142,7 @@ def train_step(
 
 
 def image_scores(plan: Plan, variables: dict[str, Any], image: jax.Array) -> jax.Array:
-    """The scores f32[B,K] of images u8[B,H,W,C], as the data has them, in all their views."""
+    """The scores f32[B,K] of images [B,H,W,C] from 0 to 255, u8 or f32, in all their views."""
     with ops.stock(plan.experiment.convolutions == "stock"):
         return average_scores(
             lambda view: scores(plan, variables, view, train=False)[0],

@@ -8,13 +8,13 @@ import jax
 
 
 class Streams(NamedTuple):
-    """Keys that are folded with an epoch or a step: randomness is a function of (seed, place).
+    """Keys to be folded with an epoch or a step: randomness is a function of (seed, place).
 
     Attributes:
       order: Folded with the epoch: the order of its examples.
       augment: Folded with the step, the augmentation's place and the example's index.
-      dropout: Folded with the step.
-      init: The parameters.
+      dropout: Folded with the step and the index of the first example that it is for.
+      init: The parameters; folded with nothing.
     """
 
     order: jax.Array

@@ -14,17 +14,16 @@ from cnn_jax.report import figures
 from cnn_jax.report.clock import Clock
 from cnn_jax.report.progress import duration
 from cnn_jax.run_folder import Run
-from cnn_jax.runs import state_shapes
 from cnn_jax.state import TrainState
 
 
-def headline(plan: Plan, run: Run) -> str:
+def headline(plan: Plan, run: Run, params: Any) -> str:
     """What is trained on what, where to: the first line of a run."""
     data = plan.data
     splits = f"{data.train:,} train, {data.validation:,} validation, {data.test:,} test"
     return (
         f"{config.to_text(plan.experiment.model)} on {data.name} ({splits}), "
-        f"{structure.numbers(state_shapes(plan).params):,} parameters, "
+        f"{structure.numbers(params):,} parameters, "
         f"{plan.total_steps:,} steps, {hardware.device_name()} -> {run.folder}"
     )
 

@@ -12,10 +12,10 @@ from typing import Any
 from cnn_jax import config
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.experiment import DataFacts, Experiment
-from cnn_jax.lowering import lowered_step
+from cnn_jax.prepared import prepare
 from cnn_jax.report import tables
 from cnn_jax.run_folder import Run
-from cnn_jax.train import Diverged, prepare, train
+from cnn_jax.train import Diverged, train
 
 Assignment = dict[str, str]
 
@@ -133,12 +133,12 @@ def _check(
             if text not in known:
                 known[text] = DataFacts.of(source.load(data_dir))
             changed = dataclasses.replace(changed, data=source)
-            plan, way, teacher, _ = prepare(changed, known[text], recipe, Run(folder))
+            ready = prepare(changed, known[text], recipe, Run(folder))
             if Run(folder).exists():
-                Run(folder).check_same(plan, recipe)
+                Run(folder).check_same(ready.plan, recipe)
             but_for_seed = config.to_text(dataclasses.replace(changed, seed=0))
             if but_for_seed not in traced and not Run(folder).summary():
-                lowered_step(plan, way, teacher)
+                ready.lowered_step()
             traced.add(but_for_seed)
         except UserError as error:
             raise UserError(f"--sweep: {name}: {error}") from error

@@ -15,17 +15,16 @@ from cnn_jax.errors import first_line
 from cnn_jax.evaluator import Evaluator
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.loop import Diverged, Interrupted, advance, row_of, watch
-from cnn_jax.lowering import lowered_step
-from cnn_jax.parallel import Parallel, parallel
+from cnn_jax.prepared import Prepared, prepare
 from cnn_jax.report.clock import Clock
 from cnn_jax.report.log import TensorBoard, write_json
 from cnn_jax.report.progress import Progress
 from cnn_jax.run_folder import Run
-from cnn_jax.runs import lost_best, state_shapes, trained_state
+from cnn_jax.runs import lost_best, trained_state
 from cnn_jax.state import TrainState, first_state
 from cnn_jax.summary import draw_figures, headline, summarise, verdict
-from cnn_jax.teacher import teacher_digest, with_teacher
-from cnn_jax.transfer import Arrays, transferred, weights_to_begin_with
+from cnn_jax.teacher import teacher_digest
+from cnn_jax.transfer import transferred
 
 __all__ = ["Diverged", "Interrupted", "Result", "Writer", "train"]
 
@@ -43,8 +42,8 @@ class Result:
     Attributes:
       summary: The content of summary.json.
       plan: The run's plan.
-      state: Its last state, on the host's first device; None for a run that had finished before and
-        whose checkpoints are gone or damaged.
+      state: The state that was tested: its last, or its best where the experiment keeps that; None
+        for a run that had finished before and whose checkpoints are gone or damaged.
     """
 
     summary: dict[str, Any]
@@ -91,18 +90,19 @@ def train(
     experiment = dataclasses.replace(experiment, data=source)
     data = source.load(data_dir)
     run = Run(workdir)
-    plan, way, teacher, given = prepare(experiment, DataFacts.of(data), recipe, run)
+    ready = prepare(experiment, DataFacts.of(data), recipe, run)
+    plan, teacher = ready.plan, ready.teacher
     clock = Clock()
     if not run.summary():
         with clock.compiling():
-            lowered = lowered_step(plan, way, teacher)
+            lowered = ready.lowered_step()
     say = Progress(0, 1, 0, console=console).note
     with contextlib.ExitStack() as stack:
         if not run.summary():
             stack.enter_context(run.locked())
         taught_by = teacher_digest(plan.teacher, teacher) if plan.teacher else None
         changed = run.begin(plan, recipe, hardware.manifest(), taught_by)
-        for line in (note, changed, headline(plan, run)):
+        for line in (note, changed, headline(plan, run, ready.shapes.params)):
             if line:
                 say(line)
         finished = run.summary()
@@ -115,9 +115,9 @@ def train(
         checkpoints = stack.enter_context(
             contextlib.closing(run.checkpoints(experiment.keep_best, warn=say))
         )
-        state, start = _first_state(plan, data, run, checkpoints, clock)
-        if given is not None and not start:
-            state, loaded = transferred(plan, state, given)
+        state, start = _state_to_go_on_from(ready, data, run, checkpoints, clock)
+        if ready.given is not None and not start:
+            state, loaded = transferred(plan, state, ready.given)
             say(loaded)
         if start:
             say(f"resumed at step {start:,} of {plan.total_steps:,}")
@@ -135,7 +135,7 @@ def train(
 
         state = advance(
             plan,
-            way,
+            ready.way,
             lowered,
             data,
             state,
@@ -156,30 +156,44 @@ def train(
             epoch = reached // plan.steps_per_epoch
             say(f"ended after epoch {epoch}: no new best on validation for {experiment.patience}")
 
-        # The test set is seen once, at the end.
-        if experiment.keep_best:
-            state = trained_state(run, plan)
-        with clock.compiling():
-            evaluator = Evaluator(plan, state.variables, data.test)
-        test = evaluator(state.variables)
-        row = row_of(plan, reached, "test", test.means()) | {"seconds": clock.seconds()}
-        watch(plan, row)
-        log(row)
-        try:
-            draw_figures(plan, run, test, state)
-        except OSError:
-            raise
-        except Exception as error:  # of a net like none before, say: its number is worth more
-            say(f"figures are missing: {type(error).__name__}: {first_line(error)}")
-        summary = summarise(plan, run, test, state, reached, clock)
-        # With the summary the run is finished: what it is restored from must be good.
-        if checkpoints.latest() != reached:
-            raise CheckpointError(
-                f"{run.folder}: the last checkpoint was damaged since it was saved"
-            )
-        write_json(run.folder / "summary.json", summary)
+        state, summary = _finish(plan, data, run, checkpoints, state, clock, log, say)
     say(verdict(summary))
     return Result(summary, plan, state)
+
+
+def _finish(
+    plan: Plan,
+    data: Dataset,
+    run: Run,
+    checkpoints: Checkpoints,
+    state: TrainState,
+    clock: Clock,
+    log: Callable[[dict[str, Any]], None],
+    say: Callable[[str], None],
+) -> tuple[TrainState, dict[str, Any]]:
+    """Tests the last state, or the best; writes the figures and, last of all, the summary."""
+    reached = int(state.step)
+    # The test set is seen once, at the end.
+    if plan.experiment.keep_best:
+        state = trained_state(run, plan)
+    with clock.compiling():
+        evaluator = Evaluator(plan, state.variables, data.test)
+    test = evaluator(state.variables)
+    row = row_of(plan, reached, "test", test.means()) | {"seconds": clock.seconds()}
+    watch(plan, row)
+    log(row)
+    try:
+        draw_figures(plan, run, test, state)
+    except OSError:
+        raise
+    except Exception as error:  # of a net like none before, say: its number is worth more
+        say(f"figures are missing: {type(error).__name__}: {first_line(error)}")
+    summary = summarise(plan, run, test, state, reached, clock)
+    # With the summary the run is finished: what it is restored from must be good.
+    if checkpoints.latest() != reached:
+        raise CheckpointError(f"{run.folder}: the last checkpoint was damaged since it was saved")
+    write_json(run.folder / "summary.json", summary)
+    return state, summary
 
 
 def _state_if_kept(run: Run, plan: Plan, say: Callable[[str], None]) -> TrainState | None:
@@ -189,41 +203,6 @@ def _state_if_kept(run: Run, plan: Plan, say: Callable[[str], None]) -> TrainSta
     except CheckpointError as error:
         say(f"the run is left as it is, but nothing can be restored from it: {error}")
         return None
-
-
-def prepare(
-    experiment: Experiment,
-    data: DataFacts,
-    recipe: config.Recipe | None = None,
-    run: Run | None = None,
-) -> tuple[Plan, Parallel, Any, Arrays | None]:
-    """What a run needs before its next step; nothing is written or compiled.
-
-    Args:
-      experiment: What is to be trained.
-      data: The facts of its data.
-      recipe: Where the experiment comes from, for classes of its own.
-      run: The run if it may have begun already: no weights to begin with are read for one that has,
-        and nothing but the plan and the way for one that has finished.
-
-    Returns:
-      Its plan, the way to spread its steps, its teacher's variables if it has one, and the weights
-      to begin with if others than random ones.
-
-    Raises:
-      UserError: the experiment does not fit the data, the devices, its teacher or its `init_from`.
-      CheckpointError: the weights of one of those are damaged.
-    """
-    plan = Plan.of(experiment, data)
-    way = parallel(experiment.parallel, experiment.batch_size)
-    state_shapes(plan)  # a model that can't take the images, a pattern that freezes nothing
-    if run and run.summary():
-        return plan, way, None, None
-    plan, teacher = with_teacher(plan, recipe)
-    given = None
-    if experiment.init_from and not (run and run.checkpoints().steps()):
-        given = weights_to_begin_with(plan, recipe)
-    return plan, way, teacher, given
 
 
 @contextlib.contextmanager
@@ -236,18 +215,18 @@ def _told_where_the_folder_has_gone(run: Run) -> Iterator[None]:
         raise
 
 
-def _first_state(
-    plan: Plan, data: Dataset, run: Run, checkpoints: Checkpoints, clock: Clock
+def _state_to_go_on_from(
+    ready: Prepared, data: Dataset, run: Run, checkpoints: Checkpoints, clock: Clock
 ) -> tuple[TrainState, int]:
     """The newest checkpoint's state, or a new one, and the steps it has taken."""
     step = checkpoints.latest()
     if step is None:
-        run.begin_checkpoints(plan.steps_per_epoch)
+        run.begin_checkpoints(ready.plan.steps_per_epoch)
     checkpoints.go_on_from(step or 0)
     if step is None:
         with clock.compiling():
-            return first_state(plan, data.train.images), 0
-    state, saved = checkpoints.restore(step, state_shapes(plan))
+            return first_state(ready.plan, data.train.images), 0
+    state, saved = checkpoints.restore(step, ready.shapes)
     fault = parsed.fault(saved, train_seconds=parsed.NUMBER, compile_seconds=parsed.NUMBER)
     if fault:
         raise CheckpointError(f"{run.folder}: progress.json of step {step:,}: {fault}")

@@ -11,12 +11,12 @@ from pathlib import Path
 import flax.linen as nn
 
 from cnn_jax import config, files, structure
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, first_line
 from cnn_jax.experiment import DataFacts, Experiment
+from cnn_jax.layer_walk import Layer, Volume
 from cnn_jax.report import blocks
 from cnn_jax.report.volume_row import Row, sides
 from cnn_jax.report.volume_table import WIDEST, Table, notes, to_markdown, to_rich
-from cnn_jax.structure import Layer, Volume
 
 # What a net is shown on where its data does not say without being loaded.
 IMAGE_SHAPE: Volume = (32, 32, 3)
@@ -41,7 +41,7 @@ def volumes(model: nn.Module, image_shape: Volume) -> Table:
         layers = _layers(model, image_shape)
         parameters = structure.parameter_count(model, image_shape)
     except Exception as error:
-        reason = _smallest(model, image_shape) or str(error).strip().partition("\n")[0]
+        reason = _smallest(model, image_shape) or first_line(error)
         raise UserError(
             f"model {config.to_text(model)} can't take images of {sides(image_shape)}: {reason}"
         ) from error

@@ -25,9 +25,9 @@ from cnn_jax.data.pipeline import Resident, epoch_order, gather
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Experiment
 from cnn_jax.models import MLP
+from cnn_jax.names import NAMES
 from cnn_jax.optim import SGD
 from cnn_jax.record import record_benchmark
-from cnn_jax.run_folder import NAMES
 from cnn_jax.step import train_step
 from cnn_jax.streams import streams
 

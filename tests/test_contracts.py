@@ -17,6 +17,7 @@ from cnn_jax.losses import Loss
 from cnn_jax.lowering import lowered_step
 from cnn_jax.optim import Optimizer
 from cnn_jax.parallel import parallel
+from cnn_jax.runs import state_shapes
 
 
 class Net(nn.Module):
@@ -85,7 +86,7 @@ class Growing(Optimizer):
 
 def trace(plan) -> None:
     """In shapes: nothing is computed."""
-    lowered_step(plan, parallel("jit", plan.experiment.batch_size))
+    lowered_step(plan, parallel("jit", plan.experiment.batch_size), state_shapes(plan))
 
 
 @pytest.mark.parametrize("smaller", ["", "smaller"])

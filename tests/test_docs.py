@@ -7,9 +7,9 @@ import shlex
 
 import pytest
 
-from cnn_jax import config, docs
+from cnn_jax import config, docs, models
+from cnn_jax.names import NAMES
 from cnn_jax.options import PLAIN
-from cnn_jax.run_folder import NAMES
 
 PAGES = docs.pages()
 
@@ -46,6 +46,14 @@ def test_readme_begins_with_its_two_commands():
     assert first.count("\n") == second.count("\n") == 1
     assert first.rstrip().endswith("python run.py")
     assert second.rstrip().endswith("python -m pytest -n auto")
+
+
+def test_the_page_of_the_parts_has_all_that_a_recipe_may_name():
+    page = (docs.ROOT / "docs" / "parts.md").read_text()
+    told = set(re.findall(r"^\| `(\w+)\(", page, re.MULTILINE))
+    nets = config.public_names(models)
+    others = {"Experiment", "Dataset", "Split"}
+    assert told == {*NAMES} - {*nets} - others
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -14,6 +14,7 @@ from cnn_jax.data import Shapes
 from cnn_jax.data.pipeline import Resident
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
+from cnn_jax.names import NAMES
 from cnn_jax.normalization import Normalize
 from cnn_jax.optim import (
     SAM,
@@ -30,7 +31,6 @@ from cnn_jax.optim import (
     Plain,
     ScheduleFreeSGD,
 )
-from cnn_jax.run_folder import NAMES
 from cnn_jax.runs import state_shapes
 from cnn_jax.step import train_step
 from cnn_jax.streams import streams

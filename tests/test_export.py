@@ -25,9 +25,10 @@ from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.evaluate import evaluate
 from cnn_jax.experiment import DataFacts, Plan
 from cnn_jax.export import artifact, export, load, write
+from cnn_jax.names import NAMES
 from cnn_jax.normalization import Normalize
 from cnn_jax.report.log import write_json
-from cnn_jax.run_folder import NAMES, Run
+from cnn_jax.run_folder import Run
 from cnn_jax.step import image_scores
 from cnn_jax.transfer import transferred, weights_to_begin_with
 

@@ -20,17 +20,19 @@ PACKAGE = ROOT / "cnn_jax"
 BESIDE = {
     ("digests", "files"),
     ("state", "experiment"),
+    ("structure", "layer_walk"),
     ("hardware", "compile_cache"),
-    ("dry_run", "train"),
     ("evaluator", "step"),
-    ("lowering", "runs"),
     ("lowering", "step"),
+    ("names", "config"),
     ("outputs", "run_folder"),
     ("run_folder", "checkpoint"),
     ("run_folder", "config"),
+    ("run_folder", "names"),
     ("run_folder", "report"),
     ("runs", "checkpoint"),
     ("runs", "config"),
+    ("runs", "names"),
     ("runs", "run_folder"),
     ("scorer", "config"),
     ("scorer", "run_folder"),
@@ -46,7 +48,11 @@ BESIDE = {
     ("benchmark", "loop"),
     ("evaluate", "stress"),
     ("stress", "attacker"),
+    ("dry_run", "prepared"),
+    ("prepared", "transfer"),
+    ("sweep", "prepared"),
     ("sweep", "train"),
+    ("train", "prepared"),
     ("train", "loop"),
     ("train", "summary"),
     ("train", "transfer"),
@@ -58,7 +64,7 @@ BESIDE = {
 ALONE = {
     "tensorflow_datasets": "data/tfds.py",
     "absl": "config/flags.py",
-    "orbax": "checkpoint.py",
+    "orbax": "pytrees.py",
 }
 # The parts of the package (files, or packages with all that is in them), and their levels.
 ROWS = [

@@ -19,6 +19,7 @@ from cnn_jax.losses import Loss
 from cnn_jax.lowering import lowered_step
 from cnn_jax.optim import Accumulate
 from cnn_jax.parallel import parallel
+from cnn_jax.runs import state_shapes
 
 
 class Net(nn.Module):
@@ -77,7 +78,7 @@ def line_of(mark: str) -> int:
 def test_a_part_of_one_s_own_that_fails_is_told_by_its_place(plan_of, mark, fields, message):
     plan = plan_of(**fields)
     with pytest.raises(UserError) as caught:
-        lowered_step(plan, parallel("jit", 16))
+        lowered_step(plan, parallel("jit", 16), state_shapes(plan))
     said = str(caught.value)
     assert one_line(said)
     assert re.search(f"fails at {re.escape(__file__)}:{line_of(mark)}: {message}", said), said
@@ -87,9 +88,9 @@ def test_parts_of_a_batch_must_divide_each_device_s_share(plan_of, devices):
     """16 examples on two devices are 8 each: 16 parts divide the batch, and not a share."""
     devices(2)
     plan = plan_of(gradient=Accumulate(16))
-    lowered_step(plan, parallel("jit", 16))
+    lowered_step(plan, parallel("jit", 16), state_shapes(plan))
     with pytest.raises(UserError, match="must divide the 8 examples"):
-        lowered_step(plan, parallel("pmap", 16))
+        lowered_step(plan, parallel("pmap", 16), state_shapes(plan))
 
 
 RECIPE = '''"""A net whose training fails."""

@@ -4,8 +4,8 @@ import json
 import sys
 
 from cnn_jax import config
+from cnn_jax.names import NAMES
 from cnn_jax.record import record
-from cnn_jax.run_folder import NAMES
 
 
 def test_the_command_is_kept_without_the_places_of_a_machine(tmp_path, monkeypatch):

@@ -24,7 +24,8 @@ class AlternatingFlip(Augmentation):
     """Mirrors an image in every other epoch; which half starts mirrored is fixed by its index.
 
     Every two epochs show each image both ways, which random flips don't (Jordan 2024,
-    arXiv:2404.00498).
+    arXiv:2404.00498). The publication draws the half anew for each run; here it is the same for all
+    seeds.
     """
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:

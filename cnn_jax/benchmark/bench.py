@@ -62,7 +62,7 @@ class Bench:
         }
 
     def inference(self, train_images_per_second: float) -> dict[str, Any]:
-        """Scores as many test images as take about a second, as an evaluation does."""
+        """Scores up to 20 batches of the test as an evaluation does, in all their views."""
         self.say("Timing inference")
         test = self.data.test
         batches = max(1, min(20, round(3 * train_images_per_second / EVAL_BATCH)))

@@ -1,7 +1,7 @@
 """Configs are frozen dataclasses of real objects; this reads, writes, checks and overrides them."""
 
 from cnn_jax.config.check import check
-from cnn_jax.config.command import Command, Plain, override, parse
+from cnn_jax.config.command import Command, Flag, override, parse
 from cnn_jax.config.errors import ConfigError
 from cnn_jax.config.expression import called, from_text, public_names, to_text
 from cnn_jax.config.fields import classes
@@ -13,8 +13,8 @@ from cnn_jax.config.pretty import to_pretty, to_recipe
 __all__ = [
     "Command",
     "ConfigError",
+    "Flag",
     "Overridden",
-    "Plain",
     "Recipe",
     "Row",
     "called",

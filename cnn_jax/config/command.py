@@ -21,7 +21,7 @@ from cnn_jax.config.override import Overridden, Tree
 
 
 @dataclass(frozen=True)
-class Plain:
+class Flag:
     """A flag that is no field of the experiment.
 
     Attributes:
@@ -72,7 +72,7 @@ class Command:
 def parse(
     argv: Sequence[str],
     *,
-    plain: Mapping[str, Sequence[Plain]],
+    plain: Mapping[str, Sequence[Flag]],
     names: Names,
     usage: str = "",
     experiments_dir: Path | str | None = None,
@@ -140,6 +140,6 @@ def _override(config: Any, line: Line, names: Names) -> tuple[Overridden, list[s
     return result, line.rest(tree.values)
 
 
-def _row(flag: Plain) -> Row:
+def _row(flag: Flag) -> Row:
     usual = "" if flag.default is None else str(flag.default)
     return Row(flag.name, type_text(flag.type).replace("'", ""), usual, flag.help)

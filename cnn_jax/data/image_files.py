@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, first_line
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -84,8 +84,8 @@ def read_image(path: str | os.PathLike[str], height: int, width: int, channels: 
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadImage(f"{path}: more than {Image.MAX_IMAGE_PIXELS:,} pixels") from error
     except Exception as error:  # on a damaged file a decoder may raise anything
-        reason = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0]
-        raise BadImage(f"{path}: {reason or type(error).__name__}") from error
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise BadImage(f"{path}: {reason}") from error
     return np.array(picture, np.uint8).reshape(height, width, channels)
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from jax.extend.mlir.dialects import stablehlo
 
 from cnn_jax import digests
-from cnn_jax.errors import RunFailed, UserError
+from cnn_jax.errors import RunFailed, UserError, first_line
 
 PROGRAM = "program.jax_export"
 WEIGHTS = "weights.safetensors"
@@ -84,7 +84,7 @@ class Exported:
         try:
             return np.asarray(self._call(self.weights, images))
         except Exception as error:  # of XLA, of its reader of StableHLO, of jax.export
-            reason = str(error).strip().partition("\n")[0]
+            reason = first_line(error)
             raise RunFailed(
                 f"the net exported by jax {self.facts['versions']['jax']} does not run by jax "
                 f"{jax.__version__} on {jax.default_backend()}: {reason}"

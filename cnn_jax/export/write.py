@@ -17,7 +17,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from cnn_jax import config, digests, files, hardware, outputs, structure
-from cnn_jax.errors import RunFailed, UserError
+from cnn_jax.errors import RunFailed, UserError, first_line
 from cnn_jax.experiment import Plan
 from cnn_jax.export import artifact
 from cnn_jax.report import tables
@@ -108,7 +108,7 @@ def lower(plan: Plan, weights: dict[str, np.ndarray]) -> jax.export.Exported:
     try:
         return jax.export.export(jax.jit(scores), platforms=PLATFORMS)(shapes, images)
     except Exception as error:  # an open number of images raises several kinds
-        reason = str(error).strip().partition("\n")[0]
+        reason = first_line(error)
         raise UserError(
             f"{type(plan.model).__name__} can't be exported for any number of images: {reason}"
         ) from error

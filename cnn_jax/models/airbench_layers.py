@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -12,8 +14,7 @@ from cnn_jax.models import layers
 
 def uniform(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
     """A kernel [...,C_out] with entries up to 1 / sqrt(fan_in) either way."""
-    fan_in = jnp.prod(jnp.array(shape[:-1]))
-    return jax.random.uniform(key, shape, dtype, -1, 1) / jnp.sqrt(fan_in)
+    return jax.random.uniform(key, shape, dtype, -1, 1) / math.sqrt(math.prod(shape[:-1]))
 
 
 def partly_identity(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:

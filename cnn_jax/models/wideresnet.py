@@ -20,8 +20,7 @@ class WideResNet(nn.Module):
     parameters at 10 classes, WRN-28-10 36,479,194.
 
     Attributes:
-      depth: Layers with weights, shortcuts among them: 16, 22, 28, 40 as published; 6n+4 in
-        general.
+      depth: Convolutions, shortcuts among them: 16, 22, 28, 40 as published; 6n+4 in general.
       widen: How many times as many filters as in the thin network.
       dropout: Share of the activations between a block's convolutions that is dropped in training.
       num_classes: Number of class scores; None: as many as the data has.

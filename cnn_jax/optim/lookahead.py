@@ -91,11 +91,12 @@ class Lookahead:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LookaheadSGD(Optimizer):
-    """Nesterov SGD with lookahead and faster biases, as in airbench93 and airbench96.
+    """Nesterov SGD with lookahead and faster biases, as in airbench96 and nearly in airbench93.
 
     (Jordan 2024, arXiv:2404.00498.) The weights that lookahead returns to keep a share that grows
     with the cube of the time. The running statistics of norms are left as they are, while the
-    publication averages them too.
+    publication averages them too. Its airbench93 begins with lookahead in the fourth epoch, and
+    also returns to the slow weights at the end of each.
 
     Attributes:
       peak_lr: Highest rate of filters and fully connected layers.

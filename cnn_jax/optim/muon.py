@@ -112,7 +112,8 @@ class Muon(Optimizer):
       head_lr: Highest SGD rate of the fully connected layers, likewise.
       sgd_per_batch: Batch size that `bias_lr` and `head_lr` are meant for.
       sgd_momentum: Nesterov momentum of SGD.
-      weight_decay: Coupled decay of what SGD trains, times the learning rate.
+      weight_decay: What a step takes off a weight that SGD trains, as a share of it, for each
+        example of the batch, at the schedule's highest point.
       whitening_until: Fraction of the run after which the whitening layer's bias rests.
     """
 

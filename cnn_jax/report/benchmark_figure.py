@@ -6,13 +6,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cnn_jax.report import page
+from cnn_jax.report import colours, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#999999"
 
 
 def draw(result: Mapping[str, Any], path: str | os.PathLike[str]) -> bool:
@@ -39,10 +37,10 @@ def build(result: Mapping[str, Any]) -> Figure:
 
 
 def _draw_parts(axes: Axes, parts: Sequence[Mapping[str, Any]], step: float) -> None:
-    rows = [*((row["part"], 1e3 * row["seconds"], _BLUE) for row in parts)]
-    rows.insert(_parts_of_step(parts), ("whole step", 1e3 * step, _ORANGE))
-    names, lengths, colours = zip(*rows, strict=True)
-    bars = axes.barh(names, [max(length, 0) for length in lengths], color=colours, height=0.7)
+    rows = [*((row["part"], 1e3 * row["seconds"], colours.BLUE) for row in parts)]
+    rows.insert(_parts_of_step(parts), ("whole step", 1e3 * step, colours.VERMILLION))
+    names, lengths, fills = zip(*rows, strict=True)
+    bars = axes.barh(names, [max(length, 0) for length in lengths], color=fills, height=0.7)
     axes.bar_label(bars, [_short(length) for length in lengths], padding=3, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.25 * max(lengths))
@@ -57,8 +55,10 @@ def _parts_of_step(parts: Sequence[Mapping[str, Any]]) -> int:
 def _draw_epochs(axes: Axes, epochs: Sequence[Mapping[str, Any]]) -> None:
     data = [row["data"] for row in epochs]
     seconds = [row["epoch_seconds"] for row in epochs]
-    axes.plot([0, data[-1]], [0, data[-1] * seconds[0] / data[0]], "--", color=_GREY, linewidth=1)
-    axes.plot(data, seconds, "o", color=_BLUE, clip_on=False)
+    axes.plot(
+        [0, data[-1]], [0, data[-1] * seconds[0] / data[0]], "--", color=colours.GREY, linewidth=1
+    )
+    axes.plot(data, seconds, "o", color=colours.BLUE, clip_on=False)
     for x, y in zip(data, seconds, strict=True):
         axes.annotate(f"{_short(y)} s", (x, y), (-5, 5), textcoords="offset points", ha="right")
     axes.set_xticks(data, [f"{x}x" for x in data])
@@ -71,7 +71,7 @@ def _draw_epochs(axes: Axes, epochs: Sequence[Mapping[str, Any]]) -> None:
 def _draw_sizes(axes: Axes, sizes: Sequence[Mapping[str, Any]]) -> None:
     names = [f"{row['batch_size']:,}" for row in sizes]
     speeds = [row["train_images_per_second"] for row in sizes]
-    bars = axes.bar(names, speeds, color=_BLUE, width=0.6)
+    bars = axes.bar(names, speeds, color=colours.BLUE, width=0.6)
     axes.bar_label(bars, [f"{speed:,.0f}" for speed in speeds], padding=2, fontsize=8)
     axes.set_ylim(0, 1.12 * max(speeds))
     axes.set_xlabel("Batch size")

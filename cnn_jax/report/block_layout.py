@@ -7,8 +7,8 @@ import functools
 import itertools
 from collections.abc import Callable, Sequence
 
+from cnn_jax.layer_walk import Layer, Volume
 from cnn_jax.report.volume_row import is_beside
-from cnn_jax.structure import Layer, Volume
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 PAGE = 7.0  # inches: the text width of a page

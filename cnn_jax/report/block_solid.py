@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cnn_jax.report import colours
 from cnn_jax.report.block_layout import SLANT, SLIMMEST, Block, Layout, Place
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's palette, told apart in every kind of colour blindness.
 KINDS = {
-    "input": ("#999999", "image"),
-    "conv": ("#56B4E9", "convolution"),
-    "pool": ("#E69F00", "pooling"),
-    "fc": ("#009E73", "fully connected"),
-    "join": ("#CC79A7", "joined"),
+    "input": (colours.GREY, "image"),
+    "conv": (colours.SKY, "convolution"),
+    "pool": (colours.ORANGE, "pooling"),
+    "fc": (colours.GREEN, "fully connected"),
+    "join": (colours.PURPLE, "joined"),
 }
-WINDOW = "#D55E00"
+WINDOW = colours.VERMILLION
 INK = "#222222"
 Point = tuple[float, float]
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnn_jax.calibration import Reliability
-from cnn_jax.report import page
+from cnn_jax.report import colours, page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_ACCURACY, _GAP = "#0072B2", "#D55E00"
+_ACCURACY, _GAP = colours.BLUE, colours.VERMILLION
 
 
 def reliability_diagram(found: Mapping[str, Reliability], path: str | os.PathLike[str]) -> bool:
@@ -45,7 +45,7 @@ def build_reliability_diagram(found: Mapping[str, Reliability]) -> Figure | None
         )
         above.plot([0, 100], [0, 100], color="black", linewidth=0.8, linestyle="--")
         above.set(xlim=(0, 100), ylim=(0, 100), title=f"{title}\nECE {each.ece:.2%}")
-        below.bar(left, 100 * each.counts / each.counts.sum(), width, color="#999999", **bars)
+        below.bar(left, 100 * each.counts / each.counts.sum(), width, color=colours.GREY, **bars)
         below.set_xlabel("Confidence (%)")
     panels[0, 0].set_ylabel("Accuracy (%)")
     panels[1, 0].set_ylabel("Images (%)")

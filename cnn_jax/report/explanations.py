@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnn_jax.report import page
+from cnn_jax.report import colours, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,7 +115,7 @@ def build_activations(
     image, bars = top.subplots(1, 2, width_ratios=(1, 2.2))
     _show(image, explained.image)
     names, values = zip(*explained.best, strict=True)
-    bars.barh(range(len(names)), values, color="#0072B2", height=0.7)
+    bars.barh(range(len(names)), values, color=colours.BLUE, height=0.7)
     bars.set_yticks(range(len(names)), names, parse_math=False)
     bars.invert_yaxis()
     bars.set_xlabel(f"{explained.measure} of the highest classes")

@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnn_jax.report import page
+from cnn_jax.report import colours, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, told apart in every kind of colour blindness, and by marker too.
-_SPLITS = {"train": ("#0072B2", "o"), "validation": ("#D55E00", "s"), "test": ("#000000", "D")}
+# Told apart by marker too.
+_SPLITS = {
+    "train": (colours.BLUE, "o"),
+    "validation": (colours.VERMILLION, "s"),
+    "test": ("#000000", "D"),
+}
 
 
 def learning_curves(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> bool:
@@ -172,7 +176,7 @@ def build_confusion_matrix(
             colour = "white" if value > 40 else "black"
             axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
     accuracy = np.diag(percent)
-    side.barh(np.arange(k), np.nan_to_num(accuracy), color="#0072B2", height=0.75)
+    side.barh(np.arange(k), np.nan_to_num(accuracy), color=colours.BLUE, height=0.75)
     side.set(xlim=(0, 100), ylim=axes.get_ylim(), xlabel="Accuracy (%)", yticks=[])
     axes.set(xlabel="Predicted class", ylabel="True class")
     if k <= 30:

@@ -12,13 +12,13 @@ from .toys import BASE, NAMES, ResNet
 
 PLAIN = {
     "Run": (
-        config.Plain("config", str, "toy", "A recipe: NAME, or a path to a .py file."),
-        config.Plain("workdir", str | None, None, "Folder of the run."),
-        config.Plain("mode", Literal["train", "evaluate", "volumes"], "train", "What to do."),
+        config.Flag("config", str, "toy", "A recipe: NAME, or a path to a .py file."),
+        config.Flag("workdir", str | None, None, "Folder of the run."),
+        config.Flag("mode", Literal["train", "evaluate", "volumes"], "train", "What to do."),
     ),
     "More": (
-        config.Plain("image_size", int | None, None, "Pixels on a side.", minimum=1),
-        config.Plain("record", bool, False, "Write a row of results."),
+        config.Flag("image_size", int | None, None, "Pixels on a side.", minimum=1),
+        config.Flag("record", bool, False, "Write a row of results."),
     ),
 }
 
