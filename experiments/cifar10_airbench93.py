@@ -1,9 +1,10 @@
 """airbench93 on CIFAR-10.   python run.py --config=cifar10_airbench93
 
-Published: 93.00 % (n=50; github.com/KellerJordan/cifar10-airbench).   Measured: see results/.
+Published: 93.00 % (n=50; github.com/KellerJordan/cifar10-airbench).
 
 All 50,000 training images, 528 steps of 1024. Every epoch crops anew and shows
-the mirror images of the last. The publication computes in half precision.
+the mirror images of the last. The publication computes in half precision, begins with lookahead in
+the fourth epoch and also returns to the slow weights at the end of each.
 """
 
 from cnn_jax.augment import AlternatingFlip, RandomCrop

@@ -1,6 +1,6 @@
 """airbench94 on CIFAR-10, with Muon.   python run.py --config=cifar10_airbench94
 
-Published: 94.01 % (n=200; github.com/KellerJordan/cifar10-airbench).   Measured: see results/.
+Published: 94.01 % (n=200; github.com/KellerJordan/cifar10-airbench).
 
 All 50,000 training images, 200 steps of 2000. Every epoch crops anew and shows the mirror images of
 the last. The publication computes in half precision.

@@ -1,6 +1,6 @@
 """airbench96 on CIFAR-10.   python run.py --config=cifar10_airbench96
 
-Published: 96.03 % (n=400; github.com/KellerJordan/cifar10-airbench).   Measured: see results/.
+Published: 96.03 % (n=400; github.com/KellerJordan/cifar10-airbench).
 
 All 50,000 training images, 1,776 steps of 1024. Every epoch crops anew, shows the mirror images of
 the last and cuts a square of the mean colour. The publication computes in half precision.

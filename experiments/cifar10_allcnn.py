@@ -1,6 +1,6 @@
 """All-CNN-C on CIFAR-10.   python run.py --config=cifar10_allcnn
 
-Published: 92.75 % (Springenberg et al. 2014, arXiv:1412.6806, table 3).   Measured: see results/.
+Published: 92.75 % (Springenberg et al. 2014, arXiv:1412.6806, table 3).
 
 All 50,000 training images, 350 epochs, a learning rate that falls to a tenth at 200, 250 and 300,
 coupled weight decay 0.001, images shifted by up to 5 pixels and mirror images. The publication

@@ -1,6 +1,6 @@
 """ConvMixer-256/8 on CIFAR-10 in 2 epochs.   python run.py --config=cifar10_convmixer_short
 
-Published: none.   Measured: see results/.
+Published: none.
 
 cifar10_convmixer takes 25 epochs of batches of 512 at a rate of 0.05. This one takes batches of 256
 and 0.01, up for one epoch and then down to zero. Nothing was tuned.

@@ -1,6 +1,6 @@
 """DenseNet-BC-100-12 on CIFAR-10, as published.   python run.py --config=cifar10_densenet_bc100_12
 
-Published: 95.49 % (Huang et al. 2017, arXiv:1608.06993).   Measured: see results/.
+Published: 95.49 % (Huang et al. 2017, arXiv:1608.06993).
 
 All 50,000 training images, 300 epochs of SGD with Nesterov momentum in batches of 64, the rate
 divided by 10 after 150 and 225, coupled weight decay on all parameters, no dropout.

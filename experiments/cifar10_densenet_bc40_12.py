@@ -1,6 +1,6 @@
 """DenseNet-BC-40-12 on CIFAR-10.   python run.py --config=cifar10_densenet_bc40_12
 
-Published: none.   Measured: see results/.
+Published: none.
 
 The settings that are published for its larger kin (Huang et al. 2017, arXiv:1608.06993): all 50,000
 training images, 300 epochs of SGD with Nesterov momentum in batches of 64, the rate divided by 10

@@ -2,11 +2,11 @@
 
     python run.py --config=cifar10_densenet_bc40_12_short
 
-Published: none.   Measured: see results/.
+Published: none.
 
-cifar10_densenet_bc40_12 takes 300 epochs of batches of 64. This one takes batches of 128 and the
-rate for them up for an epoch and then down to zero in a line: usual for short runs. Nothing was
-tuned.
+cifar10_densenet_bc40_12 takes 300 epochs of batches of 64. This one takes batches of 128, with
+the rate in proportion: it rises for one epoch and then falls to zero in a line, as is usual for
+short runs. Nothing was tuned.
 """
 
 from cnn_jax.augment import Flip, RandomCrop

@@ -1,6 +1,6 @@
 """The regular neural network on CIFAR-10.   python run.py --config=cifar10_mlp
 
-Published: none.   Measured: see results/.
+Published: none.
 
 The lesson's baseline: every neuron sees every pixel, so the first layer alone has 3072 weights per
 neuron. It gets the data, the schedule and the number of epochs of the ConvNets beside it; the

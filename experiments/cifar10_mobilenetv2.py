@@ -1,6 +1,6 @@
 """MobileNetV2 on CIFAR-10.   python run.py --config=cifar10_mobilenetv2
 
-Published: 94.43 % (github.com/kuangliu/pytorch-cifar).   Measured: see results/.
+Published: 94.43 % (github.com/kuangliu/pytorch-cifar).
 
 All 50,000 training images, 200 epochs of SGD with a cosine schedule and coupled weight decay.
 """

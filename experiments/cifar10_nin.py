@@ -1,6 +1,6 @@
 """Network in Network on CIFAR-10.   python run.py --config=cifar10_nin
 
-Published: 91.19 % (Lin et al. 2013, arXiv:1312.4400, table 1).   Measured: see results/.
+Published: 91.19 % (Lin et al. 2013, arXiv:1312.4400, table 1).
 
 All 50,000 training images, batches of 128, a learning rate that falls twice to a tenth, crops of
 images padded by 4 pixels and mirror images. The publication whitens the images first, lowers the

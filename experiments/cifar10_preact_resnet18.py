@@ -1,6 +1,6 @@
 """PreActResNet-18 on CIFAR-10.   python run.py --config=cifar10_preact_resnet18
 
-Published: 95.11 % (github.com/kuangliu/pytorch-cifar).   Measured: see results/.
+Published: 95.11 % (github.com/kuangliu/pytorch-cifar).
 
 All 50,000 training images, 200 epochs of SGD with a cosine schedule and coupled weight decay.
 """

@@ -1,6 +1,6 @@
 """PyramidNet-110 a84 on CIFAR-10, as published.   python run.py --config=cifar10_pyramidnet110
 
-Published: 95.74 % (Han et al. 2017, arXiv:1610.02915).   Measured: see results/.
+Published: 95.74 % (Han et al. 2017, arXiv:1610.02915).
 
 All 50,000 training images, 300 epochs of SGD with Nesterov momentum, the rate divided by 10 after
 150 and 225, coupled weight decay on all parameters.

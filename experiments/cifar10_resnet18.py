@@ -1,7 +1,6 @@
 """ResNet-18 on CIFAR-10.   python run.py --config=cifar10_resnet18
 
 Published: 95.0 to 96.0 % (the latter: github.com/KellerJordan/cifar10-airbench).
-Measured: see results/.
 
 All 50,000 training images, 200 epochs of SGD with a cosine schedule and coupled weight decay.
 """

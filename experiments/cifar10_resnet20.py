@@ -1,6 +1,6 @@
 """ResNet-20 on CIFAR-10, as published.   python run.py --config=cifar10_resnet20
 
-Published: 91.25 % (He et al. 2015, arXiv:1512.03385, table 6).   Measured: see results/.
+Published: 91.25 % (He et al. 2015, arXiv:1512.03385, table 6).
 
 All 50,000 training images, 64,000 steps of 128, learning rate 0.1 divided by 10 at 32,000 and
 48,000, coupled weight decay 1e-4 on all parameters.

@@ -1,6 +1,6 @@
 """ResNet-20 on CIFAR-10 in 8 epochs.   python run.py --config=cifar10_resnet20_short
 
-Published: none.   Measured: see results/.
+Published: none.
 
 The published recipe, cifar10_resnet20, takes 164 epochs. This one takes the rate up for an epoch
 and then down to zero in a line, twice as high (0.2), with Nesterov's momentum and a decay of 5e-4

@@ -1,6 +1,6 @@
 """ResNeXt-29 8x64d on CIFAR-10, as published.   python run.py --config=cifar10_resnext29
 
-Published: 96.35 % (Xie et al. 2017, arXiv:1611.05431).   Measured: see results/.
+Published: 96.35 % (Xie et al. 2017, arXiv:1611.05431).
 
 All 50,000 training images, 300 epochs of SGD with Nesterov momentum, the rate divided by 10 after
 150 and 225, coupled weight decay on all parameters. Blocks and batch size are those of the authors'

@@ -1,6 +1,6 @@
 """SE-ResNet-18 on CIFAR-10.   python run.py --config=cifar10_se_resnet18
 
-Published: none.   Measured: see results/.
+Published: none.
 
 All 50,000 training images, 200 epochs of SGD with a cosine schedule and coupled weight decay.
 """

@@ -1,6 +1,6 @@
 """Shake-Shake 26 2x96d on CIFAR-10, as published.   python run.py --config=cifar10_shakeshake26
 
-Published: 97.14 % (Gastaldi 2017, arXiv:1705.07485).   Measured: see results/.
+Published: 97.14 % (Gastaldi 2017, arXiv:1705.07485).
 
 All 50,000 training images, 1,800 epochs of SGD with Nesterov momentum, one cosine from the rate 0.2
 to 0, coupled weight decay on all parameters.

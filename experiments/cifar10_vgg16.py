@@ -1,6 +1,6 @@
 """VGG-16 with BatchNorm on CIFAR-10.   python run.py --config=cifar10_vgg16
 
-Published: 92.64 % (github.com/kuangliu/pytorch-cifar).   Measured: see results/.
+Published: 92.64 % (github.com/kuangliu/pytorch-cifar).
 
 All 50,000 training images, 200 epochs of SGD with a cosine schedule and coupled weight decay.
 """

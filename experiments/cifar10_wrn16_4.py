@@ -1,9 +1,10 @@
-"""WRN-16-4 on CIFAR-10, as published.   python run.py --config=cifar10_wrn16_4
+"""WRN-16-4 on CIFAR-10.   python run.py --config=cifar10_wrn16_4
 
-Published: none that could be checked.   Measured: see results/.
+Published: none that could be checked.
 
-All 50,000 training images, 200 epochs of SGD with Nesterov momentum, the rate times 0.2 after 60,
-120 and 160, coupled weight decay on all parameters, no dropout. Crops are padded by mirroring.
+The settings of arXiv:1605.07146: all 50,000 training images, 200 epochs of SGD with Nesterov
+momentum, the rate times 0.2 after 60, 120 and 160, coupled weight decay on all parameters, no
+dropout. Crops are padded by mirroring.
 """
 
 from cnn_jax.augment import Flip, RandomCrop

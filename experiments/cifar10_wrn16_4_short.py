@@ -1,6 +1,6 @@
 """WRN-16-4 on CIFAR-10 in 4 epochs.   python run.py --config=cifar10_wrn16_4_short
 
-Published: none.   Measured: see results/.
+Published: none.
 
 The published recipe, cifar10_wrn16_4, takes 200 epochs. This one takes the rate up for an epoch and
 then down to zero in a line, twice as high (0.2): usual for short runs. Nothing was tuned.

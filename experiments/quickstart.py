@@ -1,6 +1,6 @@
 """A small modern ConvNet, in minutes on a few CPU cores.   python run.py
 
-Published: none.   Measured: see results/.
+Published: none.
 
 A frozen whitening layer, four 3x3 convolutions and Muon, as airbench94 has them (Jordan 2024,
 arXiv:2404.00498), cut down to 23 MFLOP an image. Where CIFAR-10 can't be had it trains on the
