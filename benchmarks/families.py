@@ -29,7 +29,6 @@ from cnn_jax import process
 if __name__ == "__main__":
     process.tune(sys.argv)
 
-
 from cnn_jax import hardware, models
 from cnn_jax.benchmark.timing import measure
 from cnn_jax.benchmark.training import Training

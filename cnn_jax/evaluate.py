@@ -127,7 +127,7 @@ def _robustness_before(run: Run, step: int) -> Any:
     content = run.evaluation()
     if parsed.fault(content, step=int, tta=str, robustness=dict) or content["step"] != step:
         return None
-    return {"tta": content["tta"], **content["robustness"]}
+    return {"tta": content["tta"], **content["robustness"]}  # older files have it outside alone
 
 
 @dataclasses.dataclass(frozen=True)

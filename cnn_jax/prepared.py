@@ -47,7 +47,7 @@ def prepare(
     recipe: config.Recipe | None = None,
     run: Run | None = None,
 ) -> Prepared:
-    """Nothing is written, traced or compiled, but for the shapes of the state.
+    """Finds what a run needs, and refuses what can't work; nothing is written or compiled.
 
     Args:
       experiment: What is to be trained.

@@ -15,8 +15,7 @@ import jax
 
 
 def write(folder: Path, tree: Any) -> None:
-    """Writes arrays, or a dataclass of them, into a new folder; it may be that of a background
-    thread."""
+    """Writes arrays, or a dataclass of them, into a new folder; from any thread."""
     with _quiet_once_it_failed(), _checkpointer() as checkpointer:
         checkpointer.save(folder, args=_orbax().args.StandardSave(_named(tree)))
 

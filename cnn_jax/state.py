@@ -49,8 +49,6 @@ class TrainState:
 
 # Images that a model may look at when it is initialised (the whitening filters do).
 INIT_IMAGES = 5000
-
-
 # A kernel's random numbers run for a moment, but take half a second each to compile well.
 IN_A_HURRY = {"xla_backend_optimization_level": 0}
 

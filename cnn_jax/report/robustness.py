@@ -41,10 +41,10 @@ def to_tables(found: Mapping[str, Any]) -> list[Table]:
     columns = ["corruption, severity", *"12345", "mean"]
     made.append(tables.table(columns, rows, f"Accuracy ({clean} clean); {left_out} are left out"))
 
-    for name, key in shifted.KEYS.items():
+    for dataset, key in shifted.KEYS.items():
         if found.get(key):
             rows = [[name, f"{value:.2%}"] for name, value in found[key].items()]
-            made.append(tables.table([shifted.NAMES[name], "accuracy"], rows))
+            made.append(tables.table([shifted.NAMES[dataset], "accuracy"], rows))
 
     attacks = found["attacks"]["accuracy"]
     rows = [
