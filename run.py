@@ -3,10 +3,10 @@
 import signal
 import sys
 
-from cnn_jax import process
+from cnn_jax.runtime import malloc
 
 if __name__ == "__main__":
-    process.tune(sys.argv)
+    malloc.tune(sys.argv)
 
     # Ctrl-C while libraries load ends the process at once: some make another error of it.
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -14,7 +14,7 @@ from typing import Any
 # From a checkout it goes uninstalled too, as run.py does.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cnn_jax import process
+from cnn_jax.runtime import malloc
 
 FOLDER = Path(__file__).resolve().parent
 RECIPES = {"airbench94": "cifar10_airbench94", "resnet18": "cifar10_resnet18"}
@@ -28,7 +28,7 @@ TORCH = (
     "torch-bfloat16",
 )
 LAYOUTS = ("contiguous", "channels_last")
-MALLOC = {"tuned": process.MALLOC, "default": ""}
+MALLOC = {"tuned": malloc.MALLOC, "default": ""}
 
 
 class ContenderFailed(Exception):
@@ -54,7 +54,7 @@ class Contender:
     def run(self, warm_up: int, steps: int) -> dict[str, Any]:
         """Runs it in a process of its own. Raises ContenderFailed."""
         # The user's own malloc setting must not reach the one that is to run without.
-        environment = {k: v for k, v in os.environ.items() if k != process.VARIABLE}
+        environment = {k: v for k, v in os.environ.items() if k != malloc.VARIABLE}
         environment |= {k: v for k, v in self.environment.items() if v}
         command = [*self.command, f"--warm_up={warm_up}", f"--steps={steps}"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -82,7 +82,7 @@ def jax(name: str, net: str, batch_size: int, precision: str, data_dir: str | No
             *([f"--data_dir={data_dir}"] if data_dir else []),
         ),
         environment={
-            process.VARIABLE: process.MALLOC,  # as run.py sets it for itself
+            malloc.VARIABLE: malloc.MALLOC,  # as run.py sets it for itself
             "JAX_PLATFORMS": "cpu",
         },
         setting={"malloc": "tuned"},
@@ -103,7 +103,7 @@ def torch(name: str, net: str, batch_size: int, python: str) -> list[Contender]:
         Contender(
             name=name,
             command=(*command, f"--layout={layout}"),
-            environment={process.VARIABLE: tunables},
+            environment={malloc.VARIABLE: tunables},
             setting={"layout": layout, "malloc": malloc},
         )
         for layout, (malloc, tunables) in itertools.product(LAYOUTS, MALLOC.items())

@@ -21,7 +21,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax import ops, process
+from cnn_jax import ops
+from cnn_jax.runtime import malloc
 
 NUMBERS = ("NHWC", "HWIO", "NHWC")
 NONE = ((0, 0), (0, 0))
@@ -98,5 +99,5 @@ def _median(function: Callable, repeats: int, *arguments) -> float:
 
 
 if __name__ == "__main__":
-    process.tune(sys.argv)
+    malloc.tune(sys.argv)
     main()

@@ -24,17 +24,18 @@ import pairs
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cnn_jax import process
+from cnn_jax.runtime import malloc
 
 if __name__ == "__main__":
-    process.tune(sys.argv)
+    malloc.tune(sys.argv)
 
-from cnn_jax import hardware, models
+from cnn_jax import models
 from cnn_jax.benchmark.timing import measure
 from cnn_jax.benchmark.training import Training
 from cnn_jax.data import Dataset, Shapes
 from cnn_jax.experiment import DataFacts, Experiment, Plan
-from cnn_jax.state import first_state
+from cnn_jax.runtime import hardware
+from cnn_jax.training.state import first_state
 
 # Steps in a turn, at least. One that is among the first after the other program's may take twice as
 # long, while its memory is given anew by the system; the median of three leaves it out.

@@ -17,14 +17,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cnn_jax import config, hardware, host
+from cnn_jax import config
 from cnn_jax.benchmark.training import Training
 from cnn_jax.config import Flag
+from cnn_jax.config.names import NAMES
 from cnn_jax.data import DataConfig, DataUnavailable, Split
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
-from cnn_jax.names import NAMES
-from cnn_jax.state import first_state
+from cnn_jax.runtime import hardware, host
+from cnn_jax.training.state import first_state
 
 PLAIN = {
     "What to time": [

@@ -15,7 +15,7 @@ from typing import Any
 # From a checkout it goes uninstalled too, as run.py does.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cnn_jax import host
+from cnn_jax.runtime import host
 
 
 def time_steps(step: Callable[[], Any], warm_up: int, steps: int) -> dict[str, list[float]]:

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from cnn_jax import models
-from cnn_jax.torch_weights import from_torch
+from cnn_jax.transfer.torch_weights import from_torch
 
 NETS = {
     "LeNet": "LeNet()",

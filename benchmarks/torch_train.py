@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch_nets import Airbench94, halve
 from torch_optimizer import Optimizer
 
-from cnn_jax import host
+from cnn_jax.runtime import host
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 PADDING = 2

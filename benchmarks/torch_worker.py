@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch_nets import Airbench94, ResNet18, halve
 from torch_optimizer import Optimizer
 
-from cnn_jax import host
+from cnn_jax.runtime import host
 
 NETS = {"airbench94": Airbench94, "resnet18": ResNet18}
 MODES = ("eager-float32", "compile-float32", "autocast-bfloat16", "bfloat16")

@@ -10,23 +10,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnn_jax import compile_cache, config, docs, hardware, listing, process, signals, volumes
-from cnn_jax.benchmark import benchmark
+from cnn_jax import config, pages
 from cnn_jax.config import Command, Recipe
-from cnn_jax.dry_run import dry_run
+from cnn_jax.config.names import NAMES
 from cnn_jax.errors import RunFailed, UserError
-from cnn_jax.evaluate import evaluate
-from cnn_jax.explain import explain
 from cnn_jax.export import export
 from cnn_jax.export import load as load_exported
-from cnn_jax.names import NAMES
-from cnn_jax.options import ONLY_FOR, PATHS, PLAIN, USAGE
-from cnn_jax.predict import predict
-from cnn_jax.record import check_recordable, record, record_benchmark
-from cnn_jax.run_folder import Run
-from cnn_jax.run_report import report
-from cnn_jax.scorer import RunScorer, Scorer
-from cnn_jax.sweep import grid, sweep
+from cnn_jax.modes import volumes
+from cnn_jax.modes.benchmark import benchmark
+from cnn_jax.modes.dry_run import dry_run
+from cnn_jax.modes.evaluate import evaluate
+from cnn_jax.modes.explain import explain
+from cnn_jax.modes.options import ONLY_FOR, PATHS, PLAIN, USAGE
+from cnn_jax.modes.predict import predict
+from cnn_jax.modes.report import report
+from cnn_jax.modes.sweep import grid, sweep
+from cnn_jax.results import listing
+from cnn_jax.results.record import check_recordable, record, record_benchmark
+from cnn_jax.runs.folder import Run
+from cnn_jax.runs.scorer import RunScorer, Scorer
+from cnn_jax.runtime import compile_cache, hardware, malloc, signals
 from cnn_jax.train import Interrupted, train
 
 
@@ -113,7 +116,7 @@ def _start_device(command: Command) -> None:
         print(note, file=sys.stderr)
     if command.flags.deterministic:
         hardware.be_deterministic()
-    if process.tuned():
+    if malloc.tuned():
         print("malloc is tuned for XLA on a CPU; --nocpu_tuning leaves it as it is")
     hardware.check_devices()
 
@@ -157,7 +160,7 @@ def _training(command: Command) -> dict[str, Any]:
 
 def _record(command: Command, summaries: list[dict[str, Any]]) -> None:
     print(f"recorded in {record(command.recipe, summaries)}")
-    docs.refresh()
+    pages.refresh()
 
 
 def _evaluate(command: Command) -> None:

@@ -12,11 +12,12 @@ import optax
 
 from cnn_jax import ranges
 from cnn_jax.augment import Augmentation
+from cnn_jax.augment.test_time import Views
 from cnn_jax.data import DataConfig, Dataset
+from cnn_jax.data.pixel_normalization import Normalize
 from cnn_jax.distillation import Distill
 from cnn_jax.errors import UserError
 from cnn_jax.losses import Loss, Softmax
-from cnn_jax.normalization import Normalize
 from cnn_jax.optim import (
     SGD,
     Cosine,
@@ -29,7 +30,6 @@ from cnn_jax.optim import (
     ScheduleFree,
 )
 from cnn_jax.optim.freezing import frozen
-from cnn_jax.views import Views
 
 # The step is counted in an i32, and a key is made of 32 bits of the seed.
 MOST_STEPS = 2**31 - 1

@@ -8,23 +8,25 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
-from cnn_jax import config, hardware, parsed
-from cnn_jax.checkpoint import CheckpointError, Checkpoints
+from cnn_jax import config
 from cnn_jax.data import Dataset
 from cnn_jax.errors import first_line
-from cnn_jax.evaluator import Evaluator
 from cnn_jax.experiment import DataFacts, Experiment, Plan
-from cnn_jax.loop import Diverged, Interrupted, advance, row_of, watch
-from cnn_jax.prepared import Prepared, prepare
-from cnn_jax.report.clock import Clock
-from cnn_jax.report.log import TensorBoard, write_json
 from cnn_jax.report.progress import Progress
-from cnn_jax.run_folder import Run
-from cnn_jax.runs import lost_best, trained_state
-from cnn_jax.state import TrainState, first_state
-from cnn_jax.summary import draw_figures, headline, summarise, verdict
-from cnn_jax.teacher import teacher_digest
-from cnn_jax.transfer import transferred
+from cnn_jax.runs.checkpoint import CheckpointError, Checkpoints
+from cnn_jax.runs.folder import Run
+from cnn_jax.runs.metrics_log import TensorBoard, write_json
+from cnn_jax.runs.restoring import lost_best, trained_state
+from cnn_jax.runs.summary import draw_figures, headline, summarise, verdict
+from cnn_jax.runtime import hardware
+from cnn_jax.setup import Prepared, prepare
+from cnn_jax.storage import json_checks
+from cnn_jax.training.clock import Clock
+from cnn_jax.training.evaluator import Evaluator
+from cnn_jax.training.loop import Diverged, Interrupted, advance, row_of, watch
+from cnn_jax.training.state import TrainState, first_state
+from cnn_jax.transfer.initial_weights import transferred
+from cnn_jax.transfer.teacher import teacher_digest
 
 __all__ = ["Diverged", "Interrupted", "Result", "Writer", "train"]
 
@@ -227,7 +229,9 @@ def _state_to_go_on_from(
         with clock.compiling():
             return first_state(ready.plan, data.train.images), 0
     state, saved = checkpoints.restore(step, ready.shapes)
-    fault = parsed.fault(saved, train_seconds=parsed.NUMBER, compile_seconds=parsed.NUMBER)
+    fault = json_checks.fault(
+        saved, train_seconds=json_checks.NUMBER, compile_seconds=json_checks.NUMBER
+    )
     if fault:
         raise CheckpointError(f"{run.folder}: progress.json of step {step:,}: {fault}")
     run.metrics.check(step, saved.get("rows"))

@@ -14,7 +14,7 @@ import pytest
 from program import ROOT, TINY, one_line, run
 
 from cnn_jax import cli, config
-from cnn_jax.names import NAMES
+from cnn_jax.config.names import NAMES
 
 
 def call(*arguments: str) -> int:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from cnn_jax import config, models
+from cnn_jax.config.names import NAMES
 from cnn_jax.data import Shapes
-from cnn_jax.data.pipeline import Resident
+from cnn_jax.data.pixel_normalization import Normalize
+from cnn_jax.data.resident import Resident
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
-from cnn_jax.names import NAMES
-from cnn_jax.normalization import Normalize
 from cnn_jax.optim import (
     SAM,
     SGD,
@@ -31,9 +31,9 @@ from cnn_jax.optim import (
     Plain,
     ScheduleFreeSGD,
 )
-from cnn_jax.runs import state_shapes
-from cnn_jax.step import train_step
-from cnn_jax.streams import streams
+from cnn_jax.runs.restoring import state_shapes
+from cnn_jax.training.random_keys import streams
+from cnn_jax.training.step import train_step
 
 FACTS = DataFacts(
     name="cifar10",

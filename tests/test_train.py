@@ -15,13 +15,13 @@ from same_run import bits, untimed
 from cnn_jax.augment import Flip, RandomCrop
 from cnn_jax.data import Shapes
 from cnn_jax.errors import UserError
-from cnn_jax.evaluator import Evaluator
 from cnn_jax.experiment import Experiment
 from cnn_jax.models import MLP, ResNet
 from cnn_jax.optim import SGD
-from cnn_jax.run_folder import Run
 from cnn_jax.runs import restore, restore_plan
+from cnn_jax.runs.folder import Run
 from cnn_jax.train import Diverged, train
+from cnn_jax.training.evaluator import Evaluator
 
 QUIET = Console(quiet=True)
 
@@ -216,7 +216,7 @@ def test_a_run_ends_without_a_figure_that_cannot_be_drawn(tmp_path, monkeypatch)
     def fails(*_):
         raise KeyError("no such layer")
 
-    monkeypatch.setattr("cnn_jax.summary.first_kernel", fails)
+    monkeypatch.setattr("cnn_jax.runs.summary.first_kernel", fails)
     said = io.StringIO()
     result = train(experiment(epochs=1), tmp_path / "run", console=Console(file=said, width=200))
     assert result.summary["finished"] and (tmp_path / "run" / "summary.json").exists()

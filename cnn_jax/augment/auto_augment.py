@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from cnn_jax.augment import image_operations, policies
 from cnn_jax.augment.base import Augmentation, example_keys
 from cnn_jax.augment.image_operations import Operation
-from cnn_jax.batch import Batch
+from cnn_jax.data.batch import Batch
 
 # The 25 sub-policies: two operations, each with its probability and its level from 0 to 9 (0 where
 # it has none).

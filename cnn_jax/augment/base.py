@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import jax
 
-from cnn_jax.batch import Batch
+from cnn_jax.data.batch import Batch
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from cnn_jax import ranges
 from cnn_jax.augment import image_operations
 from cnn_jax.augment.base import Augmentation, example_keys
-from cnn_jax.batch import Batch
+from cnn_jax.data.batch import Batch
 
 
 @dataclasses.dataclass(frozen=True)

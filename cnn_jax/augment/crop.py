@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from cnn_jax import ranges
 from cnn_jax.augment.base import Augmentation, example_keys
-from cnn_jax.batch import Batch
+from cnn_jax.data.batch import Batch
 
 
 @dataclasses.dataclass(frozen=True)

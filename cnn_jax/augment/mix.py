@@ -20,8 +20,9 @@ import jax.numpy as jnp
 
 from cnn_jax import ranges
 from cnn_jax.augment.base import Augmentation
-from cnn_jax.batch import BATCH_AXIS, Batch, is_split
+from cnn_jax.data.batch import Batch
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.parallel import BATCH_AXIS, is_split
 
 
 @dataclasses.dataclass(frozen=True)

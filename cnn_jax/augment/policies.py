@@ -12,7 +12,7 @@ from cnn_jax import ranges
 from cnn_jax.augment import image_operations
 from cnn_jax.augment.base import Augmentation, example_keys
 from cnn_jax.augment.image_operations import Operation
-from cnn_jax.batch import Batch
+from cnn_jax.data.batch import Batch
 
 # What both publications draw from.
 FOURTEEN = (

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from cnn_jax import structure
+from cnn_jax.analysis import structure
 from cnn_jax.benchmark.compiling import compile_twice
 from cnn_jax.benchmark.machine import matmul_flops_per_second, peak_memory
 from cnn_jax.benchmark.parts import (
@@ -27,11 +27,11 @@ from cnn_jax.benchmark.parts import (
 )
 from cnn_jax.benchmark.timing import Timing, measure
 from cnn_jax.benchmark.training import Training
-from cnn_jax.checkpoint import Checkpoints
 from cnn_jax.data import Dataset, Split
-from cnn_jax.evaluator import EVAL_BATCH, Evaluator
 from cnn_jax.experiment import Plan
-from cnn_jax.state import first_state
+from cnn_jax.runs.checkpoint import Checkpoints
+from cnn_jax.training.evaluator import EVAL_BATCH, Evaluator
+from cnn_jax.training.state import first_state
 
 TIMES_THE_DATA = (1, 2, 4)
 TRACED_STEPS = 5

@@ -7,9 +7,9 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import host
 from cnn_jax.benchmark.timing import measure
-from cnn_jax.parallel import Jit
+from cnn_jax.runtime import host
+from cnn_jax.runtime.parallel import Jit
 
 SIDES = (512, 1024, 2048, 4096, 8192, 16384)
 

@@ -17,11 +17,11 @@ import optax
 
 from cnn_jax.benchmark.timing import Timing, measure
 from cnn_jax.data import Split
-from cnn_jax.data.pipeline import Resident, epoch_order
+from cnn_jax.data.resident import Resident, epoch_order
 from cnn_jax.experiment import Plan
-from cnn_jax.parallel import Jit
-from cnn_jax.step import train_step
-from cnn_jax.streams import streams
+from cnn_jax.runtime.parallel import Jit
+from cnn_jax.training.random_keys import streams
+from cnn_jax.training.step import train_step
 
 SCAN_STEPS = 4
 

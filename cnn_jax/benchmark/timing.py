@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from cnn_jax.loop import IN_FLIGHT
+from cnn_jax.training.loop import IN_FLIGHT
 
 SAMPLES = 20
 # A shorter sample would time the clock and the call; so many calls go into one as fill it.

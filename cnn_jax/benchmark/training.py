@@ -8,14 +8,14 @@ from typing import Any
 
 import jax
 
-from cnn_jax import host
 from cnn_jax.benchmark.timing import SAMPLES, Timing, measure
 from cnn_jax.data import Split
-from cnn_jax.data.pipeline import Resident, epoch_order
+from cnn_jax.data.resident import Resident, epoch_order
 from cnn_jax.experiment import Plan
-from cnn_jax.parallel import parallel
-from cnn_jax.step import train_step
-from cnn_jax.streams import streams
+from cnn_jax.runtime import host
+from cnn_jax.runtime.parallel import parallel
+from cnn_jax.training.random_keys import streams
+from cnn_jax.training.step import train_step
 
 
 class Training:

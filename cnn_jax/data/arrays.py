@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax import files
 from cnn_jax.errors import first_line
+from cnn_jax.storage import files
 
 Specification = tuple[tuple[int, ...], str]
 # Bytes; what XLA asks for.

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from cnn_jax import files, folders, ranges
+from cnn_jax import ranges
 from cnn_jax.data import arrays
 from cnn_jax.data.class_folders import Listing, Picture, list_pictures
 from cnn_jax.data.dataset import (
@@ -26,6 +26,7 @@ from cnn_jax.data.dataset import (
     digest,
 )
 from cnn_jax.data.image_files import BadImage, read_image
+from cnn_jax.storage import cache_folder, files
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Folder:
     def _held(self, root: Path, listing: Listing) -> _Held:
         """The images as kept, or else as read now and kept for the next time."""
         made_of = [str(root), self.size, self.channels, self.test, self.skip_bad]
-        place = folders.user_cache() / "folder" / f"{root.name[:32]}-{_digest(made_of)[:16]}"
+        place = cache_folder.user_cache() / "folder" / f"{root.name[:32]}-{_digest(made_of)[:16]}"
         pictures = itertools.chain(*listing.parts.values())
         stamp = _digest(
             [(picture.name, picture.label, _stat(picture.path)) for picture in pictures]

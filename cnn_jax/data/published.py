@@ -11,7 +11,6 @@ from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from cnn_jax import files, folders
 from cnn_jax.data import arrays, tfds
 from cnn_jax.data.dataset import (
     DataInvalid,
@@ -24,6 +23,7 @@ from cnn_jax.data.dataset import (
 )
 from cnn_jax.data.probe import why_unreachable
 from cnn_jax.data.source import Source
+from cnn_jax.storage import cache_folder, files
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _arrays_folder(source: Source, root: Path) -> Path:
     beside = source.folder(root) / "arrays"
     if beside.exists() or not source.prepared(root) or arrays.writable(beside.parent):
         return beside
-    return folders.user_cache() / source.name / source.version / "arrays"
+    return cache_folder.user_cache() / source.name / source.version / "arrays"
 
 
 def _specifications(source: Source) -> dict[str, arrays.Specification]:

@@ -7,13 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from cnn_jax.data import drawing
-from cnn_jax.data.dataset import (
-    Dataset,
-    Split,
-    channel_statistics,
-    combined_digest,
-    digest,
-)
+from cnn_jax.data.dataset import Dataset, Split, channel_statistics, combined_digest, digest
 
 SIZE = 32
 BLOCK = 500

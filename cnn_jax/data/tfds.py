@@ -21,7 +21,7 @@ from cnn_jax.data.dataset import DataInvalid, DataUnavailable
 from cnn_jax.data.originals import AGAIN, Examples, verify
 from cnn_jax.data.source import Source
 from cnn_jax.errors import UserError, first_line
-from cnn_jax.files import locked
+from cnn_jax.storage.files import locked
 
 # What is read; a prepared folder may have more splits.
 SPLITS = ("train", "test")

@@ -23,8 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.mlir.dialects import stablehlo
 
-from cnn_jax import digests
 from cnn_jax.errors import RunFailed, UserError, first_line
+from cnn_jax.storage import digests
 
 PROGRAM = "program.jax_export"
 WEIGHTS = "weights.safetensors"

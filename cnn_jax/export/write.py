@@ -16,16 +16,20 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from cnn_jax import config, digests, files, hardware, outputs, structure
+from cnn_jax import config
+from cnn_jax.analysis import structure
 from cnn_jax.errors import RunFailed, UserError, first_line
 from cnn_jax.experiment import Plan
 from cnn_jax.export import artifact
 from cnn_jax.report import tables
-from cnn_jax.report.log import write_json
-from cnn_jax.run_folder import Run
-from cnn_jax.runs import tested_step, trained_state
-from cnn_jax.state import TrainState
-from cnn_jax.step import image_scores
+from cnn_jax.runs import output_paths
+from cnn_jax.runs.folder import Run
+from cnn_jax.runs.metrics_log import write_json
+from cnn_jax.runs.restoring import tested_step, trained_state
+from cnn_jax.runtime import hardware
+from cnn_jax.storage import digests, files
+from cnn_jax.training.state import TrainState
+from cnn_jax.training.step import image_scores
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 # By how much of the largest score the program's may be off: more than rounding is a wrong program.
@@ -118,7 +122,7 @@ def _check_free(target: Path) -> None:
     """Makes the folder around the target; raises UserError where it can't become an export's."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        outputs.check_writable(target.parent)
+        output_paths.check_writable(target.parent)
         others = {path.name for path in target.iterdir()} - {*artifact.FILES}
     except FileNotFoundError:
         return

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import optax
 
 from cnn_jax import ranges
-from cnn_jax.batch import Batch
+from cnn_jax.data.batch import Batch
 from cnn_jax.errors import UserError
 
 __all__ = ["ASAM", "SAM", "Accumulate", "GradientRule", "Plain"]

@@ -7,7 +7,7 @@ import functools
 import itertools
 from collections.abc import Callable, Sequence
 
-from cnn_jax.layer_walk import Layer, Volume
+from cnn_jax.analysis.layer_walk import Layer, Volume
 from cnn_jax.report.volume_row import is_beside
 
 TIMES = "\N{MULTIPLICATION SIGN}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnn_jax.calibration import Reliability
+from cnn_jax.analysis.calibration import Reliability
 from cnn_jax.report import colours, page
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from cnn_jax import parsed
 from cnn_jax.report.chart import COLOURS, Curve, chart
+from cnn_jax.storage import json_checks
 
 STYLE = """
 :root { color-scheme: light dark; --text: #1b1f24; --quiet: #59636e; --line: #d8dee4;
@@ -212,7 +212,8 @@ def _charts(runs: Sequence[RunReport]) -> str:
                 [
                     (row["epoch"], row[key])
                     for row in run.rows
-                    if row["split"] == split and not parsed.fault(row, **{key: parsed.NUMBER})
+                    if row["split"] == split
+                    and not json_checks.fault(row, **{key: json_checks.NUMBER})
                 ],
                 dashed=split == "train" and len(splits) > 1,
             )

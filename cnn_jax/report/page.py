@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnn_jax.files import write_atomically
+from cnn_jax.storage.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

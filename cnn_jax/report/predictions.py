@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.files import write_atomically
+from cnn_jax.storage.files import write_atomically
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from cnn_jax.layer_walk import Layer, Volume
+from cnn_jax.analysis.layer_walk import Layer, Volume
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cnn_jax.layer_walk import Layer, Volume
+from cnn_jax.analysis.layer_walk import Layer, Volume
 from cnn_jax.report.folding import folded
 from cnn_jax.report.volume_row import Row, sides
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from cnn_jax.augment import Augmentation
-from cnn_jax.batch import Batch
+from cnn_jax.data.batch import Batch
 
 SIZE = 400  # examples in the batch
 HEIGHT, WIDTH = 5, 7

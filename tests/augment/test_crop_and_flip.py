@@ -8,7 +8,7 @@ import pytest
 from noise import HEIGHT, WIDTH, batch, run
 
 from cnn_jax.augment import AlternatingFlip, Flip, RandomCrop
-from cnn_jax.batch import Batch
+from cnn_jax.data.batch import Batch
 
 
 def windows(image: np.ndarray, padding: int, mode: str) -> dict[tuple[int, int], np.ndarray]:

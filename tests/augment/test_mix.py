@@ -12,15 +12,15 @@ from noise import batch
 from program import TINY
 
 from cnn_jax.augment import CutMix, Flip, Mixup, RandomCrop
-from cnn_jax.batch import BATCH_AXIS
 from cnn_jax.cli import main
 from cnn_jax.data import Shapes
-from cnn_jax.data.pipeline import Resident, epoch_order, gather
+from cnn_jax.data.resident import Resident, epoch_order, gather
 from cnn_jax.experiment import Experiment
 from cnn_jax.losses import MulticlassHinge, Softmax
 from cnn_jax.models import MLP, LeNet
-from cnn_jax.step import scores, train_step
-from cnn_jax.streams import streams
+from cnn_jax.runtime.parallel import BATCH_AXIS
+from cnn_jax.training.random_keys import streams
+from cnn_jax.training.step import scores, train_step
 
 SEEDS = np.arange(2000)
 SIDE = 8  # 64 pixels: shares of the image are exact in f32

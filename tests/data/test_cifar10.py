@@ -21,9 +21,7 @@ from cnn_jax.data import (
     published,
     tfds,
 )
-from cnn_jax.data import (
-    arrays as kept,
-)
+from cnn_jax.data import arrays as kept
 from cnn_jax.data.dataset import digest
 
 

@@ -11,8 +11,8 @@ from program import one_line
 from small_run import EXPERIMENT
 
 from cnn_jax import config
-from cnn_jax.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.runs import restore
+from cnn_jax.runs.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.train import train
 
 STATE = {"kernel": np.zeros(3, np.float32)}

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from program import ROOT, run_script
 
-from cnn_jax import digests
-from cnn_jax.checkpoint import CheckpointError, Checkpoints, NotFinite
-from cnn_jax.run_folder import Run
-from cnn_jax.runs import trained_state
+from cnn_jax.runs.checkpoint import CheckpointError, Checkpoints, NotFinite
+from cnn_jax.runs.folder import Run
+from cnn_jax.runs.restoring import trained_state
+from cnn_jax.storage import digests
 
 
 def state_of(step: int) -> dict:
@@ -93,8 +93,8 @@ def test_the_digests_are_those_of_sha256sum(kept):
 
 
 WHEN = {
-    "state is written": ("cnn_jax.checkpoint.files", "write_atomically"),
-    "progress is written": ("cnn_jax.digests", "seal"),
+    "state is written": ("cnn_jax.runs.checkpoint.files", "write_atomically"),
+    "progress is written": ("cnn_jax.storage.digests", "seal"),
     "list is written": ("os", "replace"),
     "folder has its name": ("pathlib.Path", "rename"),
 }
@@ -102,7 +102,7 @@ DYING = """
 import os, signal, sys
 from pathlib import Path
 sys.path[:0] = [{tests!r}, {faults!r}]
-import pathlib, cnn_jax.checkpoint, cnn_jax.digests
+import pathlib, cnn_jax.runs.checkpoint, cnn_jax.storage.digests
 from test_checkpoints import Kept
 kept = Kept(Path({folder!r}), (10,))
 def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
@@ -244,7 +244,7 @@ def test_row_12_a_reader_takes_the_newest_where_training_removes_what_it_reads(
             kept.checkpoints.wait()
         return undisturbed(*arguments)
 
-    monkeypatch.setattr("cnn_jax.runs.state_shapes", lambda plan: STATE)
+    monkeypatch.setattr("cnn_jax.runs.restoring.state_shapes", lambda plan: STATE)
     monkeypatch.setattr(owner, name, disturbed)
     plan = SimpleNamespace(experiment=SimpleNamespace(keep_best=False))
     assert trained_state(run, plan)["step"] == 40

@@ -10,8 +10,8 @@ import pytest
 from program import one_line
 
 from cnn_jax.cli import main
-from cnn_jax.files import write_atomically
-from cnn_jax.report.log import MetricsLog, TensorBoard
+from cnn_jax.runs.metrics_log import MetricsLog, TensorBoard
+from cnn_jax.storage.files import write_atomically
 
 
 @contextlib.contextmanager

@@ -10,8 +10,8 @@ from program import one_line
 from same_run import assert_same_run
 from small_run import EXPERIMENT, QUIET
 
-from cnn_jax import digests
 from cnn_jax.errors import RunFailed, UserError
+from cnn_jax.storage import digests
 from cnn_jax.train import train
 
 

@@ -24,7 +24,6 @@ from program import ROOT, RUN, TINY, environment, run, run_script, start
 from rich.console import Console
 from same_run import assert_same_run, bits, untimed, wait_for_checkpoint
 
-from cnn_jax import compile_cache, hardware
 from cnn_jax.augment import Flip, RandomCrop
 from cnn_jax.cli import main
 from cnn_jax.data import Shapes
@@ -32,8 +31,9 @@ from cnn_jax.experiment import Experiment
 from cnn_jax.losses import Loss
 from cnn_jax.models import ResNet
 from cnn_jax.optim import SGD, Linear
-from cnn_jax.run_folder import Run, RunError
 from cnn_jax.runs import restore
+from cnn_jax.runs.folder import Run, RunError
+from cnn_jax.runtime import compile_cache, hardware
 from cnn_jax.train import Diverged, train
 
 QUIET = Console(quiet=True)

@@ -7,7 +7,8 @@ import signal
 import pytest
 from program import TINY, one_line
 
-from cnn_jax import cli, signals
+from cnn_jax import cli
+from cnn_jax.runtime import signals
 
 
 @pytest.fixture(autouse=True)

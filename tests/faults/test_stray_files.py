@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from program import TINY, one_line
 
-from cnn_jax import digests
 from cnn_jax.cli import main
-from cnn_jax.run_folder import FOLDERS
+from cnn_jax.runs.folder import FOLDERS
+from cnn_jax.storage import digests
 
 
 @pytest.mark.parametrize("mode", ["train", "sweep", "benchmark", "volumes", "evaluate", "predict"])

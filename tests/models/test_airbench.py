@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from cnn_jax import models, ops
+from cnn_jax.analysis.structure import forward_flops, parameter_count
 from cnn_jax.models.airbench_layers import pooled_conv
 from cnn_jax.models.whitening import Whitening
-from cnn_jax.state import INIT_IMAGES
-from cnn_jax.structure import forward_flops, parameter_count
+from cnn_jax.training.state import INIT_IMAGES
 
 IMAGE = (32, 32, 3)
 

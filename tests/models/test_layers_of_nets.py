@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from cnn_jax import models
+from cnn_jax.analysis.structure import layers, parameter_count
 from cnn_jax.models import layers as parts
 from cnn_jax.models.stochastic_depth import StochasticDepth
-from cnn_jax.structure import layers, parameter_count
 
 IMAGE = (32, 32, 3)
 # Window, stride, and the volume that comes out, of every convolution.

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax import models, ops, sizes
+from cnn_jax import models, ops
 from cnn_jax.models import layers
 from cnn_jax.models.airbench_layers import partly_identity
 from cnn_jax.models.whitening import EPSILON, Whitening
+from cnn_jax.results import sizes
 
 PUBLISHED = {
     "Airbench": 1_971_352,

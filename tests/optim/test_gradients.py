@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.batch import Batch
-from cnn_jax.data.pipeline import Resident, epoch_order
+from cnn_jax.data.batch import Batch
+from cnn_jax.data.resident import Resident, epoch_order
 from cnn_jax.errors import UserError
 from cnn_jax.models import ConvNet
 from cnn_jax.optim import ASAM, SAM, SGD, Accumulate, Constant, Plain
-from cnn_jax.parallel import parallel
-from cnn_jax.step import train_step, unchanged
-from cnn_jax.streams import streams
+from cnn_jax.runtime.parallel import parallel
+from cnn_jax.training.random_keys import streams
+from cnn_jax.training.step import train_step, unchanged
 
 
 def batch_of(*images) -> Batch:

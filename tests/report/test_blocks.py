@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from cnn_jax import models
-from cnn_jax.layer_walk import Layer
+from cnn_jax.analysis.layer_walk import Layer
+from cnn_jax.analysis.structure import layers
 from cnn_jax.report import blocks
 from cnn_jax.report.block_layout import PAGE, arrange
 from cnn_jax.report.block_layout import blocks as blocks_of
 from cnn_jax.report.block_solid import KINDS, shade
-from cnn_jax.structure import layers
 
 X = "\N{MULTIPLICATION SIGN}"
 

@@ -6,8 +6,8 @@ import pytest
 from printed import to_text
 
 from cnn_jax import models
+from cnn_jax.modes.volumes import volumes
 from cnn_jax.report.folding import folded
-from cnn_jax.volumes import volumes
 
 SMALL = {
     "SEResNet": models.SEResNet(blocks=(2, 2), width=8, reduction=2, num_classes=10),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tensorboard_events import scalars_shown
 
-from cnn_jax.report.log import MetricsLog, TensorBoard, write_json
+from cnn_jax.runs.metrics_log import MetricsLog, TensorBoard, write_json
 
 
 def row(step, **values):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.text import Text
 
-from cnn_jax.calibration import reliability
+from cnn_jax.analysis.calibration import reliability
 from cnn_jax.report.calibration_figure import build_reliability_diagram, reliability_diagram
 from cnn_jax.report.mistakes import build_mistakes, mistakes, worst
 

@@ -1,0 +1,1 @@
+"""A net's layers, volumes and activations; saliency and calibration."""

@@ -1,0 +1,144 @@
+"""The benchmark of a recipe, from its experiment to benchmark.json, tables and a figure."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from cnn_jax import config
+from cnn_jax.analysis import structure
+from cnn_jax.benchmark.bench import Bench
+from cnn_jax.benchmark.tables import tables
+from cnn_jax.errors import UserError
+from cnn_jax.experiment import DataFacts, Experiment, Plan
+from cnn_jax.report import benchmark_figure
+from cnn_jax.report.tables import console as standard_output
+from cnn_jax.runs.folder import Run
+from cnn_jax.runs.metrics_log import write_json
+from cnn_jax.runtime import hardware
+from cnn_jax.runtime.parallel import parallel
+
+SECONDS = 6.0
+
+
+def benchmark(
+    experiment: Experiment,
+    workdir: str | os.PathLike[str],
+    *,
+    recipe: config.Recipe | None = None,
+    data_dir: str | None = None,
+    seconds: float = SECONDS,
+    batch_sizes: Sequence[int] = (),
+    profile: bool = False,
+    console: Any = None,
+) -> dict[str, Any]:
+    """Measures an experiment on its own data; nothing is trained that is kept.
+
+    Args:
+      experiment: What to measure.
+      workdir: Where benchmark.json, the figure and the trace go.
+      recipe: Where the experiment comes from, for the record.
+      data_dir: Where TFDS data is; default: `$TFDS_DATA_DIR`, then `~/tensorflow_datasets`.
+      seconds: About how long each measurement lasts, if 20 samples don't come first.
+      batch_sizes: Other batch sizes whose training step is timed.
+      profile: Whether to write a trace of a few steps.
+      console: A `rich.console.Console`; `Console(quiet=True)` is silent.
+
+    Returns:
+      The content of benchmark.json. Speeds are of the median step; keys that end in `seconds`
+      hold medians too.
+
+    Raises:
+      UserError: the experiment does not fit its data, the devices or the folder.
+      DataUnavailable: the data can't be had.
+    """
+    config.check(experiment, "experiment")
+    source, note = experiment.data.resolve(data_dir)
+    experiment = dataclasses.replace(experiment, data=source)
+    data = source.load(data_dir)
+    plan = Plan.of(experiment, DataFacts.of(data))
+    parallel(experiment.parallel, experiment.batch_size)
+    resized = [_resized(plan, size) for size in sorted(set(batch_sizes))]
+    run = Run(workdir)
+    with run.locked():
+        manifest = hardware.manifest()
+        changed = run.begin(plan, recipe, manifest)
+        out = console or standard_output()
+        for line in (note, changed, _headline(plan, run)):
+            if line:
+                out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+        with out.status("Compiling") as status:
+            bench = Bench(plan, data, seconds, status.update)
+            result = _identity(plan, run) | bench.step()
+            result |= bench.inference(result["train_images_per_second"])
+            result |= bench.utilisation(result["train_images_per_second"])
+            result["parts"] = bench.parts()
+            result["epochs"] = bench.epochs()
+            result |= bench.saving(run.folder, result["epochs"][0]["epoch_seconds"])
+            result["batch_sizes"] = bench.sizes(resized, result)
+            if profile:
+                bench.trace(run.folder / "profile")
+        result["seconds_per_measurement"] = seconds
+        result |= {key: manifest[key] for key in ("software", "xla_flags", "glibc_tunables")}
+        result |= manifest["git"]
+        write_json(run.folder / "benchmark.json", result)
+        benchmark_figure.draw(result, run.folder / "figures" / "benchmark.png")
+    for table in tables(result):
+        out.print(table)
+    for line in _notes(result):
+        out.print(line, highlight=False, soft_wrap=True)
+    out.print(f"benchmark.json and figures/benchmark.png are in {run.folder}", soft_wrap=True)
+    return result
+
+
+def _resized(plan: Plan, size: int) -> Plan:
+    try:
+        experiment = dataclasses.replace(plan.experiment, batch_size=size)
+        parallel(experiment.parallel, size)
+        return Plan.of(experiment, plan.data)
+    except ValueError as error:
+        raise UserError(f"--batch_sizes: {error}") from error
+
+
+def _identity(plan: Plan, run: Run) -> dict[str, Any]:
+    experiment = plan.experiment
+    return {
+        "recipe": run.recipe_name(),
+        "model": config.to_text(experiment.model),
+        "dataset": plan.data.name,
+        "parameters": structure.parameter_count(plan.model, plan.data.image_shape),
+        "batch_size": experiment.batch_size,
+        "precision": plan.experiment.precision,
+        "parallel": experiment.parallel,
+        "convolutions": experiment.convolutions,
+        "tta": experiment.tta,
+        "device": hardware.device_name(),
+        "devices": len(jax.local_devices()),
+    }
+
+
+def _headline(plan: Plan, run: Run) -> str:
+    return (
+        f"{config.to_text(plan.experiment.model)} on {plan.data.name}, batch "
+        f"{plan.experiment.batch_size}, {plan.experiment.precision}, {hardware.device_name()} "
+        f"-> {run.folder}"
+    )
+
+
+def _notes(result: dict[str, Any]) -> list[str]:
+    timed = ", ".join(str(row["steps_timed"]) for row in result["epochs"])
+    return [
+        "Times are medians after warm-up, each waited for. Parts overlap in the whole step and are "
+        "programs of their own here, so they need not add up to it.",
+        f"An epoch is its steps at the median of those timed ({timed}), and the drawing of its "
+        "order; evaluation and saving are not in it.",
+        "A checkpoint is saved beside training: its share of an epoch counts all the time that it "
+        "takes, as if training stood still.",
+        "The compiler's count of FLOPs leaves out what it does not see into; utilisation goes by "
+        "the formula.",
+    ]

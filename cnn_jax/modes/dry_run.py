@@ -1,0 +1,79 @@
+"""What a run would be: shapes, parameters, FLOPs, memory and steps; nothing is trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from jax.stages import Compiled
+
+from cnn_jax import config
+from cnn_jax.analysis import structure
+from cnn_jax.experiment import DataFacts, Experiment
+from cnn_jax.report import tables
+from cnn_jax.setup import prepare
+
+
+def dry_run(
+    experiment: Experiment,
+    *,
+    recipe: config.Recipe | None = None,
+    data_dir: str | None = None,
+    console: Any = None,
+) -> None:
+    """Prints what training the experiment would take; the step is compiled, not run.
+
+    Raises:
+      UserError: whatever training would refuse.
+    """
+    source, note = experiment.data.resolve(data_dir)
+    data = DataFacts.of(source.load(data_dir))
+    ready = prepare(experiment, data, recipe)
+    plan, params = ready.plan, ready.shapes.params
+    flops = structure.forward_flops(plan.model, data.image_shape)
+    passes = 3 * experiment.gradient.passes
+    images = plan.total_steps * experiment.batch_size
+    height, width, depth = data.image_shape
+    facts = {
+        "model": config.to_text(plan.model),
+        "data": f"{data.name}: {data.train:,} train, {data.validation:,} validation, "
+        f"{data.test:,} test images of {height}x{width}x{depth}",
+        "batch": f"u8[{experiment.batch_size},{height},{width},{depth}] on "
+        f"{len(jax.local_devices())} device(s)",
+        "parameters": f"{structure.numbers(params):,}",
+        "forward FLOPs an image": f"{flops:,}",
+        "training FLOPs": f"{passes * flops * images / 1e15:.3g} P "
+        f"({passes} forward passes an image)",
+        "steps": f"{plan.total_steps:,} ({plan.steps_per_epoch:,} an epoch, "
+        f"{experiment.epochs:g} epochs)",
+        "learning rate": f"{plan.learning_rate(0):g} at first, peak "
+        f"{experiment.optimizer.peak(experiment.batch_size):g}",
+        "memory": _memory(ready.lowered_step().compile()),
+    }
+    out = console or tables.console()
+    if note:
+        out.print(note, highlight=False)
+    out.print(tables.table(["parameter", "shape", "numbers"], _parameters(params)))
+    for name, value in facts.items():
+        out.print(f"{name:<24}{value}", highlight=False, soft_wrap=True)
+
+
+def _parameters(params: Any) -> list[list[str]]:
+    leaves = jax.tree_util.tree_flatten_with_path(params)[0]
+    return [
+        ["/".join(entry.key for entry in path), "x".join(map(str, leaf.shape)), f"{leaf.size:,}"]
+        for path, leaf in leaves
+    ]
+
+
+def _memory(step: Compiled) -> str:
+    """What the compiled step needs, as the compiler says."""
+    used = step.memory_analysis()
+    if used is None:
+        return "not said by this compiler"
+    held = used.argument_size_in_bytes + used.output_size_in_bytes - used.alias_size_in_bytes
+    return (
+        f"{(held + used.temp_size_in_bytes) / 2**20:,.0f} MiB a device in a step: "
+        f"{held / 2**20:,.0f} for data and state, {used.temp_size_in_bytes / 2**20:,.0f} for "
+        f"intermediate values"
+    )

@@ -1,0 +1,215 @@
+"""Mode evaluate: a run's weights, measured again on the test set."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+
+from cnn_jax import config
+from cnn_jax.analysis import calibration
+from cnn_jax.augment.test_time import Views
+from cnn_jax.data import Dataset
+from cnn_jax.experiment import Plan
+from cnn_jax.report import figures, mistakes, tables
+from cnn_jax.report import robustness as report
+from cnn_jax.report.calibration_figure import reliability_diagram
+from cnn_jax.robustness.stress_test import one_corrupted, stress, with_views
+from cnn_jax.runs import output_paths
+from cnn_jax.runs.folder import Run
+from cnn_jax.runs.metrics_log import write_json
+from cnn_jax.runs.restoring import run_data, trained_state
+from cnn_jax.storage import json_checks
+from cnn_jax.training.evaluator import EVAL_BATCH, Evaluation, Evaluator
+
+
+def evaluate(
+    workdir: str | os.PathLike[str],
+    *,
+    recipe: config.Recipe | None = None,
+    data_dir: str | None = None,
+    batch_size: int = EVAL_BATCH,
+    tta: Views | None = None,
+    robustness: bool = False,
+    examples: int | None = None,
+    console: Any = None,
+) -> Evaluation:
+    """Restores a run and scores every test example once; the batch size does not matter.
+
+    Prints the accuracy, precision, recall and F1 of each class, the confusion matrix, and how well
+    the net's probabilities are calibrated; writes evaluation.json, and confusion_matrix.png,
+    mistakes.png and reliability.png in figures/, into the run's folder.
+
+    Args:
+      workdir: The run's folder.
+      recipe: Where classes of the run's own are defined.
+      data_dir: Where TFDS data is.
+      batch_size: Examples in a step.
+      tta: Views of each image whose scores are averaged; None: the run's.
+      robustness: Whether to measure other views, corruptions, other test sets and attacks too,
+        which takes minutes; also in evaluation.json, and robustness.png and corruptions.png.
+      examples: How many test images the robustness is measured on; None: all.
+      console: A `rich.console.Console`.
+
+    Raises:
+      UserError: no run there, or its data is not what it was.
+      CheckpointError: nothing saved, or damaged.
+    """
+    run = Run(workdir)
+    plan = run.plan(recipe)
+    for folder in (run.folder, run.folder / "figures"):
+        output_paths.check_writable(folder)
+    if tta is not None:
+        plan = with_views(plan, tta)
+    state = trained_state(run, plan)
+    data = run_data(plan, data_dir)
+    result = Evaluator(plan, state.variables, data.test, batch_size)(state.variables)
+    counts, classes = result.confusion(), plan.data.classes
+    per_class = (result.precision(), result.per_class(), result.f1())
+    out = console or tables.console()
+
+    unfinished = "" if run.summary() else f" of {plan.total_steps:,} (unfinished)"
+    views = "" if plan.experiment.tta == "none" else f", tta {plan.experiment.tta}"
+    out.print(
+        f"{run.folder} at step {int(state.step):,}{unfinished}: "
+        f"test accuracy {result.accuracy:.2%} on {plan.data.name} "
+        f"({int(counts.trace()):,} of {len(data.test):,}), loss {result.loss:.4f}{views}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    out.print(tables.per_class(classes, counts, *per_class))
+    out.print(tables.confusion(counts, classes))
+    calibrated = _calibrate(plan, state.variables, data, result, batch_size, out)
+    _draw(run, plan, data, result, calibrated)
+    stressed = None
+    if robustness:
+        stressed = stress(
+            plan,
+            state.variables,
+            data.test,
+            result.logits.argmax(1) == result.labels,
+            batch_size=batch_size,
+            examples=examples,
+            data_dir=data_dir,
+            console=out,
+        )
+        for table in report.to_tables(stressed):
+            out.print(table)
+        report.robustness(stressed, run.folder / "figures" / "robustness.png")
+        report.corruption_examples(
+            one_corrupted(data.test), run.folder / "figures" / "corruptions.png"
+        )
+    write_json(
+        run.folder / "evaluation.json",
+        {
+            "dataset": plan.data.name,
+            "split": "test",
+            "step": int(state.step),
+            "examples": len(data.test),
+            "tta": plan.experiment.tta,
+            "accuracy": result.accuracy,
+            "loss": result.loss,
+            "per_class_accuracy": dict(zip(classes, result.per_class(), strict=True)),
+            "per_class": {
+                name: {"precision": precision, "recall": recall, "f1": f1}
+                for name, precision, recall, f1 in zip(classes, *per_class, strict=True)
+            },
+            "confusion": counts,
+            "calibration": calibrated.as_json() if calibrated else None,
+            "robustness": stressed or _robustness_before(run, int(state.step)),
+        },
+    )
+    return result
+
+
+def _robustness_before(run: Run, step: int) -> Any:
+    """What an earlier evaluation of the same weights took minutes to find, whatever its views."""
+    content = run.evaluation()
+    if json_checks.fault(content, step=int, tta=str, robustness=dict) or content["step"] != step:
+        return None
+    return {"tta": content["tta"], **content["robustness"]}  # older files have it outside alone
+
+
+@dataclasses.dataclass(frozen=True)
+class _Calibrated:
+    """How well the test set's probabilities are calibrated, before and after scaling.
+
+    Attributes:
+      before: Reliability of the net's own probabilities.
+      loss: Their negative log-likelihood.
+      temperature: As fitted on validation; None where there is none.
+      after: Reliability of the probabilities at that temperature, likewise.
+      loss_after: Their negative log-likelihood, likewise.
+    """
+
+    before: calibration.Reliability
+    loss: float
+    temperature: float | None = None
+    after: calibration.Reliability | None = None
+    loss_after: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        bins = {
+            "edges": self.before.edges,
+            "examples": self.before.counts,
+            "confidence": self.before.confidence,
+            "accuracy": self.before.accuracy,
+        }
+        return {
+            "ece": self.before.ece,
+            "negative_log_likelihood": self.loss,
+            "temperature": self.temperature,
+            "temperature_fitted_on": "validation" if self.after else None,
+            "ece_scaled": self.after.ece if self.after else None,
+            "negative_log_likelihood_scaled": self.loss_after,
+            "bins": bins,
+        }
+
+
+def _calibrate(
+    plan: Plan, variables: Any, data: Dataset, test: Evaluation, batch_size: int, out: Any
+) -> _Calibrated | None:
+    """Measures calibration on the test set and says so; None where scores are no logits."""
+    if not plan.experiment.loss.scores_are_logits:
+        name = type(plan.experiment.loss).__name__
+        out.print(f"calibration: not measured, {name} gives no probabilities", highlight=False)
+        return None
+    before = calibration.reliability(calibration.softmax(test.logits), test.labels)
+    loss = calibration.negative_log_likelihood(test.logits, test.labels)
+    said = f"calibration: ECE {before.ece:.2%} in {len(before.counts)} bins"
+    if data.validation is None:
+        out.print(f"{said}; no temperature, as the run has no validation images", highlight=False)
+        return _Calibrated(before, loss)
+    chosen = Evaluator(plan, variables, data.validation, batch_size)(variables)
+    temperature = calibration.fit_temperature(chosen.logits, chosen.labels)
+    scaled = calibration.softmax(test.logits, temperature)
+    after = calibration.reliability(scaled, test.labels)
+    out.print(
+        f"{said}, {after.ece:.2%} at temperature {temperature:.3g}, fitted on "
+        f"{len(data.validation):,} validation images",
+        highlight=False,
+    )
+    loss_after = calibration.negative_log_likelihood(test.logits, test.labels, temperature)
+    return _Calibrated(before, loss, temperature, after, loss_after)
+
+
+def _draw(
+    run: Run, plan: Plan, data: Dataset, result: Evaluation, calibrated: _Calibrated | None
+) -> None:
+    folder, classes = run.folder / "figures", plan.data.classes
+    title = f"{plan.data.name} test set"
+    figures.confusion_matrix(
+        result.confusion(), classes, folder / "confusion_matrix.png", title=title
+    )
+    values = calibration.softmax(result.logits) if calibrated else np.asarray(result.logits)
+    mistakes.mistakes(
+        data.test.images, result.labels, values, classes, bool(calibrated), folder / "mistakes.png"
+    )
+    if calibrated:
+        panels = {"As trained": calibrated.before}
+        if calibrated.after:
+            panels[f"At temperature {calibrated.temperature:.3g}"] = calibrated.after
+        reliability_diagram(panels, folder / "reliability.png")

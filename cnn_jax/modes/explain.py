@@ -1,0 +1,199 @@
+"""Mode explain: what a run's net makes of images, and which of their pixels count."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn_jax import config
+from cnn_jax.analysis.activations import Program, overview
+from cnn_jax.analysis.attribution import grad_cam, largest, saliency, smooth_grad
+from cnn_jax.data.image_files import read_image
+from cnn_jax.errors import UserError
+from cnn_jax.experiment import Plan
+from cnn_jax.modes.predict import find
+from cnn_jax.report import explanations, figures, tables
+from cnn_jax.report.explanations import Explained
+from cnn_jax.report.predictions import short_names
+from cnn_jax.runs import output_paths
+from cnn_jax.runs.folder import Run
+from cnn_jax.runs.restoring import run_data, trained_state
+from cnn_jax.runs.summary import first_kernel
+from cnn_jax.training.step import image_scores, scores
+
+IMAGES = 6  # test images that are explained if none are named
+MOST = 18  # images on a page
+TOP = 5  # classes beside the activations
+SALIENCY = "Saliency: how steeply the score of the highest class changes with each pixel"
+SMOOTH_GRAD = "SmoothGrad: saliency in the mean over noisy copies of the image"
+GRAD_CAM = "Grad-CAM: where the last volume ({}, {}) speaks for the highest class"
+
+Example = tuple[str, np.ndarray, int | None]  # its name, u8[H,W,C], its label where it is known
+
+
+def explain(
+    workdir: str | os.PathLike[str],
+    images: Sequence[int] = (),
+    pictures: Sequence[str] = (),
+    *,
+    recipe: config.Recipe | None = None,
+    data_dir: str | None = None,
+    console: Any = None,
+) -> list[Explained]:
+    """Draws what a run's net sees, into the run's `figures/`.
+
+    activations.png (the volumes that the net makes of the first image), saliency.png,
+    smooth_grad.png and grad_cam.png (which pixels count for the class that scores highest) and
+    first_layer_filters.png. Scores and their gradients are those of all the run's views of an image
+    (`tta`); activations and Grad-CAM are of the image as it is. A net without a convolution has no
+    activations.png and no grad_cam.png, and says so.
+
+    Args:
+      workdir: The run's folder.
+      images: Numbers of test images; with none of these and no pictures, 6 drawn by the run's seed.
+      pictures: Files, folders and patterns of pictures instead.
+      recipe: Where classes of the run's own are defined.
+      data_dir: Where TFDS data is.
+      console: A `rich.console.Console`.
+
+    Returns:
+      What the net says of each image, in their order.
+
+    Raises:
+      UserError: no run there, its data is not what it was, a number that no test image has, more
+        than 18 images, or a picture that can't be read.
+      CheckpointError: nothing saved, or damaged.
+    """
+    run = Run(workdir)
+    plan = run.plan(recipe)
+    output_paths.check_writable(run.folder / "figures")
+    variables = trained_state(run, plan).variables
+    if images and pictures:
+        raise UserError("give --images, which are test images, or picture files, not both")
+    chosen = _pictures(plan, pictures) if pictures else _test_images(plan, images, data_dir)
+    batch = np.stack([image for _, image, _ in chosen]).astype(np.float32)
+    scored = np.asarray(jax.jit(functools.partial(image_scores, plan))(variables, batch))
+    explained = [_explained(plan, *one, row) for one, row in zip(chosen, scored, strict=True)]
+    say = functools.partial(
+        (console or tables.console()).print, highlight=False, markup=False, soft_wrap=True
+    )
+    for one in explained:
+        say(one.caption.replace("\n", ", "))
+    folder = run.folder / "figures"
+    drawn = _draw(plan, variables, batch, scored.argmax(1), explained, folder)
+    if "grad_cam.png" not in drawn:
+        model = config.to_text(plan.experiment.model)
+        say(f"{model} has no convolution, so it has no activations.png and no grad_cam.png")
+    say(f"{', '.join(drawn)} are in {folder}")
+    return explained
+
+
+def _pictures(plan: Plan, named: Sequence[str]) -> list[Example]:
+    files = find(named)
+    _check_room(len(files))
+    shape = plan.data.image_shape
+    names = short_names(files)
+    return [(name, read_image(f, *shape), None) for name, f in zip(names, files, strict=True)]
+
+
+def _test_images(plan: Plan, numbers: Sequence[int], data_dir: str | None) -> list[Example]:
+    _check_room(len(numbers))
+    test = run_data(plan, data_dir).test
+    for number in numbers:
+        if not 0 <= number < len(test):
+            raise UserError(
+                f"--images must be numbers from 0 to {len(test) - 1}, the test images of "
+                f"{plan.data.name}, got {number}"
+            )
+    if not numbers:
+        random = np.random.default_rng(plan.experiment.seed)
+        numbers = random.choice(len(test), min(IMAGES, len(test)), replace=False).tolist()
+    return [(f"test {n}", test.images[n], int(test.labels[n])) for n in numbers]
+
+
+def _check_room(number: int) -> None:
+    if number > MOST:
+        raise UserError(f"a page has room for {MOST} images, got {number}")
+
+
+def _explained(
+    plan: Plan, name: str, image: np.ndarray, label: int | None, scored: np.ndarray
+) -> Explained:
+    if plan.experiment.loss.scores_are_logits:
+        measure, form, values = "probability", "{} {:.1%}", np.asarray(jax.nn.softmax(scored))
+    else:
+        measure, form, values = "score", "{} {:.2f}", scored
+    names = plan.data.classes
+    best = np.argsort(-scored, kind="stable")[:TOP].tolist()
+    return Explained(
+        image=image,
+        name=name,
+        said=form.format(names[best[0]], values[best[0]]),
+        truth="" if label is None else form.format(names[label], values[label]),
+        right=label == best[0],
+        best=tuple((names[number], float(values[number])) for number in best),
+        measure=measure,
+    )
+
+
+def _draw(
+    plan: Plan,
+    variables: Any,
+    batch: np.ndarray,
+    classes: np.ndarray,
+    explained: list[Explained],
+    folder: Path,
+) -> list[str]:
+    """Draws the figures, and returns the names of those there was something to draw for."""
+    gradient = jax.jit(functools.partial(saliency, functools.partial(image_scores, plan)))
+    images = jnp.asarray(batch)
+    smooth = smooth_grad(
+        lambda noisy: gradient(variables, noisy, classes),
+        images,
+        jax.random.key(plan.experiment.seed),
+    )
+    maps = {
+        "saliency.png": (largest(gradient(variables, images, classes)), SALIENCY),
+        "smooth_grad.png": (largest(smooth), SMOOTH_GRAD),
+    }
+
+    def apply(variables: Any, images: jax.Array) -> jax.Array:
+        return scores(plan, variables, plan.normalize(images), train=False)[0]
+
+    drawn = []
+    program = Program(apply, variables, images[:1])
+    if program.volumes:
+        rows = _activations(program, variables, images[:1])
+        explanations.activations(explained[0], rows, folder / "activations.png")
+        drawn.append("activations.png")
+        heat = jax.jit(functools.partial(grad_cam, apply))(variables, images, classes)
+        last = program.volumes[-1]
+        title = GRAD_CAM.format(last, "x".join(map(str, last.shape)))
+        maps["grad_cam.png"] = heat, title
+    for name, (heat, title) in maps.items():
+        over = name == "grad_cam.png"
+        explanations.heat_maps(explained, np.asarray(heat), folder / name, title, over=over)
+        drawn.append(name)
+    kernel, name = first_kernel(plan, variables), "first_layer_filters.png"
+    if kernel is not None and figures.first_layer_filters(kernel, folder / name):
+        drawn.append(name)
+    return drawn
+
+
+def _activations(
+    program: Program, variables: Any, image: jax.Array
+) -> list[tuple[str, np.ndarray]]:
+    """The names and the numbers f32[H,W,C] of the volumes of one image f32[1,H,W,C] to show."""
+    shown = overview(program.volumes, explanations.MOST_VOLUMES)
+    compute = jax.jit(lambda *given: [program.activations(*given)[number] for number in shown])
+    return [
+        (str(program.volumes[number]), np.asarray(volume[0], np.float32))
+        for number, volume in zip(shown, compute(variables, image), strict=True)
+    ]

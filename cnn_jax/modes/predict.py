@@ -1,0 +1,161 @@
+"""Mode predict: what a net, a run's or an exported one, takes pictures for."""
+
+from __future__ import annotations
+
+import functools
+import glob
+import os
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnn_jax.data.image_files import EXTENSIONS, BadImage, read_image
+from cnn_jax.errors import UserError
+from cnn_jax.report import contact_sheet, tables
+from cnn_jax.report.predictions import FORMS, Prediction, to_text, write
+from cnn_jax.runs import output_paths
+from cnn_jax.runs.scorer import Scorer
+
+
+def predict(
+    scorer: Scorer,
+    pictures: Sequence[str],
+    *,
+    top: int = 5,
+    output: str | os.PathLike[str] | None = None,
+    sheet: str | os.PathLike[str] | None = None,
+    batch_size: int = 100,
+    warn: Callable[[str], None] = print,
+    console: Any = None,
+) -> list[Prediction]:
+    """Says of each picture which classes score highest.
+
+    A picture of any size is brought to the size and the channels that the net was trained on.
+
+    Args:
+      scorer: The net: a `RunScorer`, or an exported one from `export.load`.
+      pictures: Files, folders (all pictures below them) and patterns such as `photos/**/*.png`.
+      top: How many classes are told.
+      output: Also write the predictions to this `.jsonl` or `.csv`.
+      sheet: Also draw the pictures as the net saw them, with what it said, to this PNG file.
+      batch_size: Pictures in a step.
+      warn: Takes one line for each file that can't be read; the rest go on.
+      console: A `rich.console.Console`.
+
+    Returns:
+      One prediction a file, in their order, those that can't be read included.
+
+    Raises:
+      UserError: no pictures, or an output of another kind or in the place of a picture or of a
+        file of a run.
+    """
+    files = find(pictures)
+    _check_output("output", output, FORMS, files)
+    _check_output("contact_sheet", sheet, [".png"], files)
+    score = _in_batches_of(min(batch_size, len(files)), scorer)
+    read = functools.partial(_read, scorer.image_shape)
+    predictions = []
+    for start in range(0, len(files), batch_size):
+        seen = [read(file) for file in files[start : start + batch_size]]
+        scored = iter(score([image for image in seen if isinstance(image, np.ndarray)]))
+        for file, image in zip(files[start:], seen, strict=False):
+            if isinstance(image, BadImage):
+                warn(str(image))
+                predictions.append(Prediction(file, error=str(image)))
+            else:
+                predictions.append(_prediction(scorer, file, image, next(scored), top))
+    good = [prediction for prediction in predictions if not prediction.error]
+    out = console or tables.console()
+    out.print(to_text(good), highlight=False, markup=False, soft_wrap=True)
+    if output:
+        write(predictions, output)
+    if sheet:
+        contact_sheet.contact_sheet(good, sheet)
+    return predictions
+
+
+def find(pictures: Sequence[str]) -> list[Path]:
+    """The files that are meant, each once: as named, or below folders sorted by name.
+
+    In folders only files with the suffix of a picture count, and none that is hidden; a file that
+    is named is taken at its word.
+
+    Raises:
+      UserError: where nothing is named, or nothing found.
+    """
+    if not pictures:
+        raise UserError("--mode=predict needs pictures: files, folders or patterns")
+    found: dict[Path, None] = {}
+    for named in pictures:
+        path = Path(named).expanduser()
+        if path.exists() or not glob.has_magic(named):
+            matches = [path]
+        else:
+            matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+        files = [file for match in matches for file in _below(match)]
+        if not files:
+            raise UserError(f"no pictures at {named}")
+        found |= dict.fromkeys(files)
+    return list(found)
+
+
+def _check_output(
+    flag: str, path: str | os.PathLike[str] | None, forms: Collection[str], pictures: list[Path]
+) -> None:
+    """Raises UserError for a file that what is said of the pictures can't be written to."""
+    if path is None:
+        return
+    output_paths.check(flag, Path(path), forms)
+    if Path(path).resolve() in {picture.resolve() for picture in pictures}:
+        raise UserError(f"--{flag}={path} is one of the pictures: give another name")
+
+
+def _below(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(
+        file
+        for file in path.rglob("*")
+        if file.suffix.lower() in EXTENSIONS
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        and file.is_file()
+    )
+
+
+def _read(shape: tuple[int, int, int], path: Path) -> np.ndarray | BadImage:
+    try:
+        return read_image(path, *shape)
+    except BadImage as error:
+        return error
+
+
+def _in_batches_of(batch_size: int, scorer: Scorer) -> Callable[[list[np.ndarray]], np.ndarray]:
+    """A function from at most so many images u8[H,W,C] to their scores f32[N,K].
+
+    Fewer are filled up, so that one program serves all.
+    """
+
+    def score(images: list[np.ndarray]) -> np.ndarray:
+        batch = np.zeros((batch_size, *scorer.image_shape), np.uint8)
+        batch[: len(images)] = images or 0
+        return scorer(batch)[: len(images)]
+
+    return score
+
+
+def _prediction(
+    scorer: Scorer, file: Path, image: np.ndarray, scores: np.ndarray, top: int
+) -> Prediction:
+    probable = scorer.scores_are_logits
+    values = np.asarray(jax.nn.softmax(scores)) if probable else scores
+    best = np.argsort(-scores, kind="stable")[:top]
+    return Prediction(
+        file,
+        image=image,
+        classes=tuple(scorer.classes[number] for number in best),
+        values=tuple(float(values[number]) for number in best),
+        measure="probability" if probable else "score",
+    )

@@ -1,0 +1,203 @@
+"""Mode report: a run, or several side by side, as one HTML page."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cnn_jax.errors import UserError
+from cnn_jax.report import html, tables
+from cnn_jax.report.progress import duration
+from cnn_jax.runs import output_paths
+from cnn_jax.runs.folder import Run
+from cnn_jax.storage import files, json_checks
+
+NAME = "report.html"
+# The page draws these curves itself.
+LEFT_OUT = ("learning_curves.png",)
+
+
+def report(
+    workdirs: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    console: Any = None,
+) -> Path:
+    """Writes a page on runs, finished or not; nothing is computed and no recipe is needed.
+
+    Args:
+      workdirs: The runs' folders; one that is none stands for the runs in it, as a sweep's does.
+      output: The page, an `.html`; default: `report.html` in the run's folder, or in the folder
+        that several runs lie in.
+      console: A `rich.console.Console`.
+
+    Returns:
+      The page's path.
+
+    Raises:
+      UserError: no run in one of the folders, or a damaged one, or an output that is no `.html`
+        or can't be written.
+    """
+    given = dict.fromkeys(Path(workdir).expanduser() for workdir in workdirs)
+    folders = list(dict.fromkeys(run for folder in given for run in _runs_of(folder)))
+    if not folders:
+        raise UserError("--mode=report needs runs: --workdir=DIR, or several folders")
+    path = Path(output).expanduser() if output else _common(folders) / NAME
+    runs = [gather(Run(folder), _name(folder, folders)) for folder in folders]
+    output_paths.check("output", path, [".html"])
+    content = html.page(runs).encode(errors="replace")
+    files.write_atomically(path, content)
+    what = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    (console or tables.console()).print(
+        f"report of {what} -> {path} ({len(content) / 1e6:.1f} MB)", highlight=False, soft_wrap=True
+    )
+    return path
+
+
+def _runs_of(folder: Path) -> list[Path]:
+    """A run's folder itself, else the runs' that lie in it, else itself again, to be told of."""
+    if Run(folder).exists() or not folder.is_dir():
+        return [folder]
+    return [inner for inner in sorted(folder.iterdir()) if Run(inner).exists()] or [folder]
+
+
+def gather(run: Run, name: str) -> html.RunReport:
+    """What the page says of a run, from its folder."""
+    text = run.experiment_text()
+    try:
+        settings = flat(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # all are ast.parse's
+        raise UserError(f"{run.folder / 'config.json'} is damaged: experiment: {error}") from error
+    run.metrics.check()
+    facts, rows, summary = run.data_facts(), run.metrics.rows(), run.summary() or {}
+    model = summary.get("model") or settings.get("model", "")
+    headline = (
+        f"{model} on {facts.name} ({facts.train:,} train, {facts.validation:,} validation, "
+        f"{facts.test:,} test)"
+    )
+    evaluation = _evaluation(run)
+    pictures = [*sorted((run.folder / "figures").glob("*.png")), run.folder / "volumes.png"]
+    launches = run.launches()
+    return html.RunReport(
+        name=name,
+        headline=headline,
+        verdict=_verdict(summary, rows),
+        results=_results(summary, rows, evaluation),
+        settings=settings,
+        rows=rows,
+        per_class=evaluation.get("per_class_accuracy") or {},
+        pictures=[
+            (picture.stem.replace("_", " ").capitalize(), picture.read_bytes())
+            for picture in pictures
+            if picture.is_file() and picture.name not in LEFT_OUT
+        ],
+        origin=_origin(launches[-1]) if launches else {},
+    )
+
+
+def flat(text: str) -> dict[str, str]:
+    """A constructor expression's settings by field: `optimizer` "SGD", `optimizer.peak_lr` "0.1".
+
+    It is read and not built: a class that the run's own recipe defines is not needed.
+    """
+    found: dict[str, str] = {}
+
+    def walk(node: ast.expr, path: str) -> None:
+        if isinstance(node, ast.Call):
+            found[path] = ast.unparse(node.func)
+            parts = [(str(number), part) for number, part in enumerate(node.args)]
+            parts += [(keyword.arg or "", keyword.value) for keyword in node.keywords]
+        elif isinstance(node, ast.Tuple) and any(isinstance(e, ast.Call) for e in node.elts):
+            parts = [(str(number), part) for number, part in enumerate(node.elts)]
+        else:
+            found[path] = ast.unparse(node)
+            return
+        for name, part in parts:
+            walk(part, f"{path}.{name}" if path else name)
+
+    walk(ast.parse(text, mode="eval").body, "")
+    found.pop("", None)
+    return found
+
+
+def _results(
+    summary: dict[str, Any], rows: list[dict[str, Any]], evaluation: dict[str, Any]
+) -> dict[str, str]:
+    if not summary:
+        last = rows[-1] if rows else {}
+        return {"state": f"unfinished, at epoch {last.get('epoch', 0):g}"}
+    forms = {
+        "test_accuracy": ("test accuracy", "{:.2%}"),
+        "test_loss": ("test loss", "{:.4f}"),
+        "validation_accuracy": ("validation accuracy", "{:.2%}"),
+        "dataset": ("data", "{}"),
+        "parameters": ("parameters", "{:,}"),
+        "epochs": ("epochs", "{:g}"),
+        "steps": ("steps", "{:,}"),
+        "precision": ("precision", "{}"),
+        "images_per_second": ("images a second", "{:,.0f}"),
+    }
+    shown = {
+        label: form.format(summary[key])
+        for key, (label, form) in forms.items()
+        if not json_checks.fault(summary, **{key: str if form == "{}" else json_checks.NUMBER})
+    }
+    for key, label in (("train_seconds", "training"), ("compile_seconds", "compilation")):
+        if summary.get(key) is not None:
+            shown[label] = duration(summary[key])
+    if evaluation.get("accuracy") not in (None, summary["test_accuracy"]):  # in other views
+        shown["evaluated again"] = f"{evaluation['accuracy']:.2%}"
+    return shown
+
+
+def _verdict(summary: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    if summary:
+        return f"{summary['test_accuracy']:.2%} of the test images right"
+    seen = [row for row in rows if row["split"] == "validation"]
+    if not seen:
+        return "unfinished"
+    return f"unfinished: {seen[-1]['accuracy']:.2%} on validation at epoch {seen[-1]['epoch']:g}"
+
+
+def _evaluation(run: Run) -> dict[str, Any]:
+    """What the page takes from evaluation.json; empty where that isn't all there."""
+    content = run.evaluation()
+    if json_checks.fault(content, accuracy=json_checks.NUMBER, per_class_accuracy=dict):
+        return {}
+    classes = content["per_class_accuracy"]
+    if json_checks.fault(classes, **dict.fromkeys(classes, json_checks.NUMBER_OR_NULL)):
+        return {}
+    return content
+
+
+def _origin(launch: dict[str, Any]) -> dict[str, str]:
+    """The last launch, as the manifest has it; what is of another kind is left out."""
+    kinds = {"git": dict, "software": dict, "command": list, "device": str}
+    known = {key: launch[key] for key, kind in kinds.items() if isinstance(launch.get(key), kind)}
+    git = known.get("git", {})
+    commit = git.get("commit") or ""
+    changed = " with changes" if git.get("dirty") else ""
+    software = ", ".join(f"{name} {it}" for name, it in known.get("software", {}).items())
+    shown = {
+        "command": " ".join(map(str, known.get("command", []))),
+        "device": known.get("device", ""),
+        "commit": f"{commit}{changed}",
+        "software": software,
+    }
+    return {name: text for name, text in shown.items() if text}
+
+
+def _common(folders: Sequence[Path]) -> Path:
+    if len(folders) == 1:
+        return folders[0]
+    return Path(os.path.commonpath([folder.absolute().parent for folder in folders]))
+
+
+def _name(folder: Path, folders: Sequence[Path]) -> str:
+    """A run's name: its path, less what several have in common."""
+    if len(folders) == 1:
+        return str(folder)
+    return str(folder.absolute().relative_to(_common(folders)))

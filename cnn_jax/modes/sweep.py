@@ -1,0 +1,162 @@
+"""Mode sweep: a recipe over a grid of values, one run each."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import itertools
+import statistics
+from pathlib import Path
+from typing import Any
+
+from cnn_jax import config
+from cnn_jax.errors import RunFailed, UserError
+from cnn_jax.experiment import DataFacts, Experiment
+from cnn_jax.report import tables
+from cnn_jax.runs.folder import Run
+from cnn_jax.setup import prepare
+from cnn_jax.train import Diverged, train
+
+Assignment = dict[str, str]
+
+
+def grid(text: str) -> list[Assignment]:
+    """The assignments of "optimizer.peak_lr=0.01,0.03; seed=0,1": every combination.
+
+    Raises:
+      UserError: the text is no such list.
+    """
+    axes: dict[str, list[str]] = {}
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        name, equals, listed = part.partition("=")
+        try:
+            call = ast.parse(f"f({listed})", mode="eval").body
+        except SyntaxError:
+            equals = ""
+        if not equals or not isinstance(call, ast.Call) or call.keywords or not call.args:
+            raise UserError(f"--sweep: {part!r} is not of the form field=value,value,...")
+        values = [ast.unparse(value) for value in call.args]
+        if name.strip() in axes or len(set(values)) < len(values):
+            raise UserError(f"--sweep: {part!r} repeats a field or a value")
+        axes[name.strip()] = values
+    if not axes:
+        raise UserError("--sweep must name fields and values: 'optimizer.peak_lr=0.01,0.03'")
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+def sweep(
+    experiment: Experiment,
+    text: str,
+    workdir: Path,
+    *,
+    recipe: config.Recipe,
+    data_dir: str | None = None,
+    log_every_steps: int | None = None,
+    save_every_steps: int | None = None,
+    console: Any = None,
+) -> list[dict[str, Any]]:
+    """Trains every combination in a folder of its own; runs that have finished are not repeated.
+
+    Choices are made on validation: the table has the test accuracy only of a sweep over seeds. A
+    run that diverges is said to, and the others go on.
+
+    Args:
+      experiment: What the values are put into.
+      text: The grid, as in `grid`.
+      workdir: Where the runs' folders go.
+      recipe: Where the experiment comes from.
+      data_dir: Where TFDS data is.
+      log_every_steps: As in `train`.
+      save_every_steps: As in `train`.
+      console: A `rich.console.Console`.
+
+    Returns:
+      The summaries of the runs that did not diverge, in the order of the grid.
+
+    Raises:
+      UserError: a field or a value that does not fit, also with its data; nothing is trained then.
+      RunFailed: every run diverged.
+    """
+    from rich.text import Text
+
+    out = console or tables.console()
+    assignments = grid(text)
+    experiments = [
+        config.override(
+            experiment, [f"--config.{name}={value}" for name, value in chosen.items()], recipe.names
+        ).config
+        for chosen in assignments
+    ]
+    names = [",".join(f"{field}={value}" for field, value in a.items()) for a in assignments]
+    folders = [workdir / name.replace("/", "_") for name in names]
+    _check(names, experiments, folders, recipe, data_dir)
+    summaries: list[dict[str, Any] | None] = []
+    for name, changed, folder in zip(names, experiments, folders, strict=True):
+        out.rule(Text(name), align="left")  # as a string it would be markup
+        try:
+            result = train(
+                changed,
+                folder,
+                recipe=recipe,
+                data_dir=data_dir,
+                log_every_steps=log_every_steps,
+                save_every_steps=save_every_steps,
+                console=console,
+            )
+            summaries.append(result.summary)
+        except Diverged as error:
+            out.print(f"diverged: {error}", highlight=False, markup=False)
+            summaries.append(None)
+    out.print(_table(assignments, summaries))
+    finished = [summary for summary in summaries if summary]
+    if not finished:
+        raise RunFailed("every run of the sweep diverged")
+    return finished
+
+
+def _check(
+    names: list[str],
+    experiments: list[Experiment],
+    folders: list[Path],
+    recipe: config.Recipe,
+    data_dir: str | None,
+) -> None:
+    """Raises what training would refuse, before the first run: hours may lie before the last."""
+    if len(set(folders)) < len(folders):
+        raise UserError("--sweep: two values would share a folder, as names have no /")
+    known: dict[str, DataFacts] = {}
+    traced: set[str] = set()
+    for name, changed, folder in zip(names, experiments, folders, strict=True):
+        try:
+            source, _ = changed.data.resolve(data_dir)
+            text = config.to_text(source)
+            if text not in known:
+                known[text] = DataFacts.of(source.load(data_dir))
+            changed = dataclasses.replace(changed, data=source)
+            ready = prepare(changed, known[text], recipe, Run(folder))
+            if Run(folder).exists():
+                Run(folder).check_same(ready.plan, recipe)
+            but_for_seed = config.to_text(dataclasses.replace(changed, seed=0))
+            if but_for_seed not in traced and not Run(folder).summary():
+                ready.lowered_step()
+            traced.add(but_for_seed)
+        except UserError as error:
+            raise UserError(f"--sweep: {name}: {error}") from error
+
+
+def _table(assignments: list[Assignment], summaries: list[dict[str, Any] | None]):
+    fields = list(assignments[0])
+    over_seeds = fields == ["seed"]
+    measure = "test_accuracy" if over_seeds else "validation_accuracy"
+    values = [summary[measure] if summary else None for summary in summaries]
+    rows = [
+        [*chosen.values(), "diverged" if not summary else "" if value is None else f"{value:.2%}"]
+        for chosen, summary, value in zip(assignments, summaries, values, strict=True)
+    ]
+    known = [value for value in values if value is not None]
+    if over_seeds and len(known) > 1:
+        spread = f"{statistics.mean(known):.2%} +- {statistics.stdev(known):.2%}"
+        rows.append(["mean +- sd", spread])
+    elif not over_seeds and len(known) > 1:
+        rows[values.index(max(known))][-1] += "  best"
+    return tables.table([*fields, measure.replace("_", " ")], rows)

@@ -1,0 +1,114 @@
+"""The parts of README and docs/ that the program writes, so that they can't differ from it.
+
+A part stands between `<!-- KIND arguments -->` and `<!-- /KIND -->`:
+`results NAME ...` is the table of measured recipes, `volumes NAME` the table of a recipe's layers,
+`parts MODULE [CLASS]` that of the classes a recipe may name (only the kinds of that class),
+`tricks` that of benchmarks/tricks.py, `families FILE` that of a file of benchmarks/families.py.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cnn_jax import config
+from cnn_jax.config.names import NAMES
+from cnn_jax.modes.volumes import markdown as volumes_markdown
+from cnn_jax.results import listing
+from cnn_jax.results.record import RESULTS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _results(names: Sequence[str]) -> str:
+    return listing.markdown(names or None)
+
+
+def _volumes(names: Sequence[str]) -> str:
+    (name,) = names
+    return volumes_markdown(config.load(name, NAMES).experiment)
+
+
+def _parts(names: Sequence[str]) -> str:
+    module = importlib.import_module(f"cnn_jax.{names[0]}")
+    kind = getattr(module, names[1]) if len(names) > 1 else object
+    lines = ["| part | what it is |", "|---|---|"]
+    for name, part in config.public_names(module).items():
+        if not isinstance(part, type) or not issubclass(part, kind):
+            continue
+        settings = ", ".join(map(_setting, inspect.signature(part).parameters.values()))
+        about = (inspect.getdoc(part) or "").partition("\n")[0]
+        lines.append(f"| `{name}({settings})` | {about} |")
+    return "\n".join(lines)
+
+
+def _setting(field: inspect.Parameter) -> str:
+    if field.default is field.empty:
+        return field.name
+    value = f"{field.default:.6g}" if isinstance(field.default, float) else repr(field.default)
+    return f"{field.name}={value}"
+
+
+def _tricks(names: Sequence[str]) -> str:
+    del names
+    measured = json.loads((RESULTS / "tricks.json").read_bytes())
+    lines = ["| trick | flag | test accuracy |", "|---|---|---|"]
+    for row in measured["tricks"]:
+        flag = f"`{row['flag']}`" if row["flag"] else ""
+        lines.append(f"| {row['trick']} | {flag} | {listing.accuracy_text(row)} |")
+    where = f"{measured['recipe']}, {measured['epochs']} epochs; {listing.hardware_text(measured)}"
+    return "\n".join([*lines, "", f"({where})"])
+
+
+def _families(names: Sequence[str]) -> str:
+    (name,) = names
+    measured = json.loads((RESULTS / "benchmarks" / name).read_bytes())
+    lines = ["| net | stock, ms | fast, ms | times as fast |", "|---|--:|--:|--:|"]
+    for model, row in measured["models"].items():
+        stock, fast = (f"{row[kind]['median']:,.1f}" for kind in ("stock_ms", "fast_ms"))
+        ratio = row["speedup"]
+        spread = f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})"
+        lines.append(f"| {model} | {stock} | {fast} | {spread} |")
+    where = listing.where_text(measured)
+    return "\n".join([*lines, "", f"({where}, batch {measured['batch_size']})"])
+
+
+KINDS: dict[str, Callable[[Sequence[str]], str]] = {
+    "results": _results,
+    "volumes": _volumes,
+    "parts": _parts,
+    "tricks": _tricks,
+    "families": _families,
+}
+
+
+def refreshed(text: str) -> str:
+    """The text of a page with its generated parts written anew."""
+
+    def written(part: re.Match[str]) -> str:
+        return f"{part[1]}\n{KINDS[part[2]](part[3].split())}\n{part[4]}"
+
+    kinds = "|".join(KINDS)
+    generated = rf"(<!-- ({kinds})\b(.*?)-->)\n.*?(<!-- /\2 -->)"
+    return re.sub(generated, written, text, flags=re.DOTALL)
+
+
+def pages() -> list[Path]:
+    """README and the pages of docs/."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def refresh() -> None:
+    """Writes the generated parts of every page anew."""
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        if refreshed(text) != text:
+            page.write_text(refreshed(text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    refresh()

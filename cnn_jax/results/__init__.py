@@ -1,0 +1,1 @@
+"""The recorded results, the sizes of the models and the list of recipes."""

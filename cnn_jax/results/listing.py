@@ -1,0 +1,136 @@
+"""What there is to run: recipes with published and measured numbers, models with their sizes."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+
+from cnn_jax import config
+from cnn_jax.errors import told
+from cnn_jax.report import tables
+from cnn_jax.report.progress import duration
+from cnn_jax.results import sizes
+from cnn_jax.results.record import RESULTS
+
+
+class Entry(NamedTuple):
+    """What is known of a recipe.
+
+    Attributes:
+      name: The recipe's name.
+      about: First sentence of its docstring.
+      published: What its docstring says was published.
+      measured: Rows of results/, one a device.
+    """
+
+    name: str
+    about: str
+    published: str
+    measured: list[dict[str, Any]]
+
+
+def recipe_entries(results: Path = RESULTS) -> Iterator[Entry]:
+    """Every recipe in experiments/; their files are read, not run."""
+    for name, path in config.recipes().items():
+        doc = ast.get_docstring(ast.parse(path.read_bytes())) or ""
+        published = re.search(r"^Published: (.*?)\s*(?:Measured:|$)", doc, re.MULTILINE)
+        measured = [results / f"{name}.json", *sorted(results.glob(f"{name}-*.json"))]
+        yield Entry(
+            name=name,
+            about=re.split(r"\s{2,}", doc.partition("\n")[0])[0],
+            published=published[1].rstrip(".") if published else "none",
+            measured=[json.loads(p.read_bytes()) for p in measured if p.exists()],
+        )
+
+
+def accuracy_text(row: dict[str, Any]) -> str:
+    """The test accuracy of a row of results/: mean, standard deviation and number of runs."""
+    spread = f" ± {100 * row['test_accuracy_sd']:.2f}" if row["n"] > 1 else ""
+    return f"{100 * row['test_accuracy_mean']:.2f} %{spread} (n={row['n']})"
+
+
+def hardware_text(row: dict[str, Any]) -> str:
+    """What a row of results/ was measured on."""
+    return f"{row['dataset']}, {where_text(row)}"
+
+
+def where_text(measured: dict[str, Any]) -> str:
+    """The device and the versions of a measurement."""
+    software = measured["software"]
+    python = software["python"].rpartition(".")[0]
+    return f"{measured['device']}, Python {python}, jax {software['jax']}"
+
+
+def markdown(names: Collection[str] | None = None, results: Path = RESULTS) -> str:
+    """The recipes as a table for README and docs; only these and in this order, if named."""
+    entries = {entry.name: entry for entry in recipe_entries(results)}
+    lines = [
+        "| recipe | parameters | published | measured test accuracy | training | on |",
+        "|---|--:|---|---|--:|---|",
+    ]
+    for entry in (entries[name] for name in names or entries):
+        for row in entry.measured:
+            lines.append(
+                f"| `{entry.name}` | {row['parameters']:,} | {entry.published} | "
+                f"{accuracy_text(row)} | {duration(row['train_seconds'])} | {hardware_text(row)} |"
+            )
+        if not entry.measured:
+            lines.append(f"| `{entry.name}` | | {entry.published} | not measured | | |")
+    return "\n".join(lines)
+
+
+def show(names: Mapping[str, Any] = MappingProxyType({}), console: Any = None) -> None:
+    """Prints both lists.
+
+    Args:
+      names: What the recipe at hand may name; models of one's own among it are listed too.
+      console: A `rich.console.Console`.
+    """
+    out = console or tables.console()
+    out.print("Recipes: python run.py --config=NAME\n", highlight=False)
+    for entry in recipe_entries():
+        out.print(f"[bold]{entry.name}[/]  {entry.about}", highlight=False)
+        out.print(f"    published  {entry.published}", highlight=False, soft_wrap=True)
+        measured = [
+            f"{accuracy_text(row)} in {duration(row['train_seconds'])} on {hardware_text(row)}"
+            for row in entry.measured
+        ]
+        for text in measured or ["not measured"]:
+            out.print(f"    measured   {text}", highlight=False, soft_wrap=True)
+    known = sizes.table()
+    rows = [
+        [name, f"{size.parameters:,}", f"{size.forward_flops:,}"] for name, size in known.items()
+    ]
+    failed = []
+    for name, make in names.items():
+        if name in known or not _is_net(make):
+            continue
+        try:
+            size = sizes.size(make(num_classes=sizes.CLASSES))
+            rows.append([name, f"{size.parameters:,}", f"{size.forward_flops:,}"])
+        except Exception as error:  # one's own may be for images of another size alone
+            failed.append(f"{name} has no sizes for these: {told(error)}")
+    height, width, depth = sizes.IMAGE_SHAPE
+    out.print(
+        f"\nModels on {height}x{width}x{depth} with {sizes.CLASSES} classes: --config.model=NAME\n",
+        highlight=False,
+    )
+    out.print(tables.table(["model", "parameters", "forward FLOPs an image"], rows))
+    for line in failed:
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _is_net(thing: Any) -> bool:
+    """Whether this is a class of nets, and not of a part of one."""
+    return (
+        isinstance(thing, type)
+        and issubclass(thing, nn.Module)
+        and "num_classes" in getattr(thing, "__dataclass_fields__", {})
+    )

@@ -1,0 +1,58 @@
+"""What scores pictures: a run's net here, an exported one in `export/`."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Protocol
+
+import jax
+import numpy as np
+
+from cnn_jax import config
+from cnn_jax.runs.folder import Run
+from cnn_jax.runs.restoring import trained_state
+from cnn_jax.training.step import image_scores
+
+
+class Scorer(Protocol):
+    """A trained net with what must be known to use it.
+
+    Attributes:
+      classes: The classes' names.
+      image_shape: Height, width and channels of an image.
+      scores_are_logits: Whether the softmax of the scores gives the probabilities of the classes.
+    """
+
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    scores_are_logits: bool
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """u8[B,H,W,C] -> f32[B,K]; each batch size is compiled once."""
+
+
+class RunScorer:
+    """A run's net, with the weights that its result was measured with.
+
+    Args:
+      workdir: The run's folder.
+      recipe: Where classes of the run's own are defined.
+
+    Raises:
+      UserError: no run there, or one that needs its recipe.
+      CheckpointError: nothing saved, or damaged.
+    """
+
+    def __init__(self, workdir: str | os.PathLike[str], recipe: config.Recipe | None = None):
+        run = Run(workdir)
+        plan = run.plan(recipe)
+        self.classes = plan.data.classes
+        self.image_shape = plan.data.image_shape
+        self.scores_are_logits = plan.experiment.loss.scores_are_logits
+        self._variables = trained_state(run, plan).variables
+        self._step = jax.jit(functools.partial(image_scores, plan))
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """u8[B,H,W,C] -> f32[B,K]; each batch size is compiled once."""
+        return np.asarray(self._step(self._variables, images))

@@ -1,0 +1,1 @@
+"""The devices, the host and this process: hardware facts, signals, malloc, the compile cache."""

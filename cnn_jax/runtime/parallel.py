@@ -1,0 +1,131 @@
+"""How a step is spread over the local devices: by `jit` that shards, or by `pmap` that sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.stages import Lowered
+
+from cnn_jax.errors import UserError
+
+# The axis over which a batch is split in `pmap` or `shard_map`.
+BATCH_AXIS = "batch"
+
+
+def is_split() -> bool:
+    """Whether what is traced now sees a part of the batch: one device's, along BATCH_AXIS.
+
+    Under `jit` the batch is global, also where it is sharded.
+    """
+    try:
+        jax.lax.axis_index(BATCH_AXIS)
+    except NameError:
+        return False
+    return True
+
+
+class Parallel(Protocol):
+    """A way to place a tree of arrays on the devices and to advance it there."""
+
+    def place(self, tree: Any) -> Any:
+        """The tree, whole on every device."""
+
+    def shapes(self, tree: Any) -> Any:
+        """The shapes that a tree of arrays or shapes has once it is placed."""
+
+    def fetch(self, tree: Any) -> Any:
+        """One copy of a placed tree, as arrays that `jit` takes."""
+
+    def lower(self, step: Callable, *arguments: Any) -> Lowered:
+        """Traces `step(state, *rest, split=, total=)` for placed arguments, or for their shapes.
+
+        The program that it compiles to donates `state`.
+        """
+
+
+def parallel(kind: str, batch_size: int) -> Parallel:
+    """The way that an experiment names, over all local devices.
+
+    Raises:
+      UserError: where the batch does not divide over the devices.
+    """
+    devices = jax.local_devices()
+    if batch_size % len(devices):
+        raise UserError(
+            f"batch_size must be a multiple of the {len(devices)} devices, got {batch_size}"
+        )
+    return Pmap(devices) if kind == "pmap" else Jit(devices)
+
+
+class Jit:
+    """One program over a mesh: the batch is sharded, everything else is whole on every device."""
+
+    def __init__(self, devices):
+        mesh = Mesh(devices, (BATCH_AXIS,), axis_types=(AxisType.Auto,))
+        self.whole = NamedSharding(mesh, PartitionSpec())
+        self.sharded = NamedSharding(mesh, PartitionSpec(BATCH_AXIS))
+
+    def place(self, tree):
+        return jax.device_put(tree, self.whole)
+
+    def shapes(self, tree):
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.whole), tree
+        )
+
+    def fetch(self, tree):
+        return tree
+
+    def lower(self, step, *arguments):
+        def sharded_step(*arguments):
+            return step(
+                *arguments,
+                split=lambda index: jax.lax.with_sharding_constraint(index, self.sharded),
+                total=lambda sums: sums,
+            )
+
+        jitted = jax.jit(sharded_step, donate_argnums=0, out_shardings=self.whole)
+        return jitted.lower(*arguments)
+
+
+class Pmap:
+    """A program per device: each takes its part of the batch, and gradients are summed by `psum`.
+
+    The arrays of a placed tree have the devices as their first axis.
+    """
+
+    def __init__(self, devices):
+        self.devices = devices
+        mesh = Mesh(devices, (BATCH_AXIS,), axis_types=(AxisType.Auto,))
+        self.stacked = NamedSharding(mesh, PartitionSpec(BATCH_AXIS))
+
+    def place(self, tree):
+        def stack(x):
+            return jax.device_put(
+                jnp.broadcast_to(x, (len(self.devices), *jnp.shape(x))), self.stacked
+            )
+
+        return jax.tree.map(stack, tree)
+
+    def shapes(self, tree):
+        devices = len(self.devices)
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((devices, *x.shape), x.dtype), tree)
+
+    def fetch(self, tree):
+        return jax.tree.map(lambda x: x[0], tree)
+
+    def lower(self, step, *arguments):
+        def split(index):
+            share = index.shape[0] // len(self.devices)
+            start = jax.lax.axis_index(BATCH_AXIS) * share
+            return jax.lax.dynamic_slice_in_dim(index, start, share)
+
+        def device_step(*arguments):
+            return step(*arguments, split=split, total=lambda s: jax.lax.psum(s, BATCH_AXIS))
+
+        mapped = jax.pmap(device_step, axis_name=BATCH_AXIS, devices=self.devices, donate_argnums=0)
+        return mapped.lower(*arguments)

@@ -1,0 +1,75 @@
+"""Digests of the files of a folder, and what has happened to them since. No file is trusted."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from cnn_jax.storage import files
+
+NAME = "SHA256SUMS"
+# The last line is the digest of those before it: the list itself may have changed too.
+OWN = "# "
+# What file browsers and network disks leave in any folder, and change as they like.
+DROPPED = re.compile(r"\.DS_Store|\._.*|\.nfs.*|Thumbs\.db|desktop\.ini")
+
+
+def seal(folder: Path) -> None:
+    """Puts every file of a folder on the disk, and then the list of their digests.
+
+    The list is in the form of `sha256sum`, which can check it as well.
+    """
+    lines = []
+    for path in _paths(folder):
+        files.sync(path)
+        lines.append(f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n")
+    for path in sorted(path for path in folder.rglob("*") if path.is_dir()):
+        files.sync(path)
+    text = "".join(lines).encode()
+    own = f"{OWN}{hashlib.sha256(text).hexdigest()}\n".encode()
+    files.write_atomically(folder / NAME, text + own)
+
+
+def problem(folder: Path, *, among_others: bool = False) -> str:
+    """Names the first thing that is not as it was when the folder was sealed; "" if all is.
+
+    Args:
+      folder: The folder.
+      among_others: Whether files that have come since are left alone.
+    """
+    try:
+        *lines, own = (folder / NAME).read_bytes().splitlines(keepends=True)
+        text = b"".join(lines)
+        if own != f"{OWN}{hashlib.sha256(text).hexdigest()}\n".encode():
+            return f"{NAME} has changed"
+        listed = {}
+        for line in text.decode().splitlines():
+            digest, name = line.split("  ", 1)
+            listed[name] = digest
+        present = {path.relative_to(folder).as_posix(): path for path in _paths(folder)}
+        for name in sorted(listed.keys() | present.keys()):
+            if name not in present:
+                return f"{name} is missing"
+            if name not in listed and not among_others:
+                return f"{name} does not belong there"
+            if name in listed and _digest(present[name]) != listed[name]:
+                return f"{name} has changed"
+    except ValueError:
+        return f"{NAME} has changed"
+    except OSError as error:
+        return f"{Path(error.filename or folder).name}: {error.strerror}"
+    return ""
+
+
+def _paths(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path != folder / NAME and not DROPPED.fullmatch(path.name)
+    )
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,189 @@
+"""One training step and one evaluation step: pure functions of their arguments.
+
+`jit`, sharding, donation and `pmap` are put on from outside, in parallel.py.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cnn_jax import ops
+from cnn_jax.augment.test_time import average_scores
+from cnn_jax.data.resident import Resident, gather
+from cnn_jax.errors import UserError
+from cnn_jax.experiment import Plan
+from cnn_jax.optim.freezing import held
+from cnn_jax.training import component_checks
+from cnn_jax.training.metric_sums import Sums
+from cnn_jax.training.random_keys import Streams
+from cnn_jax.training.state import TrainState
+
+OnDevices = Callable[[Any], Any]
+
+
+def unchanged(tree: Any) -> Any:
+    return tree
+
+
+def scores(
+    plan: Plan, variables: dict[str, Any], image: jax.Array, **options: Any
+) -> tuple[jax.Array, dict[str, Any]]:
+    """The net's scores, computed in the experiment's precision.
+
+    Args:
+      plan: The run's plan.
+      variables: `params` and `batch_stats`, float32. In half precision the net works on a rounded
+        copy of the parameters; the statistics stay as they are, and so do the gradients.
+      image: f32[B,H,W,C], normalised.
+      **options: As the model's `apply` takes them.
+
+    Returns:
+      The scores f32[B,K], and the collections that `mutable` names.
+
+    Raises:
+      UserError: the net's result is something else.
+    """
+    params, image = jax.tree.map(
+        lambda x: x.astype(plan.experiment.precision), (variables["params"], image)
+    )
+    result: Any = plan.model.apply({**variables, "params": params}, image, **options)
+    logits, updates = result if options.get("mutable") else (result, {})
+    component_checks.check_scores(plan.model, logits, image.shape[0], plan.data.num_classes)
+    return logits.astype(jnp.float32), updates
+
+
+def train_step(
+    plan: Plan,
+    state: TrainState,
+    data: Resident,
+    order: jax.Array,
+    keys: Streams,
+    teacher: Any = None,
+    *,
+    split: OnDevices = unchanged,
+    total: OnDevices = unchanged,
+) -> tuple[TrainState, Sums]:
+    """Takes the step that follows `state`.
+
+    Args:
+      plan: The run's plan.
+      state: The state before.
+      data: The training set.
+      order: i32[N], the order of the current epoch.
+      keys: The run's streams.
+      teacher: The teacher's variables, where the run distils.
+      split: From the global batch's index i32[B] to what this program's devices work on.
+      total: From this program's sums to those over all devices.
+
+    Returns:
+      The state after, and a copy of its metrics that outlives the donation of the state.
+    """
+    if plan.experiment.distill and plan.teacher is None:
+        raise UserError("only training restores a teacher: leave it out by --config.distill=None")
+    batch_size = plan.experiment.batch_size
+    epoch, place = state.step // plan.steps_per_epoch, state.step % plan.steps_per_epoch
+    index = split(jax.lax.dynamic_slice_in_dim(order, place * batch_size, batch_size))
+    batch = gather(data, index, epoch)
+    if plan.experiment.mixes_examples:  # class numbers cannot be mixed, weights of classes can
+        label = jax.nn.one_hot(batch.label, plan.data.num_classes)
+        batch = dataclasses.replace(batch, label=label)
+    key = jax.random.fold_in(keys.augment, state.step)
+    for number, augment in enumerate(plan.experiment.augment):
+        augmented = augment(jax.random.fold_in(key, number), batch)
+        component_checks.check_augmented(augment, batch, augmented)
+        batch = augmented
+
+    def mean_loss(params, batch):
+        # The first example's index tells parts of a batch apart, on their devices or in turn.
+        dropout_key = jax.random.fold_in(
+            jax.random.fold_in(keys.dropout, state.step), batch.index[0]
+        )
+        params = held(params, plan.experiment.freeze)
+        logits, updates = scores(
+            plan,
+            {"params": params, "batch_stats": state.batch_stats},
+            plan.normalize(batch.image),
+            train=True,
+            rngs={"dropout": dropout_key},
+            mutable=["batch_stats"],
+        )
+        losses = plan.experiment.loss(logits, batch.label)
+        component_checks.check_losses(plan.experiment.loss, losses, len(batch.index))
+        if plan.experiment.distill and plan.teacher:
+            image = plan.teacher.normalize(batch.image)
+            taught = scores(plan.teacher, teacher, image, train=False)[0]
+            losses = plan.experiment.distill(losses, logits, taught)
+        aside = Sums.of(losses, logits, batch), updates.get("batch_stats", {})
+        return losses.sum() / batch_size, aside
+
+    with ops.stock(plan.experiment.convolutions == "stock"):
+        gradients, (sums, batch_stats) = plan.experiment.gradient(
+            mean_loss, state.params, batch, total
+        )
+    updates, opt_state = plan.tx.update(total(gradients), state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    metrics = jax.tree.map(
+        lambda old, new: jnp.where(place == 0, 0, old) + new, state.metrics, total(sums)
+    )
+    state = TrainState(
+        step=state.step + 1,
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=opt_state,
+        metrics=metrics,
+        ema=moving_average(plan.experiment.ema, state, params, batch_stats),
+    )
+    return state, metrics
+
+
+def image_scores(plan: Plan, variables: dict[str, Any], image: jax.Array) -> jax.Array:
+    """The scores f32[B,K] of images [B,H,W,C] from 0 to 255, u8 or f32, in all their views."""
+    with ops.stock(plan.experiment.convolutions == "stock"):
+        return average_scores(
+            lambda view: scores(plan, variables, view, train=False)[0],
+            plan.normalize(image),
+            plan.experiment.tta,
+        )
+
+
+def moving_average(decay: float, state: TrainState, params: Any, batch_stats: Any) -> Any:
+    """`TrainState.ema` after the step from `state` to these; None where no average is kept.
+
+    Step t, from 0, keeps min(decay, (1 + t) / (10 + t)) of it, as TensorFlow's
+    `ExponentialMovingAverage` does when it is told the step: what the weights began with is soon
+    forgotten, also in a run that is short for its decay. Running statistics are averaged like the
+    parameters (so do timm and EfficientNet's authors): they belong to the weights they were
+    gathered with.
+    """
+    if state.ema is None:
+        return None
+    step = state.step.astype(jnp.float32)
+    share = 1 - jnp.minimum(decay, (1 + step) / (10 + step))
+    variables = {"params": params, "batch_stats": batch_stats}
+
+    def average(old, new):
+        if not jnp.issubdtype(old.dtype, jnp.inexact):  # a counter has no average
+            return new
+        # In this form what does not change (whitening filters) stays as it is, to the last bit.
+        return old + share * (new - old)
+
+    return jax.tree.map(average, state.ema, variables)
+
+
+def eval_step(
+    plan: Plan, variables: dict[str, Any], data: Resident, index: jax.Array
+) -> tuple[Sums, jax.Array]:
+    """Scores the examples at index i32[B], in all their views; an index beyond the last is padding.
+
+    Returns:
+      Their sums, and the scores f32[B,K].
+    """
+    batch = gather(data, index, jnp.zeros((), jnp.int32))
+    logits = image_scores(plan, variables, batch.image)
+    return Sums.of(plan.experiment.loss(logits, batch.label), logits, batch), logits

@@ -1,0 +1,1 @@
+"""Weights from elsewhere: initial weights, PyTorch nets, teachers."""

@@ -1,0 +1,158 @@
+"""Starting from weights that are there: a run's, or an exported or a PyTorch net's from a file."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn_jax import config
+from cnn_jax.errors import UserError
+from cnn_jax.experiment import Plan
+from cnn_jax.optim.averages import average_of_one
+from cnn_jax.runs.folder import Run, RunError
+from cnn_jax.runs.restoring import state_shapes, trained_state
+from cnn_jax.training.state import TrainState
+from cnn_jax.transfer.torch_weights import from_torch
+
+FILES = (".npz", ".safetensors")
+# What the names of this package's own arrays begin with, in the files that export/ writes.
+OWN = ("params/", "batch_stats/")
+# Arrays by their place in the net, as "params/Conv_0/kernel".
+Arrays = dict[str, Any]
+
+
+def weights_to_begin_with(plan: Plan, recipe: config.Recipe | None = None) -> Arrays:
+    """The weights that the experiment's `init_from` names.
+
+    Args:
+      plan: The run's plan.
+      recipe: Where classes of the run's own are defined.
+
+    Raises:
+      UserError: there are none, or none that fits the net.
+    """
+    source = Path(plan.experiment.init_from).expanduser()
+    try:
+        if source.is_file() or source.suffix in FILES:
+            given = _of_file(plan, source)
+        else:
+            run = Run(source)
+            given = _by_name(trained_state(run, _plan_of(run, recipe)).variables)
+        _check_some_fit(plan, given)
+    except UserError as error:
+        raise UserError(f"init_from={source}: {error}") from error
+    return given
+
+
+def transferred(plan: Plan, state: TrainState, given: Arrays) -> tuple[TrainState, str]:
+    """A state before the first step, with what was given in the same place and the same shape.
+
+    Statistics of the data are weights here too. What the optimiser remembers starts anew.
+
+    Returns:
+      The state, and a line on what was loaded, what has another shape, what is fresh, what is left.
+    """
+    own, loaded, resized, fresh = _variables(state), [], [], []
+
+    def chosen(path, mine):
+        name = _name(path)
+        other = given.get(name)
+        if other is None:
+            fresh.append(name)
+        elif other.shape != mine.shape:
+            resized.append(f"{name} ({_by(other.shape)}, here {_by(mine.shape)})")
+        else:
+            loaded.append(name)
+            return jnp.asarray(other, mine.dtype)
+        return mine
+
+    variables = jax.tree_util.tree_map_with_path(chosen, own)
+    places = len(jax.tree.leaves(own))
+    parts = [f"{plan.experiment.init_from}: {len(loaded)} of the net's {places} arrays loaded"]
+    for what, names in (
+        ("of another shape", resized),
+        ("fresh", fresh),
+        ("left over", sorted(given.keys() - _by_name(own).keys())),
+    ):
+        if names:
+            parts.append(f"{what}: {', '.join(names)}")
+    # Copies where two would share a buffer, which can't be donated twice.
+    state = TrainState(
+        step=state.step,
+        params=variables["params"],
+        batch_stats=variables["batch_stats"],
+        opt_state=jax.jit(plan.tx.init)(variables["params"]),
+        metrics=state.metrics,
+        ema=None if state.ema is None else average_of_one(variables),
+    )
+    return state, "; ".join(parts)
+
+
+def _of_file(plan: Plan, source: Path) -> Arrays:
+    if source.suffix not in FILES:
+        raise UserError(
+            f"must be the folder of a run or a file of the kind {' or '.join(FILES)}; "
+            "safetensors.torch.save_file writes PyTorch's state dict as such"
+        )
+    try:
+        arrays = _read(source)
+    except Exception as error:  # each format has its own kinds of error
+        raise UserError(f"can't be read: {error}") from error
+    if all(name.startswith(OWN) for name in arrays):
+        return arrays
+    return _by_name(from_torch(arrays, plan.model, plan.data.image_shape))
+
+
+def _check_some_fit(plan: Plan, given: Arrays) -> None:
+    for name, array in given.items():
+        if not np.isfinite(array).all():
+            raise UserError(f"{name} holds NaN or infinity")
+    own = _by_name(_variables(state_shapes(plan)))
+    if not any(name in own and own[name].shape == given[name].shape for name in given):
+        raise UserError(f"none of its {len(given)} arrays fits the net")
+
+
+def _plan_of(run: Run, recipe: config.Recipe | None) -> Plan:
+    """The plan of the run that is begun from; its net's class may be one of its own recipe's."""
+    try:
+        return run.plan(recipe)
+    except RunError as error:
+        if not isinstance(error.__cause__, config.ConfigError):
+            raise
+        raise UserError(
+            "its recipe has classes of its own that this one lacks; "
+            f"--mode=export --workdir={run.folder} --config={run.recipe_path()} writes its weights "
+            "as a .safetensors file, which can be named instead"
+        ) from error
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    if path.suffix == ".npz":
+        if path.exists() and not zipfile.is_zipfile(path):
+            raise ValueError("it is no .npz file")
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    from safetensors.numpy import load_file
+
+    return load_file(path)
+
+
+def _variables(state: TrainState) -> dict[str, Any]:
+    return {"params": state.params, "batch_stats": state.batch_stats}
+
+
+def _by_name(tree: Any) -> Arrays:
+    return {_name(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,52 @@
+"""The teacher of a run that distils: a finished run, restored from its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnn_jax import config
+from cnn_jax.data.dataset import combined_digest, digest
+from cnn_jax.errors import UserError
+from cnn_jax.experiment import Plan
+from cnn_jax.runs.folder import Run, RunError
+from cnn_jax.runs.restoring import trained_state
+
+
+def with_teacher(plan: Plan, recipe: config.Recipe | None = None) -> tuple[Plan, Any]:
+    """The plan with that of its teacher, and the teacher's variables; None where it has none.
+
+    Args:
+      plan: The run's plan.
+      recipe: Where classes of the run's own, and of its teacher's, are defined.
+
+    Raises:
+      UserError: no finished run in the teacher's folder, or one on other classes or images.
+      CheckpointError: the teacher's weights are damaged.
+    """
+    distill = plan.experiment.distill
+    if distill is None:
+        return plan, None
+    run = Run(distill.teacher)
+    try:
+        teacher = run.plan(recipe)
+    except RunError as error:
+        raise UserError(f"distill.teacher: {error}") from error
+    if not run.summary():
+        raise UserError(f"distill.teacher: the run in {run.folder} has not finished")
+    for what in ("classes", "image_shape"):
+        own, others = (getattr(facts, what) for facts in (plan.data, teacher.data))
+        if own != others:
+            name = what.replace("_", " ")
+            raise UserError(f"distill.teacher: {run.folder} has the {name} {others}, not {own}")
+    return dataclasses.replace(plan, teacher=teacher), trained_state(run, teacher).variables
+
+
+def teacher_digest(teacher: Plan, variables: Any) -> str:
+    """Digest of what decides a teacher's scores: its experiment, its data's facts, its weights."""
+    leaves = jax.tree_util.tree_flatten_with_path(variables)[0]
+    weights = [f"{jax.tree_util.keystr(path)} {digest(np.asarray(leaf))}" for path, leaf in leaves]
+    return combined_digest([config.to_text(teacher.experiment), repr(teacher.data), *weights])

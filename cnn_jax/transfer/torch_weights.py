@@ -1,0 +1,219 @@
+"""Weights of PyTorch nets: a state dict's arrays, as the variables of the same net in Flax.
+
+The names are those of github.com/kuangliu/pytorch-cifar, and of torchvision where a residual net
+has the form that is meant here ("downsample" and "fc" there are "shortcut" and "linear").
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn_jax import models
+from cnn_jax.analysis import structure
+from cnn_jax.errors import UserError
+from cnn_jax.models import googlenet, mobilenet, mobilenetv2, vgg
+
+# A leaf of a Flax module, and what PyTorch calls it.
+LEAVES = {
+    "kernel": "weight",
+    "scale": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "var": "running_var",
+}
+
+
+def from_torch(
+    state: Mapping[str, np.ndarray], model: nn.Module, image_shape: tuple[int, int, int]
+) -> dict[str, Any]:
+    """The variables of a model whose layers are those that a PyTorch net was trained in.
+
+    Args:
+      state: The net's state dict, as NumPy arrays.
+      model: The same net here; its number of classes is taken from the weights.
+      image_shape: Height, width and channels of its images.
+
+    Returns:
+      `params` and `batch_stats`, float32.
+
+    Raises:
+      UserError: a family whose names are not known, or weights that are missing, left over or of
+        another shape; the message names the first.
+    """
+    for wrapper in ("_orig_mod.", "module."):  # torch.compile's, and that of data parallel training
+        if all(name.startswith(wrapper) for name in state):
+            state = {name.removeprefix(wrapper): array for name, array in state.items()}
+    prefixes = list(torch_names(model))
+    last = f"{_known(prefixes[-1], state)}.weight"
+    if last not in state:
+        raise UserError(f"the PyTorch weights have no {last}")
+    if np.ndim(state[last]) == 0:
+        raise UserError(f"{last} of the PyTorch weights is a single number")
+    model = model.clone(num_classes=len(state[last]))
+    layers = [
+        layer for layer in structure.layers(model, image_shape) if layer.weights + layer.biases
+    ]
+    if len(prefixes) != len(layers):
+        raise UserError(
+            f"{type(model).__name__} has {len(layers)} layers with weights here, and "
+            f"{len(prefixes)} by the names of PyTorch's"
+        )
+    place = {
+        tuple(layer.name.split("/")): (prefix, layer.input)
+        for layer, prefix in zip(layers, prefixes, strict=True)
+    }
+    taken: set[str] = set()
+
+    def carried(path, leaf):
+        keys = [entry.key for entry in path]
+        prefix, volume = place[tuple(keys[1:-1])]
+        name = f"{_known(prefix, state)}.{LEAVES[keys[-1]]}"
+        if name not in state:
+            raise UserError(f"the PyTorch weights have no {name}, for {'/'.join(keys)}")
+        taken.add(name)
+        array = _turned(np.asarray(state[name], np.float32), leaf.ndim, volume)
+        if array.shape != leaf.shape:
+            raise UserError(
+                f"{name} of the PyTorch weights is {list(state[name].shape)}, which is not the "
+                f"{list(leaf.shape)} of {'/'.join(keys)}"
+            )
+        return array
+
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    shapes = jax.eval_shape(lambda image: model.init(jax.random.key(0), image, train=False), images)
+    variables = jax.tree_util.tree_map_with_path(carried, shapes)
+    rest = [n for n in state if n not in taken and not n.endswith("num_batches_tracked")]
+    if rest:
+        raise UserError(f"{type(model).__name__} has no place for {rest[0]} of the PyTorch weights")
+    return {"batch_stats": {}, **variables}
+
+
+def _turned(array: np.ndarray, ndim: int, volume: tuple[int, int, int]) -> np.ndarray:
+    """PyTorch's axes as Flax has them: OIHW -> HWIO; OI -> IO, I being C,H,W there, H,W,C here."""
+    if ndim == 4:
+        return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+    if ndim == 2:
+        height, width, depth = volume
+        filters = array.shape[0]
+        if array.size != filters * height * width * depth:
+            return array
+        array = array.reshape(filters, depth, height, width)
+        return array.transpose(2, 3, 1, 0).reshape(-1, filters)
+    return array
+
+
+def _known(prefix: str, state: Mapping[str, np.ndarray]) -> str:
+    """The prefix, or what torchvision calls it where that is what the state has."""
+    other = prefix.replace("shortcut", "downsample").replace("linear", "fc")
+    return other if f"{other}.weight" in state and f"{prefix}.weight" not in state else prefix
+
+
+@functools.singledispatch
+def torch_names(model: nn.Module) -> Iterator[str]:
+    """PyTorch's name of each layer with weights, in the order of computation."""
+    raise UserError(
+        f"PyTorch's names for the layers of {type(model).__name__} are not known; known are "
+        f"{', '.join(sorted(kind.__name__ for kind in torch_names.registry if kind is not object))}"
+    )
+
+
+@torch_names.register
+def _lenet(model: models.LeNet) -> Iterator[str]:
+    yield from ("conv1", "conv2", "fc1", "fc2", "fc3")
+
+
+@torch_names.register
+def _vgg(model: models.VGG) -> Iterator[str]:
+    place = 0
+    for convolutions in vgg.STAGES[model.depth]:
+        for _ in range(convolutions):
+            yield from (f"features.{place}", f"features.{place + 1}")
+            place += 3  # with the ReLU
+        place += 1  # the pool
+    yield "classifier"
+
+
+@torch_names.register
+def _resnet(model: models.StagedResNet | models.BottleneckResNet) -> Iterator[str]:
+    bottleneck = isinstance(model, models.BottleneckResNet)
+    parts = ("conv1", "bn1", "conv2", "bn2", *(("conv3", "bn3") if bottleneck else ()))
+    yield from ("conv1", "bn1")
+    yield from _stages(model.blocks, parts, ("shortcut.0", "shortcut.1"), first=bottleneck)
+    yield "linear"
+
+
+@torch_names.register
+def _resnext(model: models.ResNeXt) -> Iterator[str]:
+    parts = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3")
+    blocks = (model.depth - 2) // 9
+    yield from ("conv1", "bn1")
+    yield from _stages((blocks,) * 3, parts, ("shortcut.0", "shortcut.1"), first=True)
+    yield "linear"
+
+
+@torch_names.register
+def _preact_resnet(model: models.StagedPreActResNet) -> Iterator[str]:
+    deep = ("bn3", "conv3") if model.bottleneck else ()
+    parts = ("bn1", "conv1", "bn2", "conv2", *deep)
+    yield "conv1"
+    yield from _stages(model.blocks, parts, ("shortcut.0",), first=model.bottleneck)
+    yield "linear"
+
+
+@torch_names.register
+def _se_resnet(model: models.SEResNet) -> Iterator[str]:
+    parts = ("bn1", "conv1", "bn2", "conv2", "fc1", "fc2")
+    yield from ("conv1", "bn1")
+    yield from _stages(model.blocks, parts, ("shortcut.0",), first=False)
+    yield "linear"
+
+
+@torch_names.register
+def _googlenet(model: models.GoogLeNet) -> Iterator[str]:
+    branches = ("b1.0", "b1.1", *(f"b2.{n}" for n in (0, 1, 3, 4)))
+    branches += (*(f"b3.{n}" for n in (0, 1, 3, 4, 6, 7)), "b4.1", "b4.2")
+    yield from ("pre_layers.0", "pre_layers.1")
+    for stage, modules in enumerate(googlenet.STAGES, start=3):
+        for letter in "abcde"[: len(modules)]:
+            yield from (f"{letter}{stage}.{branch}" for branch in branches)
+    yield "linear"
+
+
+@torch_names.register
+def _mobilenet(model: models.MobileNet) -> Iterator[str]:
+    yield from ("conv1", "bn1")
+    for block in range(sum(blocks for _, blocks, _ in mobilenet.STAGES)):
+        yield from (f"layers.{block}.{part}" for part in ("conv1", "bn1", "conv2", "bn2"))
+    yield "linear"
+
+
+@torch_names.register
+def _mobilenetv2(model: models.MobileNetV2) -> Iterator[str]:
+    yield from ("conv1", "bn1")
+    number, depth = 0, 32
+    for _, filters, blocks, stride in mobilenetv2.STAGES:
+        for block in range(blocks):
+            parts = ["conv1", "bn1", "conv2", "bn2", "conv3", "bn3"]
+            if filters != depth and (block > 0 or stride == 1):
+                parts += ["shortcut.0", "shortcut.1"]
+            yield from (f"layers.{number}.{part}" for part in parts)
+            number, depth = number + 1, filters
+    yield from ("conv2", "bn2", "linear")
+
+
+def _stages(
+    blocks: tuple[int, ...], parts: tuple[str, ...], shortcut: tuple[str, ...], *, first: bool
+) -> Iterator[str]:
+    """The layers of residual stages; the first stage's first block has a shortcut if `first`."""
+    for stage, count in enumerate(blocks, start=1):
+        for block in range(count):
+            projected = block == 0 and (stage > 1 or first)
+            for part in (*parts, *(shortcut if projected else ())):
+                yield f"layer{stage}.{block}.{part}"

@@ -1,0 +1,71 @@
+"""README and docs/ say what the program says, and their commands are commands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+
+from cnn_jax import config, models, pages
+from cnn_jax.config.names import NAMES
+from cnn_jax.modes.options import PLAIN
+
+PAGES = pages.pages()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_generated_parts_are_what_the_program_writes(page):
+    text = page.read_text()
+    assert pages.refreshed(text) == text, "run python -m cnn_jax.pages"
+
+
+def commands() -> list[str]:
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"```bash\n(.*?)```", page.read_text(), re.DOTALL):
+            for line in block.splitlines():
+                line = line.partition("  #")[0].strip()
+                # Those of a recipe of the reader's own are run by tests/test_extending.py.
+                if line.startswith("python run.py") and "my_recipe.py" not in line:
+                    found.append(line)
+    return found
+
+
+@pytest.mark.parametrize("command", sorted(set(commands())))
+def test_every_command_shown_is_understood(command):
+    arguments = shlex.split(command)[1:]
+    if "--help" in arguments:
+        arguments.remove("--help")
+    config.parse(arguments, plain=PLAIN, names=NAMES)
+
+
+def test_readme_begins_with_its_two_commands():
+    readme = (pages.ROOT / "README.md").read_text()
+    first, second, *_ = re.findall(r"```\w*\n(.*?)```", readme, re.DOTALL)
+    assert first.count("\n") == second.count("\n") == 1
+    assert first.rstrip().endswith("python run.py")
+    assert second.rstrip().endswith("python -m pytest -n auto")
+
+
+def test_the_page_of_the_parts_has_all_that_a_recipe_may_name():
+    page = (pages.ROOT / "docs" / "parts.md").read_text()
+    told = set(re.findall(r"^\| `(\w+)\(", page, re.MULTILINE))
+    nets = config.public_names(models)
+    others = {"Experiment", "Dataset", "Split"}
+    assert told == {*NAMES} - {*nets} - others
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_are_there(page):
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_lesson_s_program_runs_and_prints_what_the_page_says(capsys):
+    lesson = (pages.ROOT / "docs" / "lesson.md").read_text()
+    program, printed = re.search(
+        r"```python\n(.*?)```\n+```text\n(.*?)```", lesson, re.DOTALL
+    ).groups()
+    exec(program, {})
+    assert capsys.readouterr().out == printed
