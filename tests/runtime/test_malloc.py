@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs
 PROGRAM = f"""
 import json, os, sys
 sys.path.insert(0, {str(ROOT)!r})
-from cnn_jax import process
+from cnn_jax.runtime import malloc
 seen = [os.getpid(), os.environ.get("GLIBC_TUNABLES"), sys.argv[1:], sys.flags.utf8_mode]
 print(json.dumps(seen), flush=True)
 malloc.tune(sys.argv)
