@@ -17,7 +17,6 @@ from pathlib import Path
 
 from cnn_jax import config
 from cnn_jax.config.names import NAMES
-from cnn_jax.modes.volumes import markdown as volumes_markdown
 from cnn_jax.results import listing
 from cnn_jax.results.record import RESULTS
 
@@ -29,6 +28,8 @@ def _results(names: Sequence[str]) -> str:
 
 
 def _volumes(names: Sequence[str]) -> str:
+    from cnn_jax.modes.volumes import markdown as volumes_markdown
+
     (name,) = names
     return volumes_markdown(config.load(name, NAMES).experiment)
 

@@ -1,72 +1,106 @@
-"""What a run needs before its next step: found and checked before anything is written."""
+"""Finds and checks everything that a run needs, before anything is written or compiled."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 from jax.stages import Lowered
 
 from cnn_jax import config
+from cnn_jax.data import Dataset
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.runs.folder import Run
-from cnn_jax.runs.restoring import state_shapes
 from cnn_jax.runtime.parallel import Parallel, parallel
-from cnn_jax.training.state import TrainState
+from cnn_jax.training.clock import Clock
+from cnn_jax.training.state import TrainState, first_state, state_shapes
 from cnn_jax.training.tracing import lowered_step
-from cnn_jax.transfer.initial_weights import Arrays, weights_to_begin_with
-from cnn_jax.transfer.teacher import with_teacher
+from cnn_jax.transfer.initial_weights import Arrays, load_initial_weights, with_initial_weights
+from cnn_jax.transfer.teacher import teacher_digest, with_teacher
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Prepared:
-    """A run that can begin, or go on.
+class Setup:
+    """What a run needs, found and checked.
 
     Attributes:
-      plan: Its plan.
-      way: How its steps are spread over the devices.
-      shapes: Its state, in shapes.
-      teacher: Its teacher's variables, if it has one.
-      given: The weights to begin with, if others than random ones.
+      plan: The run's plan.
+      data: Its data.
+      note: A line for the user on how the data was chosen; "" if there is nothing to report.
+      parallel: How a step is spread over the devices.
+      shapes: The train state, in shapes.
+      teacher: The teacher's variables; None without distillation.
+      initial_weights: The arrays that `init_from` names; None for random initial weights.
     """
 
     plan: Plan
-    way: Parallel
+    data: Dataset
+    note: str
+    parallel: Parallel
     shapes: TrainState
     teacher: Any = None
-    given: Arrays | None = None
+    initial_weights: Arrays | None = None
 
+    @classmethod
+    def of(
+        cls,
+        experiment: Experiment,
+        recipe: config.Recipe | None = None,
+        data_dir: str | None = None,
+        *,
+        run: Run | None = None,
+        loaded: dict[str, Dataset] | None = None,
+        weights: bool = True,
+    ) -> Setup:
+        """Loads the data and checks the experiment against it; writes and compiles nothing.
+
+        Args:
+          experiment: What is to be trained.
+          recipe: Where the experiment and the run's own classes come from.
+          data_dir: Where TFDS data is; default: `$TFDS_DATA_DIR`, then `~/tensorflow_datasets`.
+          run: The run, if it may have begun before. A run with checkpoints needs no initial
+            weights, and a finished one no teacher either: they are not read.
+          loaded: Data sets loaded before, by the text of their config; new ones are added.
+          weights: Whether to read the teacher and the initial weights.
+
+        Raises:
+          UserError: the experiment does not fit the data, the devices, its teacher or `init_from`.
+          DataUnavailable: the data is not there and cannot be downloaded.
+          CheckpointError: the weights of the teacher or of `init_from` are damaged.
+        """
+        config.check(experiment, "experiment")
+        source, note = experiment.data.resolve(data_dir)
+        experiment = dataclasses.replace(experiment, data=source)
+        loaded = {} if loaded is None else loaded
+        name = config.to_text(source)
+        if name not in loaded:
+            loaded[name] = source.load(data_dir)
+        data = loaded[name]
+        plan = Plan.of(experiment, DataFacts.of(data))
+        devices = parallel(experiment.parallel, experiment.batch_size)
+        shapes = state_shapes(plan)
+        teacher = initial_weights = None
+        if weights and not (run and run.summary()):
+            plan, teacher = with_teacher(plan, recipe)
+            if experiment.init_from and not (run and run.checkpoints().steps()):
+                initial_weights = load_initial_weights(plan, recipe)
+        return cls(plan, data, note, devices, shapes, teacher, initial_weights)
+
+    @functools.cached_property
     def lowered_step(self) -> Lowered:
-        """The training step, traced: see `lowering`."""
-        return lowered_step(self.plan, self.way, self.shapes, self.teacher)
+        """The training step, traced once. Raises UserError if a component cannot take a step."""
+        return lowered_step(self.plan, self.parallel, self.shapes, self.teacher)
 
+    @functools.cached_property
+    def teacher_digest(self) -> str | None:
+        """The digest of the teacher's experiment, data and weights; None without a teacher."""
+        return teacher_digest(self.plan.teacher, self.teacher) if self.plan.teacher else None
 
-def prepare(
-    experiment: Experiment,
-    data: DataFacts,
-    recipe: config.Recipe | None = None,
-    run: Run | None = None,
-) -> Prepared:
-    """Finds what a run needs, and refuses what can't work; nothing is written or compiled.
-
-    Args:
-      experiment: What is to be trained.
-      data: The facts of its data.
-      recipe: Where the experiment comes from, for classes of its own.
-      run: The run if it may have begun already: no weights to begin with are read for one that has,
-        and no teacher for one that has finished.
-
-    Raises:
-      UserError: the experiment does not fit the data, the devices, its teacher or its `init_from`.
-      CheckpointError: the weights of one of those are damaged.
-    """
-    plan = Plan.of(experiment, data)
-    way = parallel(experiment.parallel, experiment.batch_size)
-    shapes = state_shapes(plan)  # refuses a model that can't take the images
-    if run and run.summary():
-        return Prepared(plan, way, shapes)
-    plan, teacher = with_teacher(plan, recipe)
-    given = None
-    if experiment.init_from and not (run and run.checkpoints().steps()):
-        given = weights_to_begin_with(plan, recipe)
-    return Prepared(plan, way, shapes, teacher, given)
+    def first_state(self, clock: Clock) -> tuple[TrainState, str]:
+        """The state before the first step, and a line on the initial weights ("" if random)."""
+        with clock.compiling():
+            state = first_state(self.plan, self.data.train.images)
+        if self.initial_weights is None:
+            return state, ""
+        return with_initial_weights(self.plan, state, self.initial_weights)

@@ -21,8 +21,7 @@ from cnn_jax.data import Dataset, Shapes, Split
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.models import layers
 from cnn_jax.optim import SGD
-from cnn_jax.runs.restoring import state_shapes
-from cnn_jax.training.state import TrainState
+from cnn_jax.training.state import TrainState, state_shapes
 
 # Most of a test's time is LLVM's, on a program that then runs once. What processes of their own
 # compile is optimised as a user's is.

@@ -274,7 +274,7 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "train", interrupted)
+    monkeypatch.setattr("cnn_jax.modes.train.train", interrupted)
     assert call(*TINY) == 130
     assert "resume" in capsys.readouterr().err
 

@@ -31,8 +31,8 @@ from cnn_jax.optim import (
     Plain,
     ScheduleFreeSGD,
 )
-from cnn_jax.runs.restoring import state_shapes
 from cnn_jax.training.random_keys import streams
+from cnn_jax.training.state import state_shapes
 from cnn_jax.training.step import train_step
 
 FACTS = DataFacts(

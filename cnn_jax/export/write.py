@@ -24,10 +24,10 @@ from cnn_jax.export import artifact
 from cnn_jax.report import tables
 from cnn_jax.runs import output_paths
 from cnn_jax.runs.folder import Run
-from cnn_jax.runs.metrics_log import write_json
 from cnn_jax.runs.restoring import tested_step, trained_state
 from cnn_jax.runtime import hardware
 from cnn_jax.storage import digests, files
+from cnn_jax.storage.json_files import write_json
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import image_scores
 

@@ -13,14 +13,18 @@ from cnn_jax import config
 from cnn_jax.analysis import structure
 from cnn_jax.benchmark.bench import Bench
 from cnn_jax.benchmark.tables import tables
+from cnn_jax.config import Command, Flag
 from cnn_jax.errors import UserError
-from cnn_jax.experiment import DataFacts, Experiment, Plan
+from cnn_jax.experiment import Experiment, Plan
+from cnn_jax.modes.mode import RECORD, Mode, as_tuple, new_workdir
 from cnn_jax.report import benchmark_figure
 from cnn_jax.report.tables import console as standard_output
+from cnn_jax.results.record import check_recordable, record_benchmark
 from cnn_jax.runs.folder import Run
-from cnn_jax.runs.metrics_log import write_json
 from cnn_jax.runtime import hardware
 from cnn_jax.runtime.parallel import parallel
+from cnn_jax.setup import Setup
+from cnn_jax.storage.json_files import write_json
 
 SECONDS = 6.0
 
@@ -56,24 +60,20 @@ def benchmark(
       UserError: the experiment does not fit its data, the devices or the folder.
       DataUnavailable: the data can't be had.
     """
-    config.check(experiment, "experiment")
-    source, note = experiment.data.resolve(data_dir)
-    experiment = dataclasses.replace(experiment, data=source)
-    data = source.load(data_dir)
-    plan = Plan.of(experiment, DataFacts.of(data))
-    parallel(experiment.parallel, experiment.batch_size)
+    setup = Setup.of(experiment, recipe, data_dir, weights=False)
+    plan = setup.plan
     resized = [_resized(plan, size) for size in sorted(set(batch_sizes))]
     run = Run(workdir)
     with run.locked():
         manifest = hardware.manifest()
         changed = run.begin(plan, recipe, manifest)
         out = console or standard_output()
-        for line in (note, changed, _headline(plan, run)):
+        for line in (setup.note, changed, _headline(plan, run)):
             if line:
                 out.print(line, highlight=False, markup=False, soft_wrap=True)
 
         with out.status("Compiling") as status:
-            bench = Bench(plan, data, seconds, status.update)
+            bench = Bench(plan, setup.data, seconds, status.update)
             result = _identity(plan, run) | bench.step()
             result |= bench.inference(result["train_images_per_second"])
             result |= bench.utilisation(result["train_images_per_second"])
@@ -142,3 +142,43 @@ def _notes(result: dict[str, Any]) -> list[str]:
         "The compiler's count of FLOPs leaves out what it does not see into; utilisation goes by "
         "the formula.",
     ]
+
+
+def run(command: Command) -> None:
+    """Benchmarks the recipe."""
+    flags = command.flags
+    if flags.record:
+        check_recordable(command.recipe, command.overridden)
+    result = benchmark(
+        command.experiment,
+        new_workdir(command),
+        recipe=command.recipe,
+        data_dir=flags.data_dir,
+        seconds=flags.seconds,
+        batch_sizes=as_tuple(flags.batch_sizes),
+        profile=flags.profile,
+    )
+    if flags.record:
+        print(f"recorded in {record_benchmark(command.recipe, result)}")
+
+
+MODE = Mode(
+    run,
+    (
+        Flag(
+            "seconds",
+            float,
+            SECONDS,
+            "Time limit per measurement, in seconds (approximate)",
+            minimum=0.01,
+        ),
+        Flag(
+            "batch_sizes",
+            tuple[int, ...] | int | None,
+            None,
+            "Also time the step at these batch sizes, as 128,256,512",
+        ),
+        Flag("profile", bool, False, "Also write a jax.profiler trace of a few steps"),
+        RECORD,
+    ),
+)

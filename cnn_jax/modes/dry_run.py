@@ -9,9 +9,11 @@ from jax.stages import Compiled
 
 from cnn_jax import config
 from cnn_jax.analysis import structure
-from cnn_jax.experiment import DataFacts, Experiment
+from cnn_jax.config import Command
+from cnn_jax.experiment import Experiment
+from cnn_jax.modes.mode import Mode
 from cnn_jax.report import tables
-from cnn_jax.setup import prepare
+from cnn_jax.setup import Setup
 
 
 def dry_run(
@@ -26,10 +28,9 @@ def dry_run(
     Raises:
       UserError: whatever training would refuse.
     """
-    source, note = experiment.data.resolve(data_dir)
-    data = DataFacts.of(source.load(data_dir))
-    ready = prepare(experiment, data, recipe)
-    plan, params = ready.plan, ready.shapes.params
+    setup = Setup.of(experiment, recipe, data_dir)
+    plan, params = setup.plan, setup.shapes.params
+    data = plan.data
     flops = structure.forward_flops(plan.model, data.image_shape)
     passes = 3 * experiment.gradient.passes
     images = plan.total_steps * experiment.batch_size
@@ -48,11 +49,11 @@ def dry_run(
         f"{experiment.epochs:g} epochs)",
         "learning rate": f"{plan.learning_rate(0):g} at first, peak "
         f"{experiment.optimizer.peak(experiment.batch_size):g}",
-        "memory": _memory(ready.lowered_step().compile()),
+        "memory": _memory(setup.lowered_step.compile()),
     }
     out = console or tables.console()
-    if note:
-        out.print(note, highlight=False)
+    if setup.note:
+        out.print(setup.note, highlight=False)
     out.print(tables.table(["parameter", "shape", "numbers"], _parameters(params)))
     for name, value in facts.items():
         out.print(f"{name:<24}{value}", highlight=False, soft_wrap=True)
@@ -77,3 +78,11 @@ def _memory(step: Compiled) -> str:
         f"{held / 2**20:,.0f} for data and state, {used.temp_size_in_bytes / 2**20:,.0f} for "
         f"intermediate values"
     )
+
+
+def run(command: Command) -> None:
+    """Prints what training the recipe would take."""
+    dry_run(command.experiment, recipe=command.recipe, data_dir=command.flags.data_dir)
+
+
+MODE = Mode(run)

@@ -11,17 +11,20 @@ import numpy as np
 from cnn_jax import config
 from cnn_jax.analysis import calibration
 from cnn_jax.augment.test_time import Views
+from cnn_jax.config import Command, Flag
 from cnn_jax.data import Dataset
+from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
+from cnn_jax.modes.mode import Mode, run_workdir
 from cnn_jax.report import figures, mistakes, tables
 from cnn_jax.report import robustness as report
 from cnn_jax.report.calibration_figure import reliability_diagram
 from cnn_jax.robustness.stress_test import one_corrupted, stress, with_views
 from cnn_jax.runs import output_paths
 from cnn_jax.runs.folder import Run
-from cnn_jax.runs.metrics_log import write_json
 from cnn_jax.runs.restoring import run_data, trained_state
 from cnn_jax.storage import json_checks
+from cnn_jax.storage.json_files import write_json
 from cnn_jax.training.evaluator import EVAL_BATCH, Evaluation, Evaluator
 
 
@@ -213,3 +216,49 @@ def _draw(
         if calibrated.after:
             panels[f"At temperature {calibrated.temperature:.3g}"] = calibrated.after
         reliability_diagram(panels, folder / "reliability.png")
+
+
+def run(command: Command) -> None:
+    """Evaluates the run that --workdir names."""
+    flags = command.flags
+    if flags.examples is not None and not flags.robustness:
+        raise UserError(
+            "--examples is for --robustness: the test set is always scored whole"
+        )
+    workdir, recipe = run_workdir(command)
+    evaluate(
+        workdir,
+        recipe=recipe,
+        data_dir=flags.data_dir,
+        batch_size=flags.eval_batch,
+        tta=flags.tta,
+        robustness=flags.robustness,
+        examples=flags.examples,
+    )
+
+
+MODE = Mode(
+    run,
+    (
+        Flag("eval_batch", int, EVAL_BATCH, "Examples in a step", minimum=1),
+        Flag(
+            "tta",
+            Views | None,
+            None,
+            "Views of an image whose scores are averaged (TTA); default: the run's",
+        ),
+        Flag(
+            "robustness",
+            bool,
+            False,
+            "Also score other views, corruptions, other test sets, and attacks; takes minutes",
+        ),
+        Flag(
+            "examples",
+            int | None,
+            None,
+            "Measure the robustness on so many test images; default: all",
+            minimum=1,
+        ),
+    ),
+)

@@ -15,9 +15,11 @@ import numpy as np
 from cnn_jax import config
 from cnn_jax.analysis.activations import Program, overview
 from cnn_jax.analysis.attribution import grad_cam, largest, saliency, smooth_grad
+from cnn_jax.config import Command, Flag
 from cnn_jax.data.image_files import read_image
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
+from cnn_jax.modes.mode import Mode, as_tuple, run_workdir
 from cnn_jax.modes.predict import find
 from cnn_jax.report import explanations, figures, tables
 from cnn_jax.report.explanations import Explained
@@ -197,3 +199,24 @@ def _activations(
         (str(program.volumes[number]), np.asarray(volume[0], np.float32))
         for number, volume in zip(shown, compute(variables, image), strict=True)
     ]
+
+
+def run(command: Command) -> None:
+    """Explains the run that --workdir names."""
+    flags = command.flags
+    workdir, recipe = run_workdir(command)
+    explain(workdir, as_tuple(flags.images), command.args, recipe=recipe, data_dir=flags.data_dir)
+
+
+MODE = Mode(
+    run,
+    (
+        Flag(
+            "images",
+            tuple[int, ...] | int | None,
+            None,
+            "Test images by number, as 3,17; default: the files named, or 6 at random",
+        ),
+    ),
+    takes_files=True,
+)

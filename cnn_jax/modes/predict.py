@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import glob
 import os
+import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ from typing import Any
 import jax
 import numpy as np
 
+from cnn_jax.config import Command, Flag
 from cnn_jax.data.image_files import EXTENSIONS, BadImage, read_image
-from cnn_jax.errors import UserError
+from cnn_jax.errors import RunFailed, UserError
+from cnn_jax.export import load as load_exported
+from cnn_jax.modes.mode import OUTPUT, Mode, refuse_overrides, run_workdir
 from cnn_jax.report import contact_sheet, tables
 from cnn_jax.report.predictions import FORMS, Prediction, to_text, write
 from cnn_jax.runs import output_paths
-from cnn_jax.runs.scorer import Scorer
+from cnn_jax.runs.scorer import RunScorer, Scorer
 
 
 def predict(
@@ -159,3 +163,43 @@ def _prediction(
         values=tuple(float(values[number]) for number in best),
         measure="probability" if probable else "score",
     )
+
+
+def run(command: Command) -> None:
+    """Predicts the files that the command line names."""
+    flags = command.flags
+    made = predict(
+        _scorer(command),
+        command.args,
+        top=flags.top,
+        output=flags.output,
+        sheet=flags.contact_sheet,
+        warn=lambda line: print(line, file=sys.stderr),
+    )
+    bad = sum(bool(prediction.error) for prediction in made)
+    if bad:
+        raise RunFailed(f"{bad} of {len(made)} files could not be read")
+
+
+def _scorer(command: Command) -> Scorer:
+    """The net that --model or --workdir names."""
+    model = command.flags.model
+    if model is None:
+        return RunScorer(*run_workdir(command))
+    for name in ("workdir", "config"):
+        if name in command.given:
+            raise UserError(f"--model={model} is a net with all it needs: drop --{name}")
+    refuse_overrides(command)
+    return load_exported(model)
+
+
+MODE = Mode(
+    run,
+    (
+        Flag("top", int, 5, "How many classes to report", minimum=1),
+        Flag("model", str | None, None, "An exported net, instead of a --workdir"),
+        OUTPUT,
+        Flag("contact_sheet", str | None, None, "Also draw the pictures to this PNG"),
+    ),
+    takes_files=True,
+)

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cnn_jax.config import Command
 from cnn_jax.errors import UserError
+from cnn_jax.modes.mode import OUTPUT, Mode, refuse_overrides
 from cnn_jax.report import html, tables
 from cnn_jax.report.progress import duration
 from cnn_jax.runs import output_paths
@@ -201,3 +203,13 @@ def _name(folder: Path, folders: Sequence[Path]) -> str:
     if len(folders) == 1:
         return str(folder)
     return str(folder.absolute().relative_to(_common(folders)))
+
+
+def run(command: Command) -> None:
+    """Reports on the runs that --workdir and the command line name."""
+    refuse_overrides(command)
+    named = [] if command.flags.workdir is None else [command.flags.workdir]
+    report([*named, *command.args], command.flags.output)
+
+
+MODE = Mode(run, (OUTPUT,), takes_files=True, uses_device=False)

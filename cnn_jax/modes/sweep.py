@@ -10,11 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax import config
+from cnn_jax.config import Command, Flag
+from cnn_jax.data import Dataset
 from cnn_jax.errors import RunFailed, UserError
-from cnn_jax.experiment import DataFacts, Experiment
+from cnn_jax.experiment import Experiment
+from cnn_jax.modes.mode import (
+    LOG_EVERY_STEPS,
+    RECORD,
+    SAVE_EVERY_STEPS,
+    Mode,
+    new_workdir,
+    record_result,
+    training_options,
+)
 from cnn_jax.report import tables
+from cnn_jax.results.record import check_recordable
 from cnn_jax.runs.folder import Run
-from cnn_jax.setup import prepare
+from cnn_jax.setup import Setup
 from cnn_jax.train import Diverged, train
 
 Assignment = dict[str, str]
@@ -124,21 +136,17 @@ def _check(
     """Raises what training would refuse, before the first run: hours may lie before the last."""
     if len(set(folders)) < len(folders):
         raise UserError("--sweep: two values would share a folder, as names have no /")
-    known: dict[str, DataFacts] = {}
+    loaded: dict[str, Dataset] = {}
     traced: set[str] = set()
     for name, changed, folder in zip(names, experiments, folders, strict=True):
         try:
-            source, _ = changed.data.resolve(data_dir)
-            text = config.to_text(source)
-            if text not in known:
-                known[text] = DataFacts.of(source.load(data_dir))
-            changed = dataclasses.replace(changed, data=source)
-            ready = prepare(changed, known[text], recipe, Run(folder))
-            if Run(folder).exists():
-                Run(folder).check_same(ready.plan, recipe)
-            but_for_seed = config.to_text(dataclasses.replace(changed, seed=0))
-            if but_for_seed not in traced and not Run(folder).summary():
-                ready.lowered_step()
+            run = Run(folder)
+            setup = Setup.of(changed, recipe, data_dir, run=run, loaded=loaded)
+            if run.exists():
+                run.check_same(setup.plan, recipe)
+            but_for_seed = config.to_text(dataclasses.replace(setup.plan.experiment, seed=0))
+            if but_for_seed not in traced and not run.summary():
+                _ = setup.lowered_step  # raises UserError if a component cannot take a step
             traced.add(but_for_seed)
         except UserError as error:
             raise UserError(f"--sweep: {name}: {error}") from error
@@ -160,3 +168,35 @@ def _table(assignments: list[Assignment], summaries: list[dict[str, Any] | None]
     elif not over_seeds and len(known) > 1:
         rows[values.index(max(known))][-1] += "  best"
     return tables.table([*fields, measure.replace("_", " ")], rows)
+
+
+def run(command: Command) -> None:
+    """Runs the grid that --sweep names."""
+    flags = command.flags
+    if flags.sweep is None:
+        raise UserError("--mode=sweep needs --sweep='field=value,value,...; ...'")
+    if flags.record:
+        check_recordable(command.recipe, (*command.overridden, *grid(flags.sweep)[0]))
+    summaries = sweep(
+        command.experiment, flags.sweep, new_workdir(command), **training_options(command)
+    )
+    if flags.record:
+        if len(summaries) < len(grid(flags.sweep)):
+            raise RunFailed("nothing is recorded, since some of the runs diverged")
+        record_result(command, summaries)
+
+
+MODE = Mode(
+    run,
+    (
+        Flag(
+            "sweep",
+            str | None,
+            None,
+            "Fields and values, as 'optimizer.peak_lr=0.01,0.03; seed=0,1'",
+        ),
+        RECORD,
+        LOG_EVERY_STEPS,
+        SAVE_EVERY_STEPS,
+    ),
+)

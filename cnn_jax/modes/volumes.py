@@ -13,11 +13,14 @@ import flax.linen as nn
 from cnn_jax import config
 from cnn_jax.analysis import structure
 from cnn_jax.analysis.layer_walk import Layer, Volume
+from cnn_jax.config import Command, Flag
 from cnn_jax.errors import UserError, first_line
 from cnn_jax.experiment import DataFacts, Experiment
+from cnn_jax.modes.mode import Mode
 from cnn_jax.report import blocks
 from cnn_jax.report.volume_row import Row, sides
 from cnn_jax.report.volume_table import WIDEST, Table, notes, to_markdown, to_rich
+from cnn_jax.runs.folder import Run
 from cnn_jax.storage import files
 
 # What a net is shown on where its data does not say without being loaded.
@@ -193,3 +196,20 @@ def show(
             raise
         raise UserError(f"--workdir={folder}: {error.strerror or error}") from error
     print(f"volumes.png, volumes.svg and volumes.md are in {folder}")
+
+
+def run(command: Command) -> None:
+    """Shows the volumes of the recipe's model, or of the run that --workdir names."""
+    flags = command.flags
+    experiment, facts = command.experiment, None
+    if flags.workdir and "config" not in command.given and Run(flags.workdir).exists():
+        plan = Run(flags.workdir).plan()
+        experiment, facts = plan.experiment, plan.data
+    show(experiment, image_size=flags.image_size, folder=flags.workdir, data_facts=facts)
+
+
+MODE = Mode(
+    run,
+    (Flag("image_size", int | None, None, "Height and width of the image", minimum=1),),
+    uses_device=False,
+)

@@ -13,8 +13,8 @@ import jax
 
 from cnn_jax import config
 from cnn_jax.errors import UserError
-from cnn_jax.runs.metrics_log import write_json
 from cnn_jax.runtime import hardware
+from cnn_jax.storage.json_files import write_json
 
 # Flags that decide where things lie, and no number.
 PLACES = ("workdir", "data_dir", "compile_cache")

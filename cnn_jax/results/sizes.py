@@ -15,7 +15,7 @@ import flax.linen as nn
 
 from cnn_jax import models
 from cnn_jax.analysis import structure
-from cnn_jax.runs.metrics_log import write_json
+from cnn_jax.storage.json_files import write_json
 
 TABLE = Path(__file__).with_name("sizes.json")
 IMAGE_SHAPE, CLASSES = (32, 32, 3), 10

@@ -123,8 +123,8 @@ class Checkpoints:
         saved = content.get("step", step)
         return "" if saved == step else f"it is step {saved}, under another name"
 
-    def go_on_from(self, step: int) -> None:
-        """Puts damaged and later checkpoints aside, and removes what kills left."""
+    def discard_after(self, step: int) -> None:
+        """Moves damaged and later checkpoints aside, and removes the leftovers of killed saves."""
         if not self._folder.is_dir():
             return
         for leftover in [*self._folder.glob("*.saving"), *self._folder.glob("*.old")]:

@@ -14,8 +14,9 @@ from cnn_jax.config.names import NAMES, names_of
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.runs.checkpoint import Checkpoints
-from cnn_jax.runs.metrics_log import MetricsLog, write_json
+from cnn_jax.runs.metrics_log import MetricsLog
 from cnn_jax.storage import files, json_checks
+from cnn_jax.storage.json_files import write_json
 
 # The folders that a run makes in its own.
 FOLDERS = ("checkpoints", "figures", "tensorboard")

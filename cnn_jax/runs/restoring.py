@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import sys
 
-import jax
-import jax.numpy as jnp
-
 from cnn_jax import config, data
 from cnn_jax.config.names import NAMES
-from cnn_jax.errors import UserError, told
 from cnn_jax.experiment import Experiment, Plan
 from cnn_jax.runs.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.runs.folder import Run, RunError
-from cnn_jax.training.random_keys import streams
-from cnn_jax.training.state import TrainState, init_state
+from cnn_jax.training.state import TrainState, state_shapes
 
 LOG = logging.getLogger(__name__)
-
-
-def state_shapes(plan: Plan) -> TrainState:
-    """The run's state in shapes only: nothing is computed.
-
-    Raises:
-      UserError: where the model can't take the images.
-    """
-    images = jax.ShapeDtypeStruct((1, *plan.data.image_shape), jnp.uint8)
-    key = jax.eval_shape(lambda: streams(0).init)
-    try:
-        return jax.eval_shape(functools.partial(init_state, plan), key, images)
-    except UserError:
-        raise
-    except Exception as error:
-        shape = "x".join(map(str, plan.data.image_shape))
-        raise UserError(
-            f"model {config.to_text(plan.model)} can't take images of {shape}: {told(error)}"
-        ) from error
 
 
 Known = str | os.PathLike[str] | config.Recipe | Experiment | None

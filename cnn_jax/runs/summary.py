@@ -39,6 +39,14 @@ def verdict(summary: dict[str, Any]) -> str:
     )
 
 
+def ended_early(plan: Plan, reached: int) -> str:
+    """A line for a run that ended by its `patience`; "" if it took all its steps."""
+    if reached == plan.total_steps:
+        return ""
+    epoch = reached // plan.steps_per_epoch
+    return f"ended after epoch {epoch}: no new best on validation for {plan.experiment.patience}"
+
+
 def summarise(
     plan: Plan, run: Run, test: Evaluation, state: TrainState, reached: int, clock: Clock
 ) -> dict[str, Any]:

@@ -1,12 +1,12 @@
-"""The loop over the steps of a run: what is logged, saved, watched and heeded between them."""
+"""The loop over the steps of a run: it trains, and asks for rows, checkpoints and validation."""
 
 from __future__ import annotations
 
 import collections
 import functools
 import math
-from collections.abc import Callable
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import jax
 from jax.stages import Lowered
@@ -15,8 +15,6 @@ from cnn_jax.data import Dataset
 from cnn_jax.data.resident import Resident, epoch_order
 from cnn_jax.errors import RunFailed
 from cnn_jax.experiment import Plan
-from cnn_jax.report.progress import Progress
-from cnn_jax.runs.checkpoint import NotFinite
 from cnn_jax.runtime import host, signals
 from cnn_jax.runtime.parallel import Parallel
 from cnn_jax.training.clock import Clock
@@ -24,17 +22,23 @@ from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.state import TrainState
 
-# Steps that may wait on the device: enough for it never to idle, few enough for a loop over
-# simulated devices not to dead-lock.
+# Steps in flight on the device: enough to keep it busy, few enough that simulated devices cannot
+# dead-lock in their all-reduce.
 IN_FLIGHT = 4
 
 
 class Diverged(RunFailed):
-    """The loss is no longer a finite number."""
+    """The loss, or a number in the state, is NaN or infinite."""
+
+    def __init__(self, plan: Plan, step: int, what: str):
+        super().__init__(
+            f"{what}, learning rate {plan.learning_rate(step - 1):g}: try a lower "
+            "optimizer.peak_lr, or optimizer.clip_norm=1"
+        )
 
 
 class Interrupted(RunFailed):
-    """SIGTERM or Ctrl-C; the state is saved. `signal` is its number."""
+    """SIGTERM or Ctrl-C stopped the run after a save. `signal` is the signal's number."""
 
     def __init__(self, step: int, number: int):
         super().__init__(
@@ -43,120 +47,150 @@ class Interrupted(RunFailed):
         self.signal = number
 
 
-def advance(
-    plan: Plan,
-    way: Parallel,
-    lowered: Lowered,
-    data: Dataset,
-    state: TrainState,
-    start: int,
-    *,
-    teacher: Any,
-    clock: Clock,
-    log: Callable[[dict[str, Any]], None],
-    save: Callable[..., None],
-    every: tuple[int | None, int | None],
-    history: Callable[[], list[dict[str, Any]]],
-    on_epoch: Callable[[list[dict[str, Any]]], None],
-    console: Any,
-) -> TrainState:
-    """Takes every step from `start` to the end of the run. One program advances the state.
+class Setup(Protocol):
+    """What the loop needs of a run; `cnn_jax.setup.Setup` is one."""
 
-    The run may end early, after an epoch, where the experiment has a `patience`.
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def data(self) -> Dataset: ...
+    @property
+    def parallel(self) -> Parallel: ...
+    @property
+    def teacher(self) -> Any: ...
+    @property
+    def lowered_step(self) -> Lowered: ...
+
+
+class Recorder(Protocol):
+    """Where the loop's results go; `cnn_jax.runs.recorder.Recorder` is one."""
+
+    clock: Clock
+
+    def progress(self, start: int) -> AbstractContextManager[Any]:
+        """A block that shows the progress from step `start` on and counts training time."""
+
+    def update(self, step: int, means: dict[str, float]) -> None:
+        """Shows that `step` steps are done."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows recorded so far, oldest first."""
+
+    def record(self, row: dict[str, Any]) -> None:
+        """Records a row of metrics; it is on disk when this returns."""
+
+    def save(self, step: int, state: TrainState, accuracy: float | None) -> None:
+        """Starts to save a checkpoint, with its validation accuracy where that is known."""
+
+    def epoch_done(self, rows: list[dict[str, Any]]) -> None:
+        """Shows the rows of an epoch that has ended."""
+
+
+def run_steps(
+    setup: Setup,
+    state: TrainState,
+    recorder: Recorder,
+    *,
+    log_every_steps: int | None = None,
+    save_every_steps: int | None = None,
+) -> TrainState:
+    """Takes every step that is left of a run; one compiled program advances the state.
+
+    With a `patience`, the run may end early, at the end of an epoch.
+
+    Args:
+      setup: The run.
+      state: The state before the next step.
+      recorder: Takes the rows and the checkpoints.
+      log_every_steps: Also record a training row every so many steps; None: at each epoch's end.
+      save_every_steps: Also save a checkpoint every so many steps; None: at each epoch's end.
+
+    Returns:
+      The state after the last step, as arrays that `jit` takes.
+
+    Raises:
+      Diverged: the loss, or a number in the state, is NaN or infinite.
+      Interrupted: SIGTERM or Ctrl-C; the state is saved.
     """
+    plan, data, devices = setup.plan, setup.data, setup.parallel
     batch_size, per_epoch, last = plan.experiment.batch_size, plan.steps_per_epoch, plan.total_steps
-    log_every, save_every = (steps or last for steps in every)
-    with clock.compiling():
+    log_every, save_every = log_every_steps or last, save_every_steps or last
+    start = int(state.step)
+    with recorder.clock.compiling():
         keys = streams(plan.experiment.seed)
         draw = jax.jit(functools.partial(epoch_order, keys.order, examples=len(data.train)))
-        images, keys, teacher = map(way.place, (Resident.of(data.train), keys, teacher))
-        state, order = way.place(state), way.place(draw(start // per_epoch))
-        step_program = lowered.compile()
+        images, keys, teacher = map(devices.place, (Resident.of(data.train), keys, setup.teacher))
+        state, order = devices.place(state), devices.place(draw(start // per_epoch))
+        train_step = setup.lowered_step.compile()
         validate = None
         if data.validation:
-            validate = Evaluator(plan, way.fetch(state).variables, data.validation)
+            validate = Evaluator(plan, devices.fetch(state).variables, data.validation)
     host.release_freed_memory()
 
     in_flight: collections.deque[tuple[int, Any]] = collections.deque()
 
-    def arrive(most: int) -> dict[str, float]:
-        """Waits until at most so many steps are on the device; the means of the newest that isn't.
+    def wait(most: int) -> dict[str, float]:
+        """Waits until at most so many steps are in flight; the epoch's means at the last one done.
 
-        Each step's loss is looked at, so that the first that is not finite is named.
+        Checks the loss after every step, so that the message names the first that is not finite.
         """
         means: dict[str, float] = {}
         while len(in_flight) > most:
             number, sums = in_flight.popleft()
-            means = way.fetch(sums).means()
-            watch(plan, row_of(plan, number, "train", means))
+            means = devices.fetch(sums).means()
+            check_finite(plan, metrics_row(plan, number, "train", means))
         return means
 
-    with (
-        Progress(last, per_epoch, batch_size, start, console) as progress,
-        signals.noted() as stop,
-    ):
-        clock.start()
-        counted, since = start, clock.seconds()
+    with recorder.progress(start), signals.noted() as stop:
+        logged_step, logged_at = start, recorder.clock.seconds()
         for step in range(start + 1, last + 1):
-            begins = (step - 1) % per_epoch == 0  # the log is read there, where it is asked for
-            if begins and plan.experiment.patience and out_of_patience(plan, history()):
+            begins = (step - 1) % per_epoch == 0
+            if begins and plan.experiment.patience and out_of_patience(plan, recorder.rows()):
                 break
-            state, sums = step_program(state, images, order, keys, teacher)
+            # -- Take the step
+            state, sums = train_step(state, images, order, keys, teacher)
             in_flight.append((step, sums))
-            means = arrive(IN_FLIGHT)
+            means = wait(IN_FLIGHT)
             if means:
-                progress.update(step - IN_FLIGHT, **means)
+                recorder.update(step - IN_FLIGHT, means)
+            # -- Measure
             signal = stop.after(step)
             epoch_ends = step % per_epoch == 0 or step == last
             logs = epoch_ends or step % log_every == 0
             saves = epoch_ends or step % save_every == 0 or signal is not None
             rows, accuracy = [], None
             if logs or saves:
-                means = arrive(0)
+                means = wait(0)
             if logs:
-                row = row_of(plan, step, "train", means)
-                seconds = clock.seconds()
+                row = metrics_row(plan, step, "train", means)
+                seconds = recorder.clock.seconds()
                 row["learning_rate"] = plan.learning_rate(step - 1)
-                row["images_per_second"] = (step - counted) * batch_size / (seconds - since)
+                row["images_per_second"] = (step - logged_step) * batch_size / (seconds - logged_at)
                 row["seconds"] = seconds
                 rows.append(row)
             if epoch_ends and validate:
-                validation = validate(way.fetch(state).variables)
+                validation = validate(devices.fetch(state).variables)
                 accuracy = validation.accuracy
-                row = row_of(plan, step, "validation", validation.means())
-                rows.append(row | {"seconds": clock.seconds()})
+                row = metrics_row(plan, step, "validation", validation.means())
+                rows.append(row | {"seconds": recorder.clock.seconds()})
+            # -- Record: a row is on disk before the checkpoint of its step
             for row in rows:
-                watch(plan, row)
-                log(row)
+                check_finite(plan, row)
+                recorder.record(row)
             if saves:
-                _save(plan, save, step, way.fetch(state), clock, accuracy)
+                recorder.save(step, devices.fetch(state), accuracy)
             if rows:
-                counted, since = step, clock.seconds()
+                logged_step, logged_at = step, recorder.clock.seconds()
             if epoch_ends:
-                progress.epoch_done(*rows)
-                on_epoch(rows)
-                order = way.place(draw(step // per_epoch))
+                recorder.epoch_done(rows)
+                order = devices.place(draw(step // per_epoch))
             if signal is not None:
                 raise Interrupted(step, signal)
-    return way.fetch(state)
-
-
-def _save(
-    plan: Plan,
-    save: Callable[..., None],
-    step: int,
-    state: TrainState,
-    clock: Clock,
-    accuracy: float | None,
-) -> None:
-    try:
-        save(step, state, clock.as_json(), accuracy)
-    except NotFinite as error:
-        raise Diverged(_advice(plan, step, str(error))) from error
+    return devices.fetch(state)
 
 
 def out_of_patience(plan: Plan, rows: list[dict[str, Any]]) -> bool:
-    """Whether validation has had its `patience` of epochs without rising above its best."""
+    """Whether the last `patience` epochs brought no new best validation accuracy."""
     patience = plan.experiment.patience
     accuracies = [row["accuracy"] for row in rows if row["split"] == "validation"]
     if patience is None or len(accuracies) <= patience:
@@ -164,19 +198,13 @@ def out_of_patience(plan: Plan, rows: list[dict[str, Any]]) -> bool:
     return max(accuracies[-patience:]) <= max(accuracies[:-patience])
 
 
-def row_of(plan: Plan, step: int, split: str, means: dict[str, float]) -> dict[str, Any]:
+def metrics_row(plan: Plan, step: int, split: str, means: dict[str, float]) -> dict[str, Any]:
+    """A row of metrics.jsonl: what was measured on a split after a step."""
     return {"step": step, "epoch": step / plan.steps_per_epoch, "split": split, **means}
 
 
-def watch(plan: Plan, row: dict[str, Any]) -> None:
-    """Raises Diverged where a row's loss is not finite."""
+def check_finite(plan: Plan, row: dict[str, Any]) -> None:
+    """Raises Diverged if a row's loss is NaN or infinite."""
     if not math.isfinite(row["loss"]):
         what = f"the {row['split']} loss is {row['loss']} at step {row['step']:,}"
-        raise Diverged(_advice(plan, row["step"], what))
-
-
-def _advice(plan: Plan, step: int, what: str) -> str:
-    return (
-        f"{what}, learning rate {plan.learning_rate(step - 1):g}: try a lower optimizer.peak_lr, "
-        "or optimizer.clip_norm=1"
-    )
+        raise Diverged(plan, row["step"], what)

@@ -11,7 +11,8 @@ import numpy as np
 import optax
 from flax import struct
 
-from cnn_jax import ops
+from cnn_jax import config, ops
+from cnn_jax.errors import UserError, told
 from cnn_jax.experiment import Plan
 from cnn_jax.optim.averages import average_of_one
 from cnn_jax.optim.schedule_free import averaged
@@ -80,3 +81,22 @@ def init_state(plan: Plan, key: jax.Array, images: jax.Array) -> TrainState:
         metrics=Sums.zero(),
         ema=ema if plan.experiment.ema else None,
     )
+
+
+def state_shapes(plan: Plan) -> TrainState:
+    """The train state in shapes, by abstract evaluation.
+
+    Raises:
+      UserError: the model cannot take the images.
+    """
+    images = jax.ShapeDtypeStruct((1, *plan.data.image_shape), jnp.uint8)
+    key = jax.eval_shape(lambda: streams(0).init)
+    try:
+        return jax.eval_shape(functools.partial(init_state, plan), key, images)
+    except UserError:
+        raise
+    except Exception as error:
+        shape = "x".join(map(str, plan.data.image_shape))
+        raise UserError(
+            f"model {config.to_text(plan.model)} can't take images of {shape}: {told(error)}"
+        ) from error

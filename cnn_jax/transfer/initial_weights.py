@@ -15,8 +15,8 @@ from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
 from cnn_jax.optim.averages import average_of_one
 from cnn_jax.runs.folder import Run, RunError
-from cnn_jax.runs.restoring import state_shapes, trained_state
-from cnn_jax.training.state import TrainState
+from cnn_jax.runs.restoring import trained_state
+from cnn_jax.training.state import TrainState, state_shapes
 from cnn_jax.transfer.torch_weights import from_torch
 
 FILES = (".npz", ".safetensors")
@@ -26,7 +26,7 @@ OWN = ("params/", "batch_stats/")
 Arrays = dict[str, Any]
 
 
-def weights_to_begin_with(plan: Plan, recipe: config.Recipe | None = None) -> Arrays:
+def load_initial_weights(plan: Plan, recipe: config.Recipe | None = None) -> Arrays:
     """The weights that the experiment's `init_from` names.
 
     Args:
@@ -49,7 +49,7 @@ def weights_to_begin_with(plan: Plan, recipe: config.Recipe | None = None) -> Ar
     return given
 
 
-def transferred(plan: Plan, state: TrainState, given: Arrays) -> tuple[TrainState, str]:
+def with_initial_weights(plan: Plan, state: TrainState, given: Arrays) -> tuple[TrainState, str]:
     """A state before the first step, with what was given in the same place and the same shape.
 
     Statistics of the data are weights here too. What the optimiser remembers starts anew.

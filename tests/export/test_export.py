@@ -28,10 +28,10 @@ from cnn_jax.experiment import DataFacts, Plan
 from cnn_jax.export import artifact, export, load, write
 from cnn_jax.modes.evaluate import evaluate
 from cnn_jax.runs.folder import Run
-from cnn_jax.runs.metrics_log import write_json
 from cnn_jax.storage import digests
+from cnn_jax.storage.json_files import write_json
 from cnn_jax.training.step import image_scores
-from cnn_jax.transfer.initial_weights import transferred, weights_to_begin_with
+from cnn_jax.transfer.initial_weights import load_initial_weights, with_initial_weights
 
 # A net of its author's own, wide enough for the fast convolutions; averaged weights, several views.
 RECIPE = """
@@ -168,7 +168,7 @@ def test_the_weights_are_those_of_the_evaluation_and_a_run_can_begin_with_them(t
         np.testing.assert_array_equal(weights[name], expected[name])
     experiment = dataclasses.replace(trained.plan.experiment, init_from=str(file))
     plan = Plan.of(experiment, trained.plan.data)
-    begun, said = transferred(plan, state_of(plan), weights_to_begin_with(plan))
+    begun, said = with_initial_weights(plan, state_of(plan), load_initial_weights(plan))
     assert "10 of the net's 10 arrays loaded" in said and one_line(said)
     for name, array in by_name({"params": begun.params}).items():
         np.testing.assert_array_equal(array, expected[name])

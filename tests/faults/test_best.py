@@ -44,7 +44,7 @@ def test_row_4_a_best_that_is_damaged_is_put_aside_and_not_removed(checkpoints, 
 
 def test_row_4_a_best_that_is_damaged_is_told_when_a_run_goes_on(checkpoints, warned, tmp_path):
     (tmp_path / "1" / "progress.json").unlink()
-    checkpoints.go_on_from(3)
+    checkpoints.discard_after(3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.damaged", "2", "3"]
     (line,) = warned
     assert "progress.json is missing" in line and "1.damaged" in line

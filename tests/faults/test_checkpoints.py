@@ -125,7 +125,7 @@ def test_row_3_killed_during_a_save_just_before_the(when, tmp_path):
     kept.assert_newest(10)
     assert not kept.warnings
     assert [path.name for path in tmp_path.iterdir() if path.name != "10"] == ["20.saving"]
-    kept.checkpoints.go_on_from(10)
+    kept.checkpoints.discard_after(10)
     kept.save(20)
     kept.checkpoints.wait()
     kept.assert_newest(20)
@@ -202,7 +202,7 @@ def test_row_6_folders_that_are_no_checkpoints_are_ignored(kept):
     (kept.folder / "70").write_text("a file")
     kept.assert_newest(20)
     assert not kept.warnings
-    kept.checkpoints.go_on_from(20)
+    kept.checkpoints.discard_after(20)
     kept.save(30)
     kept.checkpoints.wait()
     kept.assert_newest(30)
@@ -212,7 +212,7 @@ def test_row_6_files_in_the_place_of_a_save_s_folders_are_removed(kept):
     for name in ("30", "30.saving", "10.old", "15.damaged", "60.saving", "70.old"):
         (kept.folder / name).write_text("a file")
     shutil.copytree(kept.folder / "20", kept.folder / "15")  # of another step: to be put aside
-    kept.checkpoints.go_on_from(20)
+    kept.checkpoints.discard_after(20)
     left = {path.name for path in kept.folder.iterdir()}
     assert left == {"10", "15.damaged", "20", "30"}
     (kept.folder / "30.saving").write_text("a file")
@@ -258,7 +258,7 @@ import resource, sys
 from pathlib import Path
 sys.path[:0] = [{str(Path(__file__).parents[1])!r}, {str(Path(__file__).parent)!r}]
 from test_checkpoints import Kept
-from cnn_jax.checkpoint import CheckpointError
+from cnn_jax.runs.checkpoint import CheckpointError
 import numpy as np
 kept = Kept(Path({str(tmp_path)!r}), (10, 20))
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))

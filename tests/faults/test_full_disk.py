@@ -10,7 +10,8 @@ import pytest
 from program import one_line
 
 from cnn_jax.cli import main
-from cnn_jax.runs.metrics_log import MetricsLog, TensorBoard
+from cnn_jax.runs.metrics_log import MetricsLog
+from cnn_jax.runs.tensorboard import TensorBoard
 from cnn_jax.storage.files import write_atomically
 
 

@@ -77,7 +77,7 @@ def test_row_23_valid_json_of_another_content_is_one_line_that_names_the_file(
     name, finished, tmp_path, monkeypatch
 ):
     """What is a dictionary with other keys replaces those of the file that is there."""
-    monkeypatch.setattr("cnn_jax.train.advance", None)  # not to be reached
+    monkeypatch.setattr("cnn_jax.train.run_steps", None)  # not to be reached
     for number, wrong in enumerate(WRONG[name]):
         folder = tmp_path / str(number)
         shutil.copytree(finished, folder)

@@ -249,7 +249,7 @@ sys.exit(main([{str(RUN)!r}, *{list(recipe)!r}]))
 
 
 def test_row_8_an_impossible_workdir_fails_before_anything_is_compiled(tmp_path, monkeypatch):
-    monkeypatch.setattr("cnn_jax.train.first_state", None)  # not to be reached
+    monkeypatch.setattr("cnn_jax.setup.first_state", None)  # not to be reached
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="Not a directory"):
         train(experiment(), tmp_path / "file" / "run", console=QUIET)

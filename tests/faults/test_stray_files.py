@@ -25,7 +25,7 @@ def test_row_8_a_file_as_the_workdir_is_called_a_file(mode, tmp_path, capsys):
 def test_row_8_a_file_in_the_place_of_a_run_s_folder_is_told_at_once(
     name, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("cnn_jax.train.first_state", None)  # not to be reached
+    monkeypatch.setattr("cnn_jax.setup.first_state", None)  # not to be reached
     (tmp_path / name).write_text("mine")
     assert main(["run.py", *TINY, f"--workdir={tmp_path}"]) == 2
     assert f"{tmp_path / name} is a file" in capsys.readouterr().err
@@ -36,7 +36,7 @@ def test_row_8_a_file_in_the_place_of_a_run_s_folder_is_told_at_once(
 def test_row_8_a_broken_link_in_the_place_of_a_run_s_folder_is_told_at_once(
     name, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("cnn_jax.train.first_state", None)  # not to be reached
+    monkeypatch.setattr("cnn_jax.setup.first_state", None)  # not to be reached
     (tmp_path / name).symlink_to(tmp_path / "gone")
     assert main(["run.py", *TINY, f"--workdir={tmp_path}"]) == 2
     error = capsys.readouterr().err

@@ -92,7 +92,7 @@ def test_row_11_a_finished_run_without_its_checkpoints_stays_finished(finished, 
     assert result.state is None
     assert result.summary == json.loads((folder / "summary.json").read_text())
     said = " ".join(capsys.readouterr().out.split())
-    assert "finished already" in said and "left as it is" in said
+    assert "finished already" in said and "nothing can be restored" in said
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 

@@ -321,9 +321,9 @@ def test_batch_sizes_must_divide_over_the_devices(tmp_path):
 
 def test_record_writes_a_file_for_the_recipe_and_the_device(tmp_path, monkeypatch, capsys, result):
     kept = result | {"recipe": "quickstart", "dataset": "cifar10", "device": "AMD EPYC, 2 cores"}
-    monkeypatch.setattr(cli, "benchmark", lambda *_, **__: kept)
+    monkeypatch.setattr("cnn_jax.modes.benchmark.benchmark", lambda *_, **__: kept)
     write = functools.partial(record_benchmark, folder=tmp_path)
-    monkeypatch.setattr(cli, "record_benchmark", write)
+    monkeypatch.setattr("cnn_jax.modes.benchmark.record_benchmark", write)
     assert call("--record") == 0
     path = tmp_path / "benchmarks" / "quickstart-amd-epyc-2-cores.json"
     assert str(path) in capsys.readouterr().out.replace("\n", "")

@@ -8,8 +8,8 @@ import shlex
 import pytest
 
 from cnn_jax import config, models, pages
+from cnn_jax.cli import FLAGS
 from cnn_jax.config.names import NAMES
-from cnn_jax.modes.options import PLAIN
 
 PAGES = pages.pages()
 
@@ -37,7 +37,7 @@ def test_every_command_shown_is_understood(command):
     arguments = shlex.split(command)[1:]
     if "--help" in arguments:
         arguments.remove("--help")
-    config.parse(arguments, plain=PLAIN, names=NAMES)
+    config.parse(arguments, plain=FLAGS, names=NAMES)
 
 
 def test_readme_begins_with_its_two_commands():

@@ -15,8 +15,8 @@ from cnn_jax.augment import Augmentation, CutMix, Flip, Mixup
 from cnn_jax.errors import UserError
 from cnn_jax.losses import Loss
 from cnn_jax.optim import Optimizer
-from cnn_jax.runs.restoring import state_shapes
 from cnn_jax.runtime.parallel import parallel
+from cnn_jax.training.state import state_shapes
 from cnn_jax.training.tracing import lowered_step
 
 

@@ -16,7 +16,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.optim import Lookahead
 from cnn_jax.runs import restore
-from cnn_jax.transfer.initial_weights import transferred, weights_to_begin_with
+from cnn_jax.transfer.initial_weights import load_initial_weights, with_initial_weights
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_a_run_goes_on_from_another_s_weights_and_leaves_frozen_ones(finished, t
 
 def test_fitting_arrays_are_loaded_bit_for_bit(finished, plan_of, state_of):
     plan = plan_of(model=models.ConvNet(widths=(4, 8), hidden=16), init_from=str(finished))
-    state, said = transferred(plan, state_of(plan), weights_to_begin_with(plan))
+    state, said = with_initial_weights(plan, state_of(plan), load_initial_weights(plan))
     given = arrays(restore(finished)[1].params)
     # Images of 8x8 instead of 32x32: the first fully connected layer is another.
     for name, array in arrays(state.params).items():
@@ -77,7 +77,7 @@ def test_what_became_of_each_array_is_told(plan_of, state_of):
         "batch_stats/BatchNorm_0/mean": np.ones(2),
     }
     drawn = state_of(plan)
-    state, said = transferred(plan, drawn, given)
+    state, said = with_initial_weights(plan, drawn, given)
     assert said == (
         "there: 1 of the net's 4 arrays loaded; of another shape: params/Dense_1/kernel (3x7, here "
         "3x10); fresh: params/Dense_0/kernel, params/Dense_1/bias; left over: "
@@ -98,7 +98,7 @@ def test_running_statistics_are_weights_too(plan_of, state_of):
         f"batch_stats/{name}": np.full(array.shape, 7.0)
         for name, array in arrays(drawn.batch_stats).items()
     }
-    state, _ = transferred(plan, drawn, given)
+    state, _ = with_initial_weights(plan, drawn, given)
     assert given
     assert all((leaf == 7).all() for leaf in jax.tree.leaves(state.batch_stats))
 
@@ -127,7 +127,7 @@ def test_weights_of_a_pytorch_net_are_loaded_from_a_file(lenet, file, tmp_path, 
     plan, weights = lenet(tmp_path / file)
     save_file(weights, tmp_path / "lenet.safetensors")
     np.savez(tmp_path / "lenet.npz", **weights)
-    state, said = transferred(plan, state_of(plan), weights_to_begin_with(plan))
+    state, said = with_initial_weights(plan, state_of(plan), load_initial_weights(plan))
     assert "8 of the net's 10 arrays loaded" in said
     kernel = weights["conv1.weight"].transpose(2, 3, 1, 0)
     np.testing.assert_array_equal(state.params["Conv_0"]["kernel"], kernel)
@@ -138,7 +138,7 @@ def test_weights_of_a_pytorch_net_are_loaded_from_a_file(lenet, file, tmp_path, 
 def test_weights_of_a_wrapped_pytorch_net_are_loaded_too(lenet, wrapper, tmp_path, state_of):
     plan, weights = lenet(tmp_path / "lenet.npz")
     np.savez(tmp_path / "lenet.npz", **{wrapper + name: w for name, w in weights.items()})
-    state, _ = transferred(plan, state_of(plan), weights_to_begin_with(plan))
+    state, _ = with_initial_weights(plan, state_of(plan), load_initial_weights(plan))
     np.testing.assert_array_equal(state.params["Dense_1"]["kernel"], weights["fc2.weight"].T)
 
 
@@ -158,7 +158,7 @@ def test_pytorch_weights_that_can_not_be_are_told_with_their_file(
     plan, weights = lenet(file)
     np.savez(file, **{**weights, **changed})
     with pytest.raises(UserError, match=f"^init_from={file}: {message}") as error:
-        weights_to_begin_with(plan)
+        load_initial_weights(plan)
     assert one_line(str(error.value))
 
 
@@ -166,7 +166,7 @@ def test_a_file_of_another_kind_is_told(plan_of, tmp_path):
     file = tmp_path / "lenet.pth"
     file.write_bytes(b"pickled")
     with pytest.raises(UserError, match=f"^init_from={file}: must be .* .npz or .safetensors"):
-        weights_to_begin_with(plan_of(init_from=str(file)))
+        load_initial_weights(plan_of(init_from=str(file)))
 
 
 def test_a_run_whose_net_is_its_own_recipe_s_is_told_how_it_can_be_used(finished, tmp_path):
@@ -179,7 +179,7 @@ def test_a_run_whose_net_is_its_own_recipe_s_is_told_how_it_can_be_used(finished
     experiment = Experiment(data=data, model=models.LeNet(), init_from=str(own), batch_size=16)
     plan = Plan.of(experiment, DataFacts.of(data.load()))
     with pytest.raises(UserError, match=f"^init_from={own}: .*--mode=export --workdir={own}"):
-        weights_to_begin_with(plan)
+        load_initial_weights(plan)
 
 
 def test_a_dry_run_looks_at_the_weights_too(tmp_path, capsys):
@@ -198,7 +198,7 @@ def test_a_dry_run_looks_at_the_weights_too(tmp_path, capsys):
 def test_weights_that_are_not_there_are_one_line(source, named, plan_of):
     plan = plan_of(init_from=source)
     with pytest.raises(UserError, match=named) as error:
-        weights_to_begin_with(plan)
+        load_initial_weights(plan)
     assert one_line(str(error.value))
 
 
@@ -207,14 +207,14 @@ def test_a_garbled_file_below_the_user_s_home_is_one_line(name, plan_of, tmp_pat
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / name).write_bytes(b"no weights at all")
     with pytest.raises(UserError, match=f"^init_from={tmp_path}/{name}: can't be read: ") as error:
-        weights_to_begin_with(plan_of(init_from=f"~/{name}"))
+        load_initial_weights(plan_of(init_from=f"~/{name}"))
     assert one_line(str(error.value))
 
 
 def test_weights_of_which_none_fits_are_a_mistake(finished, plan_of):
     plan = plan_of(model=models.MLP(hidden=(3, 2)), init_from=str(finished))
     with pytest.raises(UserError, match="none of its 12 arrays fits"):
-        weights_to_begin_with(plan)
+        load_initial_weights(plan)
 
 
 def test_a_pattern_that_freezes_nothing_is_a_mistake(capsys, tmp_path):

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from tensorboard_events import scalars_shown
 
-from cnn_jax.runs.metrics_log import MetricsLog, TensorBoard, write_json
+from cnn_jax.runs.metrics_log import MetricsLog
+from cnn_jax.runs.tensorboard import TensorBoard
+from cnn_jax.storage.json_files import write_json
 
 
 def row(step, **values):

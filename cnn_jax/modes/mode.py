@@ -1,0 +1,95 @@
+"""What a mode of the command line is, and what several modes share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cnn_jax import pages
+from cnn_jax.config import Command, Flag, Recipe
+from cnn_jax.errors import UserError
+from cnn_jax.results.record import record
+
+
+class Mode(NamedTuple):
+    """A mode of the command line.
+
+    Attributes:
+      run: Runs it.
+      flags: The flags that it reads, besides the general ones; other modes refuse them.
+      takes_files: Whether names of files or folders may follow the flags.
+      uses_device: Whether it computes on a device.
+    """
+
+    run: Callable[[Command], None]
+    flags: tuple[Flag, ...] = ()
+    takes_files: bool = False
+    uses_device: bool = True
+
+
+RECORD = Flag(
+    "record",
+    bool,
+    False,
+    "Also write the result to results/, and a recipe's to the tables of README and docs/",
+)
+LOG_EVERY_STEPS = Flag(
+    "log_every_steps", int | None, None, "Also log every so many steps", minimum=1
+)
+SAVE_EVERY_STEPS = Flag(
+    "save_every_steps", int | None, None, "Also save a checkpoint every so many steps", minimum=1
+)
+OUTPUT = Flag(
+    "output",
+    str | None,
+    None,
+    "predict: also write a .jsonl or .csv; export: the folder; report: the .html",
+)
+
+
+def new_workdir(command: Command) -> Path:
+    """The folder that --workdir names, or a new one for this run."""
+    default = Path("runs") / command.recipe.name / time.strftime("%Y%m%d-%H%M%S")
+    return Path(command.flags.workdir or default)
+
+
+def run_workdir(command: Command) -> tuple[str, Recipe | None]:
+    """The --workdir of an existing run, and its recipe if --config names one."""
+    if command.flags.workdir is None:
+        raise UserError(f"--mode={command.flags.mode} needs the --workdir of a run")
+    refuse_overrides(command)
+    return command.flags.workdir, command.recipe if "config" in command.given else None
+
+
+def refuse_overrides(command: Command) -> None:
+    """Raises UserError if the command line overrides the config of an existing run."""
+    if command.overridden:
+        raise UserError(
+            f"the config of a run cannot be overridden: drop --config.{command.overridden[0]}"
+        )
+
+
+def training_options(command: Command) -> dict[str, Any]:
+    """The keyword arguments of `train` that come from the command line."""
+    flags = command.flags
+    return {
+        "recipe": command.recipe,
+        "data_dir": flags.data_dir,
+        "log_every_steps": flags.log_every_steps,
+        "save_every_steps": flags.save_every_steps,
+    }
+
+
+def record_result(command: Command, summaries: list[dict[str, Any]]) -> None:
+    """Writes the result of a recipe to results/ and to the tables of the docs."""
+    print(f"recorded in {record(command.recipe, summaries)}")
+    pages.refresh()
+
+
+def as_tuple(numbers: tuple[int, ...] | int | None) -> tuple[int, ...]:
+    """The numbers of a flag that takes one or several."""
+    if numbers is None:
+        return ()
+    return (numbers,) if isinstance(numbers, int) else numbers

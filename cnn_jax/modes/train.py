@@ -1,0 +1,28 @@
+"""Mode train: one run of a recipe."""
+
+from __future__ import annotations
+
+from cnn_jax.config import Command
+from cnn_jax.modes.mode import (
+    LOG_EVERY_STEPS,
+    RECORD,
+    SAVE_EVERY_STEPS,
+    Mode,
+    new_workdir,
+    record_result,
+    training_options,
+)
+from cnn_jax.results.record import check_recordable
+from cnn_jax.train import train
+
+
+def run(command: Command) -> None:
+    """Trains the recipe, or resumes its run."""
+    if command.flags.record:
+        check_recordable(command.recipe, command.overridden)
+    result = train(command.experiment, new_workdir(command), **training_options(command))
+    if command.flags.record:
+        record_result(command, [result.summary])
+
+
+MODE = Mode(run, (RECORD, LOG_EVERY_STEPS, SAVE_EVERY_STEPS))
