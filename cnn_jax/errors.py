@@ -1,49 +1,67 @@
-"""The mistakes that are told in one line, without a traceback."""
+"""Errors that the program reports in one line, and where in the user's code an error arose."""
 
 from __future__ import annotations
 
 import sysconfig
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
-# Code that is nobody's own: this package, the standard library, what is installed, what is made up.
-_NOT_OWN = (
+# Code that the user did not write: this package, the standard library, installed packages, and
+# generated code.
+_NOT_USER_CODE = (
     f"{Path(__file__).parent}/",
     *(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "purelib", "platlib")),
     "<frozen",
     "<string>",
 )
+_LONGEST = 2000
 
 
 class UserError(ValueError):
-    """Something was asked for that can't be; one line says what and how to put it right."""
+    """A request that cannot be met. The message is one line that says why and how to fix it."""
+
+
+class ConfigError(UserError):
+    """A mistake in a config, recipe or flag. The message is always one printable line."""
+
+    def __init__(self, message: str):
+        line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+        if len(line) > _LONGEST:
+            line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+        super().__init__(line)
 
 
 class RunFailed(RuntimeError):
-    """What was asked for is fine, but it went wrong on the way; one line says where."""
+    """A valid request that failed while it was carried out. The message is one line."""
 
 
-def place_of(error: BaseException, within: str = "") -> str:
-    """The file and line of the user's own code in which an error arose; "" where it was not there.
+def location_of(error: BaseException, within: str = "") -> str:
+    """Returns the "file:line" of the user's own code that raised an error; "" if none did.
 
     Args:
-      error: As it was caught; what has called the `try` doesn't count.
-      within: The name of the function that counts alone, such as "<module>"; "": any.
+      error: The caught exception. Frames that called the `try` do not count.
+      within: Counts only frames of the function with this name, such as "<module>"; "": any.
     """
-    own = [
+    user_frames = [
         f"{frame.filename}:{frame.lineno}"
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(_NOT_OWN) and within in ("", frame.name)
+        if not frame.filename.startswith(_NOT_USER_CODE) and within in ("", frame.name)
     ]
-    return own[-1] if own else ""
+    return user_frames[-1] if user_frames else ""
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, without what follows in further lines."""
+    """Returns the first line of an error's message, or the name of its class."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def told(error: BaseException) -> str:
-    """Its first line, after its place in the user's own code if it arose there."""
-    place = place_of(error)
-    return f"{place}: {first_line(error)}" if place else first_line(error)
+def located_message(error: BaseException) -> str:
+    """Returns the first line of an error's message, prefixed by its location in user code."""
+    location = location_of(error)
+    return f"{location}: {first_line(error)}" if location else first_line(error)
+
+
+def shape_text(shape: Iterable[int]) -> str:
+    """Formats a shape for people: (32, 32, 3) as "32x32x3"."""
+    return "x".join(map(str, shape))

@@ -307,7 +307,7 @@ def test_notes_do_not_disturb_a_printed_config(capsys):
         == 0
     )
     printed = capsys.readouterr()
-    assert "drops what was set before" in printed.err
+    assert "discards the settings of" in printed.err
     compile(printed.out, "printed", "exec")
 
 

@@ -1,14 +1,18 @@
-"""Configs are frozen dataclasses of real objects; this reads, writes, checks and overrides them."""
+"""Reads, writes, checks and overrides configs: frozen dataclasses of real objects.
+
+Everything but `names.py` imports only `errors`, and neither JAX nor Flax. `names.py`, which lists
+the names that recipes may use, imports the rooms that define them.
+"""
 
 from cnn_jax.config.check import check
 from cnn_jax.config.command import Command, Flag, override, parse
-from cnn_jax.config.errors import ConfigError
 from cnn_jax.config.expression import called, from_text, public_names, to_text
 from cnn_jax.config.fields import classes
 from cnn_jax.config.help import Row, describe
 from cnn_jax.config.load import Recipe, load, recipes
 from cnn_jax.config.override import Overridden, diff
 from cnn_jax.config.pretty import to_pretty, to_recipe
+from cnn_jax.errors import ConfigError
 
 __all__ = [
     "Command",

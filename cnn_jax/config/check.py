@@ -1,4 +1,4 @@
-"""Holds values against annotations: a dataclass by itself accepts `ResNet(width=2.5)`."""
+"""Checks config values against type annotations, which dataclasses themselves do not do."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import typing
 from typing import Annotated, Any, Literal, TypeVar, Union
 
 from cnn_jax.config import fields
-from cnn_jax.config.errors import ConfigError
+from cnn_jax.errors import ConfigError
 
 _PLAIN = (bool, int, float, str, type(None))
 
 
 def arms(annotation: Any) -> list[Any]:
-    """The members of a union, each without `Annotated`; one arm for anything else."""
+    """Returns the members of a union without `Annotated`; any other annotation is one member."""
     origin = typing.get_origin(annotation)
     if origin is Annotated:
         return arms(typing.get_args(annotation)[0])
@@ -28,7 +28,7 @@ def arms(annotation: Any) -> list[Any]:
 
 
 def type_text(annotation: Any) -> str:
-    """An annotation as a reader wants it: `float | None`, `'same' | 'valid'`, `tuple[int, ...]`."""
+    """Formats an annotation: `float | None`, `'same' | 'valid'`, `tuple[int, ...]`."""
     return " | ".join(_arm_text(arm) for arm in arms(annotation))
 
 
@@ -46,12 +46,12 @@ def _arm_text(arm: Any) -> str:
 
 
 def takes_word(annotation: Any) -> bool:
-    """Whether a bare word may stand for a string here."""
+    """Whether the annotation accepts a string, so that a flag may give it without quotes."""
     return any(arm is str or typing.get_origin(arm) is Literal for arm in arms(annotation))
 
 
 def holds_objects(annotation: Any) -> bool:
-    """Whether a constructor expression may stand here."""
+    """Whether the annotation accepts an object, so that a flag may give a constructor call."""
     for arm in arms(annotation):
         if typing.get_origin(arm) in (tuple, list, collections.abc.Sequence):
             if any(holds_objects(a) for a in typing.get_args(arm) or (Any,) if a is not ...):
@@ -62,7 +62,7 @@ def holds_objects(annotation: Any) -> bool:
 
 
 def element(annotation: Any, index: int) -> Any:
-    """The annotation of a tuple's element; Any where the annotation doesn't say."""
+    """Returns the annotation of a tuple's element, or Any if the annotation leaves it open."""
     for arm in arms(annotation):
         args = typing.get_args(arm)
         if typing.get_origin(arm) is tuple:
@@ -75,10 +75,10 @@ def element(annotation: Any, index: int) -> Any:
 
 
 def fit(value: Any, annotation: Any) -> Any:
-    """Returns the value as its annotation wants it: an int becomes a float, a list a tuple.
+    """Converts a value to its annotated type: an int becomes a float, a list a tuple.
 
     Raises:
-      ConfigError: It does not fit, or is NaN or infinite: "must be float, got 'x'".
+      ConfigError: The value has another type, or is NaN or infinite: "must be float, got 'x'".
     """
     choices = arms(annotation)
     if not _finite(value):
@@ -145,14 +145,14 @@ def _has_members(value: Any, protocol: type) -> bool:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value is a literal, or a tuple of literals."""
+    """Whether a value is a number, string, boolean or None, or a tuple of these."""
     return type(value) in _PLAIN or (
         isinstance(value, tuple) and all(is_plain(part) for part in value)
     )
 
 
 def shown(value: Any) -> str:
-    """A value as an error message quotes it: short, and an object by its class."""
+    """Formats a value for an error message: shortened, and an object as the name of its class."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if not isinstance(value, (*_PLAIN, tuple, list)):
@@ -169,14 +169,14 @@ def shown(value: Any) -> str:
 
 
 def check(config: Any, path: str = "config") -> None:
-    """Holds every field of a config object, all the way down, against its annotation.
+    """Checks every field of a config object, recursively, against its annotation.
 
     Args:
-      config: A dataclass instance; linen modules included.
-      path: What messages call it.
+      config: A dataclass instance, such as a Flax linen module.
+      path: Dotted name of the config in messages.
 
     Raises:
-      ConfigError: Naming the dotted field: "config.model.width: must be int, got 2.5".
+      ConfigError: A field is wrong: "config.model.width: must be int, got 2.5".
     """
     _check_recorded(type(config), path)
     hints = fields.hints(config.__class__)
@@ -187,28 +187,28 @@ def check(config: Any, path: str = "config") -> None:
             fit(value, hints.get(field.name, Any))
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from error
-        # A default is never written down, so it may be anything (a dtype, an activation).
+        # A default is never written to config.json, so it may be anything (a dtype, an activation).
         if not _descend(value, where) and field.name not in unset:
             raise ConfigError(
-                f"{where}: holds {shown(value)}, which can't be written down: use numbers, "
-                "strings, None, tuples and dataclasses"
+                f"{where}: {shown(value)} can't be written to config.json: use numbers, strings, "
+                "None, tuples and dataclasses"
             )
 
 
 def _check_recorded(cls: type, path: str) -> None:
-    """Refuses a class with settings that are no fields: they would be in no record of a run."""
+    """Rejects a class whose settings are not dataclass fields: config.json would lack them."""
     own = vars(cls)
     if "__dataclass_fields__" in own:
         return
     if "__init__" in own or inspect.get_annotations(cls):
         raise ConfigError(
-            f"{path}: {cls.__name__} is no dataclass of its own, so that what it is given is "
-            "written down nowhere: put @dataclasses.dataclass(frozen=True) above it"
+            f"{path}: {cls.__name__} is not itself a dataclass, so config.json would lack its "
+            "settings: put @dataclasses.dataclass(frozen=True) above it"
         )
 
 
 def _descend(value: Any, path: str) -> bool:
-    """Checks what a value holds; says whether it can be written as text."""
+    """Checks the parts of a value; returns whether the value can be written as text."""
     if isinstance(value, tuple):
         return all([_descend(part, f"{path}.{index}") for index, part in enumerate(value)])
     if fields.is_config(value):

@@ -1,4 +1,4 @@
-"""The command line: plain flags, and a flag for every field of the chosen recipe."""
+"""Parses the command line: plain flags, and a flag for every field of the chosen recipe."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import Any
 
 from cnn_jax.config.check import type_text
 from cnn_jax.config.construct import Names
-from cnn_jax.config.errors import ConfigError
 from cnn_jax.config.expression import read
 from cnn_jax.config.flags import Line
 from cnn_jax.config.help import Row, describe, render
 from cnn_jax.config.load import Recipe, load
 from cnn_jax.config.override import Overridden, Tree
+from cnn_jax.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class Flag:
-    """A flag that is no field of the experiment.
+    """A command-line flag that is not a field of the experiment.
 
     Attributes:
       name: Without dashes.
       type: An annotation, such as `bool`, `int | None` or `Literal["train", "evaluate"]`.
-      default: Its value where it isn't given.
-      help: What it is for.
-      minimum: Least number allowed.
+      default: Value of a flag that is not given.
+      help: Its text in --help.
+      minimum: Smallest number allowed; None: no limit.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Flag:
     minimum: float | None = None
 
     def read(self, text: str) -> Any:
-        """Reads the flag's text. Raises ConfigError where it doesn't fit."""
+        """Converts the flag's text to a value. Raises ConfigError if it has the wrong type."""
         value = read(text, self.type, {})
         if self.minimum is not None and value is not None and value < self.minimum:
             raise ConfigError(f"must be at least {self.minimum}, got {value}")
@@ -48,16 +48,16 @@ class Flag:
 
 @dataclass(frozen=True)
 class Command:
-    """A command line that has been read.
+    """A parsed command line.
 
     Attributes:
       flags: The plain flags' values, as attributes.
       given: Names of the plain flags that were given.
       recipe: The recipe chosen by --config.
-      experiment: The recipe's, with the overrides.
-      overridden: Dotted names of the fields that were given, such as "optimizer.peak_lr".
-      notes: Lines that say what a flag has dropped.
-      args: What is no flag.
+      experiment: The recipe's experiment, with the overrides applied.
+      overridden: Dotted names of the overridden fields, such as "optimizer.peak_lr".
+      notes: Lines that report settings which an override has discarded.
+      args: Positional arguments.
     """
 
     flags: SimpleNamespace
@@ -77,17 +77,17 @@ def parse(
     usage: str = "",
     experiments_dir: Path | str | None = None,
 ) -> Command:
-    """Reads a command line. Prints help and exits with 0 where it asks for help.
+    """Parses a command line. If it asks for help, prints that and exits with code 0.
 
     Args:
       argv: The program's name, then its arguments, as `sys.argv`.
-      plain: Groups of plain flags under their titles; one flag must be `config`, the recipe.
-      names: What expressions may call.
-      usage: What help starts with.
-      experiments_dir: Where named recipes are.
+      plain: Plain flags by the title of their group; one must be `config`, the recipe.
+      names: Classes and functions that expressions may call, by name.
+      usage: First lines of the help.
+      experiments_dir: Folder of the named recipes; `experiments/` by default.
 
     Raises:
-      ConfigError: Any mistake of the user, in one line.
+      ConfigError: The command line has a mistake.
     """
     line = Line(argv[1:])
     table = {flag.name: flag for group in plain.values() for flag in group}
@@ -121,12 +121,12 @@ def override(config: Any, argv: Sequence[str], names: Names) -> Overridden:
     """Applies `--config.a.b=value` arguments to a config, in any order.
 
     Args:
-      config: What they change.
-      argv: The arguments, with no program name.
-      names: What expressions may call.
+      config: The config to change.
+      argv: The arguments, without the program's name.
+      names: Classes and functions that expressions may call, by name.
 
     Raises:
-      ConfigError: A flag is unknown, or its value doesn't fit; in one line.
+      ConfigError: A flag is unknown, or its value is wrong.
     """
     result, args = _override(config, Line(argv), names)
     if args:

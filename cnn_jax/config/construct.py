@@ -1,4 +1,4 @@
-"""Calls what a user named, and says in one line why that could not be done."""
+"""Calls the constructors that a config names, and explains failures in one line."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 
 from cnn_jax.config import fields
 from cnn_jax.config.check import arms, check, shown
-from cnn_jax.config.errors import ConfigError, near
+from cnn_jax.config.nearest_names import suggestion
+from cnn_jax.errors import ConfigError
 
 Names = Mapping[str, Callable[..., Any]]
 
 
 def parameters(make: Callable[..., Any]) -> list[str]:
-    """Names that a constructor (class or function) takes as keywords."""
+    """Returns the keyword parameters of a constructor (class or function)."""
     if dataclasses.is_dataclass(make):
         return [field.name for field in fields.config_fields(make)]
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -25,11 +26,11 @@ def parameters(make: Callable[..., Any]) -> list[str]:
 
 
 def explain(error: BaseException, names: Mapping[str, Any]) -> str:
-    """Says in one line why code that a user wrote or named has failed.
+    """Explains in one line why code that the user wrote or named has failed.
 
     Args:
-      error: What was raised.
-      names: Where the names in the message can be looked up, for the nearest one.
+      error: The exception.
+      names: Known names, from which the nearest one is suggested.
     """
     text = str(error) or "no message"
     wrong = re.match(r"(\S+)\(\) got (an unexpected|multiple values for) .*argument '(\w+)'", text)
@@ -38,18 +39,18 @@ def explain(error: BaseException, names: Mapping[str, Any]) -> str:
         if wrong[2] != "an unexpected":
             return f"{owner} is given {wrong[3]!r} twice"
         known = names.get(owner)
-        hint = near(wrong[3], parameters(known)) if callable(known) else ""
+        hint = suggestion(wrong[3], parameters(known)) if callable(known) else ""
         return f"{owner} has no argument {wrong[3]!r}.{hint}"
     if isinstance(error, AttributeError) and error.name:
         public = [name for name in dir(error.obj) if not name.startswith("_")]
-        return f"{text}.{near(error.name, public)}" if public else text
+        return f"{text}.{suggestion(error.name, public)}" if public else text
     if isinstance(error, NameError) and error.name:
-        return f"{text}.{near(error.name, [n for n in names if not n.startswith('_')])}"
+        return f"{text}.{suggestion(error.name, [n for n in names if not n.startswith('_')])}"
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
 
 
 def fitting(annotation: Any, names: Names) -> list[str]:
-    """Names that make what an annotation asks for; empty where it doesn't say which class."""
+    """Returns the names whose values fit an annotation; empty if it names no class."""
     kinds = tuple(
         arm
         for arm in arms(annotation)
@@ -61,7 +62,7 @@ def fitting(annotation: Any, names: Names) -> list[str]:
         if not isinstance(make, type):
             try:
                 made = typing.get_type_hints(make).get("return")
-            except (NameError, TypeError):  # An annotation that only a type checker can read.
+            except (NameError, TypeError):  # an annotation for type checkers only
                 continue
         if isinstance(made, type) and issubclass(made, kinds):
             found.append(name)
@@ -74,13 +75,13 @@ def construct(
     """Calls a constructor with checked arguments.
 
     Raises:
-      ConfigError: An argument is unknown, missing, of a wrong type, or refused by it.
+      ConfigError: An argument is unknown, missing, of a wrong type, or rejected.
     """
     known = parameters(make)
     kinds = [parameter.kind for parameter in inspect.signature(make).parameters.values()]
     unknown = [key for key in keywords if key not in known]
     if unknown and (inspect.Parameter.VAR_KEYWORD not in kinds or "**" in unknown):
-        raise ConfigError(f"{name} has no argument {unknown[0]!r}.{near(unknown[0], known)}")
+        raise ConfigError(f"{name} has no argument {unknown[0]!r}.{suggestion(unknown[0], known)}")
     try:
         bound = inspect.signature(make).bind_partial(*args, **keywords)
     except TypeError as error:
@@ -97,7 +98,7 @@ def construct(
         raise ConfigError(f"{name} needs {', '.join(missing)}: write {name}({usage})")
     try:
         value = make(*args, **keywords)
-    except Exception as error:  # It is the user's value that it could not take.
+    except Exception as error:  # the user's value was rejected
         raise ConfigError(f"{name}: {explain(error, names)}") from error
     if not fields.is_config(value):
         raise ConfigError(f"{name} makes {shown(value)}, not a config object")

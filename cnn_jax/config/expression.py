@@ -1,7 +1,7 @@
-"""One grammar for flags, config.json and --print_config: constructor expressions.
+"""Reads and writes constructor expressions, the syntax of flags, config.json and --print_config.
 
-`ResNet(width=16)`, `(Flip(), RandomCrop(4))`, `0.1`, `None`: Python's literals and calls, read by a
-walk that knows these forms and no others. Nothing is ever evaluated.
+`ResNet(width=16)`, `(Flip(), RandomCrop(4))`, `0.1`, `None`: Python literals, tuples and calls. The
+parser accepts only these forms and never evaluates code.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from typing import Any, Literal
 from cnn_jax.config import fields
 from cnn_jax.config.check import arms, element, fit, holds_objects, shown, takes_word, type_text
 from cnn_jax.config.construct import Names, construct, fitting, parameters
-from cnn_jax.config.errors import ConfigError, near
+from cnn_jax.config.nearest_names import suggestion
+from cnn_jax.errors import ConfigError
 
 _LONGEST = 50_000
 
 
 def public_names(*sources: types.ModuleType | Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
-    """Classes and functions that an expression may call.
+    """Returns the classes and functions that an expression may call, by name.
 
     Args:
-      *sources: Modules, of which `__all__` counts (or, without one, what is public in it and does
-        not come from the standard library), or mappings, taken whole. Later ones win.
+      *sources: Modules, which contribute the names in `__all__` (or, without one, their public
+        names from outside the standard library), or mappings of names. Later sources win.
     """
     names: dict[str, Callable[..., Any]] = {}
     for source in sources:
@@ -40,7 +41,7 @@ def public_names(*sources: types.ModuleType | Mapping[str, Any]) -> dict[str, Ca
             value = getattr(source, name)
             if not name.startswith("_") and _is_constructor(value):
                 names[name] = value
-                # An object names its class, whatever the module that uses it calls it.
+                # `to_text` writes the class's own name, which an import may have renamed.
                 names.setdefault(value.__name__, value)
     return names
 
@@ -53,10 +54,10 @@ def _is_constructor(value: Any) -> bool:
 
 
 def to_text(value: Any) -> str:
-    """Writes a value as an expression that `from_text` reads back to an equal one.
+    """Writes a value as an expression from which `from_text` makes an equal value.
 
     Raises:
-      ConfigError: It holds something that is neither a literal, a tuple nor a dataclass.
+      ConfigError: A part of it is neither a literal, a tuple nor a dataclass.
     """
     if fields.is_config(value):
         inner = ", ".join(f"{name}={to_text(part)}" for name, part in fields.settings(value))
@@ -74,15 +75,15 @@ def from_text(text: str, names: Names, annotation: Any = Any) -> Any:
     """Reads an expression.
 
     Args:
-      text: Such as "ResNet(width=16)"; a bare name calls it with no arguments.
-      names: What may be called.
-      annotation: What the value must fit.
+      text: Such as "ResNet(width=16)"; a bare name is a call without arguments.
+      names: Classes and functions that may be called, by name.
+      annotation: Type of the value.
 
     Raises:
-      ConfigError: It is no such expression, it names something unknown, or a constructor refused.
+      ConfigError: A syntax error, an unknown name, a wrong type, or a constructor's error.
     """
     if len(text) > _LONGEST:
-        raise ConfigError(f"{len(text)} characters are more than {_LONGEST}")
+        raise ConfigError(f"must have at most {_LONGEST} characters, got {len(text)}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)
@@ -120,8 +121,8 @@ def _build(node: ast.expr, names: Names, annotation: Any) -> Any:
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
             return _call(name, args, {k.arg: k.value for k in keywords}, names, annotation)
     raise ConfigError(
-        f"{ast.unparse(node)[:80]} can't stand here: only literals, tuples and calls of known"
-        " names can"
+        f"{ast.unparse(node)[:80]} is not allowed here: use literals, tuples and calls of known "
+        "names"
     )
 
 
@@ -134,7 +135,7 @@ def _call(
 ) -> Any:
     choices = fitting(annotation, names)
     if name not in names:
-        raise ConfigError(f"unknown name {name!r}.{near(name, choices or names)}")
+        raise ConfigError(f"unknown name {name!r}.{suggestion(name, choices or names)}")
     make = names[name]
     hints = fields.hints(make) if isinstance(make, type) else {}
     order = [*parameters(make)] if isinstance(make, type) else []
@@ -159,7 +160,7 @@ def _call(
 
 
 def called(text: str) -> set[str]:
-    """The names that an expression calls; none where it is no expression."""
+    """Returns the names that an expression calls; none if it has a syntax error."""
     try:
         nodes = ast.walk(ast.parse(text, mode="eval"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -169,10 +170,10 @@ def called(text: str) -> set[str]:
 
 
 def read(text: str, annotation: Any, names: Names) -> Any:
-    """Reads a flag's text for a field: `from_text`, and words where the field takes them.
+    """Reads a flag's text as `from_text` does; strings need no quotes, and booleans any case.
 
     Raises:
-      ConfigError: It does not fit the field.
+      ConfigError: The value has the wrong type for the annotation.
     """
     truth = {"true": True, "false": False}.get(text.lower())
     if truth is not None and bool in arms(annotation):
@@ -191,7 +192,7 @@ def read(text: str, annotation: Any, names: Names) -> Any:
                     for a in typing.get_args(arm)
                     if isinstance(a, str)
                 ]
-                raise ConfigError(f"{refusal}.{near(text, words)}") from error
+                raise ConfigError(f"{refusal}.{suggestion(text, words)}") from error
         if holds_objects(annotation):
             raise
         raise ConfigError(f"must be {type_text(annotation)}, got {shown(text)}") from error

@@ -1,4 +1,4 @@
-"""What a config object is made of: its fields, their annotations, defaults and meanings."""
+"""Inspects config objects: their fields, annotations, defaults and documentation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cnn_jax.config.errors import ConfigError
+from cnn_jax.errors import ConfigError
 
 _MISSING = dataclasses.MISSING
 
@@ -21,14 +21,14 @@ def is_config(value: object) -> bool:
 
 
 def config_fields(config: Any) -> list[dataclasses.Field[Any]]:
-    """Fields of a config object or class that a user may set, in order.
+    """Returns the fields of a config object or class that a user may set, in order.
 
-    A linen module's own `parent` and `name` are not among them.
+    Leaves out the `parent` and `name` of a linen module.
     """
     fields = [field for field in dataclasses.fields(config) if field.init]
     cls = config if isinstance(config, type) else type(config)
     linen = {"parent", "name"}
-    # By its shape, so that reading a config never imports flax.
+    # Recognised by name, so that reading a config never imports flax.
     if any(base.__module__.partition(".")[0] == "flax" for base in cls.__mro__) and linen <= {
         field.name for field in fields
     }:
@@ -38,21 +38,22 @@ def config_fields(config: Any) -> list[dataclasses.Field[Any]]:
 
 @functools.cache
 def hints(cls: Any) -> Mapping[str, Any]:
-    """Resolved annotations of a class by field name.
+    """Returns the resolved annotations of a class by field name.
 
     Raises:
-      ConfigError: An annotation names what its module does not have.
+      ConfigError: An annotation uses a name that its module lacks.
     """
     try:
         return typing.get_type_hints(cls)
     except NameError as error:
         raise ConfigError(
-            f"the annotations of {cls.__name__} can't be read: {error}; import it at run time"
+            f"the annotations of {cls.__name__} can't be resolved: {error}; import the name "
+            "outside `if TYPE_CHECKING`"
         ) from error
 
 
 def classes(value: Any) -> dict[str, type]:
-    """The classes of a config's objects, by name: what its text names."""
+    """Returns the classes of a config and of all objects in it, by name."""
     if isinstance(value, tuple):
         parts = value
     elif is_config(value):
@@ -66,14 +67,14 @@ def classes(value: Any) -> dict[str, type]:
 
 
 def default(field: dataclasses.Field[Any]) -> Any:
-    """A field's default, or `dataclasses.MISSING`."""
+    """Returns a field's default, or `dataclasses.MISSING`."""
     if field.default_factory is not _MISSING:
         return field.default_factory()
     return field.default
 
 
 def settings(config: Any) -> Iterator[tuple[str, Any]]:
-    """Fields that differ from their default, with their values."""
+    """Yields the names and values of the fields that differ from their defaults."""
     for field in config_fields(config):
         value, usual = getattr(config, field.name), default(field)
         if value is usual or (_comparable(value, usual) and value == usual):
@@ -82,14 +83,14 @@ def settings(config: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _comparable(value: Any, usual: Any) -> bool:
-    """Whether equal ones are the same to write: 1 and True are not."""
+    """Whether equal values are also written alike: 1 and True are equal, but are not."""
     numbers = (int, float)
     return type(value) is type(usual) or (type(value) in numbers and type(usual) in numbers)
 
 
 @functools.cache
 def meanings(cls: Any) -> Mapping[str, str]:
-    """What each field means: the docstrings' `Attributes:` sections, a base class's first."""
+    """Returns the documentation of each field, from the docstrings of the class and its bases."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         doc = inspect.cleandoc(vars(base).get("__doc__") or "")

@@ -1,7 +1,7 @@
-"""Finds typed flags in a command line, by absl. The only importer of absl.flags.
+"""Finds typed flags in a command line, with absl. No other module imports absl.flags.
 
-Which flags there are comes from the objects of the recipe, so flags are looked up one at a time,
-and a flag that replaces an object before the flags of the new object's fields.
+The objects of the recipe determine which flags exist, so flags are looked up one at a time: a flag
+that replaces an object comes before the flags of the new object's fields.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from typing import Any
 from absl import flags
 
 from cnn_jax.config.check import arms, shown
-from cnn_jax.config.errors import ConfigError, nearest
+from cnn_jax.config.nearest_names import nearest
 from cnn_jax.config.override import Source
+from cnn_jax.errors import ConfigError
 
 _HELP = {"-h", "--h", "-help", "--help", "-helpfull", "--helpfull", "-helpshort", "--helpshort"}
 
 
 class _Reader(flags.ArgumentParser):
-    """Lets absl read a flag by a function."""
-
     def __init__(self, *, read: Callable[[str], Any]):
         self._read = read
 
@@ -29,7 +28,7 @@ class _Reader(flags.ArgumentParser):
 
 
 class Line:
-    """Arguments of a command line, in which absl finds flags one at a time."""
+    """The arguments of a command line, in which flags are looked up one at a time."""
 
     def __init__(self, argv: Sequence[str]):
         try:
@@ -41,17 +40,17 @@ class Line:
         self._texts: dict[str, str] = {}
 
     def wants_help(self) -> bool:
-        """Whether help is asked for, before a `--`."""
+        """Whether a help flag stands before any `--`."""
         end = self._argv.index("--") if "--" in self._argv else None
         return not _HELP.isdisjoint(self._argv[:end])
 
     def look_up(self, name: str, annotation: Any, read: Callable[[str], Any]) -> Source | None:
-        """Finds and reads one flag; the last one where it is repeated."""
+        """Finds and reads one flag; if it is repeated, the last one counts."""
         if name not in self._flags:
 
             def reading(text: str) -> Any:
                 if text.startswith("--"):
-                    raise ConfigError("needs a value; the next flag can't be it")
+                    raise ConfigError("needs a value, but the next flag follows")
                 self._texts[name] = text
                 return read(text)
 
@@ -64,10 +63,13 @@ class Line:
         return Source(self._texts[name], flag.value) if flag.present else None
 
     def rest(self, values: Mapping[str, Any]) -> list[str]:
-        """What is left when every flag that was looked up is taken.
+        """Returns the positional arguments, after all flags have been looked up.
 
         Args:
-          values: The config's values by dotted name, to explain a flag that nobody looked up.
+          values: The config's values by dotted name, to explain an unknown flag.
+
+        Raises:
+          ConfigError: A flag is unknown.
         """
         try:
             args = _absl_parse(self._flags, self._argv)
@@ -75,7 +77,7 @@ class Line:
             raise ConfigError(_unknown(error.flagname, list(self._flags), values)) from error
         for arg in args:
             if arg.lower() in ("true", "false"):
-                raise ConfigError(f"{arg!r} stands alone: a bool flag is written --flag={arg}")
+                raise ConfigError(f"Unexpected argument {arg!r}: write a bool flag as --flag={arg}")
         return args
 
 

@@ -1,4 +1,4 @@
-"""The text of --help: the plain flags, and every field of the chosen recipe."""
+"""Formats --help: the plain flags, and every field of the chosen recipe."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Row(NamedTuple):
 
 
 def describe(config: Any, path: str = "config") -> list[Row]:
-    """Every field of a config, all the way down, with its present value as the default."""
+    """Returns a row for every field of a config, recursively; defaults are the present values."""
     return list(_rows(config, path))
 
 
@@ -43,7 +43,7 @@ def _rows(config: Any, path: str) -> Iterator[Row]:
 
 
 def _brief(value: Any) -> str:
-    """A value's text; an object only by its class, since its fields have rows of their own."""
+    """Formats a value, an object as its class only: the object's fields have their own rows."""
     if fields.is_config(value):
         return type(value).__name__
     if isinstance(value, tuple) and any(fields.is_config(part) for part in value):
@@ -55,9 +55,9 @@ def render(usage: str, groups: Mapping[str, Sequence[Row]], width: int | None = 
     """Lays the help out for a terminal.
 
     Args:
-      usage: What stands first: how to call the program, and examples.
-      groups: Rows under their titles.
-      width: Columns; the terminal's by default, 60 at least.
+      usage: First lines: how to call the program, and examples.
+      groups: Rows by the title of their group.
+      width: Columns, at least 60; default: the terminal's width.
     """
     width = max(60, min(width or shutil.get_terminal_size((100, 24)).columns, 120))
     lines = [usage.strip()]

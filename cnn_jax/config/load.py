@@ -1,4 +1,4 @@
-"""A recipe is a Python file that defines `experiment`. Finds it, runs it, checks what it made."""
+"""Loads a recipe, a Python file that defines `experiment`: finds, executes and checks it."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from typing import Any
 from cnn_jax.config import fields
 from cnn_jax.config.check import check
 from cnn_jax.config.construct import Names, explain
-from cnn_jax.config.errors import ConfigError, nearest
 from cnn_jax.config.expression import public_names
-from cnn_jax.errors import place_of
+from cnn_jax.config.nearest_names import nearest
+from cnn_jax.errors import ConfigError, location_of
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe that has been read.
+    """A loaded recipe.
 
     Attributes:
       name: The file's name without `.py`.
       path: The file.
-      sha256: Hex digest of its bytes.
-      experiment: What it defines under that name, checked.
-      names: What an expression may call here: what the caller gave, the public classes and
-        functions of the file itself, and the classes of the experiment's objects.
-      doc: First line of its docstring.
+      sha256: Hex digest of the file's bytes.
+      experiment: The checked `experiment` that the file defines.
+      names: Classes and functions that expressions may call, by name: those of the caller, the
+        public ones of the file, and the classes of the experiment's objects.
+      doc: First line of the file's docstring.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Recipe:
 
 
 def recipes(experiments_dir: Path | str | None = None) -> dict[str, Path]:
-    """The recipes in a folder, by name: every `.py` that doesn't start with an underscore."""
+    """Returns the recipes of a folder by name: each `.py` that does not start with "_" or "."."""
     folder = EXPERIMENTS if experiments_dir is None else Path(experiments_dir)
     return {path.stem: path for path in sorted(folder.glob("[!_.]*.py"))}
 
@@ -53,15 +53,15 @@ def recipes(experiments_dir: Path | str | None = None) -> dict[str, Path]:
 def load(
     recipe: str, names: Names | None = None, experiments_dir: Path | str | None = None
 ) -> Recipe:
-    """Reads a recipe. Its file is executed, and nothing else is.
+    """Loads a recipe by executing its file.
 
     Args:
       recipe: The name of a file in the folder of experiments, or a path that ends in `.py`.
-      names: What expressions may call, besides what the recipe brings.
-      experiments_dir: The folder; `experiments/` beside the package by default.
+      names: Classes and functions that expressions may call, besides the recipe's own.
+      experiments_dir: The folder; default: `experiments/` beside the package.
 
     Raises:
-      ConfigError: There is no such recipe, it fails, or it defines no valid `experiment`.
+      ConfigError: The recipe does not exist, fails, or defines no valid `experiment`.
     """
     path = _find(recipe, experiments_dir)
     try:
@@ -87,7 +87,7 @@ def load(
 def _find(recipe: str, experiments_dir: Path | str | None) -> Path:
     if recipe.endswith(".py"):
         path = Path(recipe).expanduser()
-        if not os.path.isfile(path):  # False too for a name that is too long
+        if not os.path.isfile(path):  # also False if the name is too long
             raise ConfigError(f"No recipe file {recipe}")
         return path
     known = recipes(experiments_dir)
@@ -100,16 +100,16 @@ def _find(recipe: str, experiments_dir: Path | str | None) -> Path:
 
 
 def _run(path: Path, source: bytes, name: str, names: Names) -> ModuleType:
-    """Executes the bytes that were hashed, once per content, so that classes stay the same."""
+    """Executes the source once per content, so that its classes keep their identity."""
     if name in sys.modules and sys.modules[name].__file__ == str(path.resolve()):
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     module.__dict__["__recipe__"] = path.stem
-    # Dataclasses and annotations look their module up.
+    # Dataclasses and annotations look up their module here.
     sys.modules[name] = module
-    # A recipe may import the files beside it, and what it defines may do so when it is called.
+    # A recipe may import the files beside it, and its functions may do so when they are called.
     if str(path.resolve().parent) not in sys.path:
         sys.path.append(str(path.resolve().parent))
     try:
@@ -121,14 +121,14 @@ def _run(path: Path, source: bytes, name: str, names: Names) -> ModuleType:
 
 
 def _failure(error: BaseException, path: Path, names: Mapping[str, Any]) -> str:
-    """Says in one line what failed where: in the recipe, or in a file as it was imported."""
+    """Explains in one line what failed, and where: in the recipe, or in a file that it imports."""
     recipe = str(path.resolve())
     if isinstance(error, SyntaxError) and error.filename:
         file = path if error.filename == recipe else error.filename
         return f"{file}:{error.lineno}: {error.msg}"
-    place = place_of(error, within="<module>")
+    place = location_of(error, within="<module>")
     if place.startswith(f"{recipe}:"):
         return f"{path}{place.removeprefix(recipe)}: {explain(error, names)}"
-    if not place:  # it was not read that far
+    if not place:  # the file could not be compiled
         return f"{path}: {explain(error, names)}"
     return f"{place}: {explain(error, {}).rstrip('.')}, imported by {path}"

@@ -1,4 +1,4 @@
-"""The names that an experiment may be written in."""
+"""Lists the classes and functions that recipes, flags and config.json may name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cnn_jax import augment, config, data, distillation, losses, models, optim
 from cnn_jax.data import pixel_normalization
 from cnn_jax.experiment import Experiment
 
-# What the command line and a run's config.json may name, besides what a recipe file defines.
+# A recipe may also use the classes and functions that its own file defines.
 NAMES = MappingProxyType(
     config.public_names(
         models,
@@ -26,7 +26,7 @@ NAMES = MappingProxyType(
 
 
 def names_of(recipe: config.Recipe | Experiment | None) -> Mapping[str, Any]:
-    """What a run's config.json may name where this is said to know its classes."""
+    """Returns the names that a run's config.json may use; `recipe` adds its own names."""
     if isinstance(recipe, Experiment):
         return {**NAMES, **config.classes(recipe)}
     return recipe.names if recipe else NAMES

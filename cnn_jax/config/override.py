@@ -1,4 +1,4 @@
-"""Applies flags to a config: a tree walk in which an object's flag comes before its fields'."""
+"""Applies flags to a config. An object's own flag is applied before the flags of its fields."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from typing import Any, NamedTuple
 from cnn_jax.config import expression, fields
 from cnn_jax.config.check import element, fit, holds_objects
 from cnn_jax.config.construct import Names, construct, explain
-from cnn_jax.config.errors import ConfigError
 from cnn_jax.config.expression import to_text
+from cnn_jax.errors import ConfigError
 
 
 class Source(NamedTuple):
-    """What was given for a flag: its text, and the value read from it."""
+    """A flag of the command line: its text, and the value read from it."""
 
     text: str
     value: Any
 
 
-# (flag's name, annotation, how to read its text) -> what was given, or None.
+# (name of the flag, annotation, function that reads its text) -> the flag, None if not given.
 LookUp = Callable[[str, Any, Callable[[str], Any]], Source | None]
 
 
 @dataclass(frozen=True)
 class Overridden:
-    """A config after its flags.
+    """A config with its overrides applied.
 
     Attributes:
       config: The new config.
-      overridden: Dotted names of the fields that were given, such as "optimizer.peak_lr".
-      notes: Lines that say what a flag has dropped.
+      overridden: Dotted names of the overridden fields, such as "optimizer.peak_lr".
+      notes: Lines that report settings which an override has discarded.
     """
 
     config: Any
@@ -43,14 +43,14 @@ class Overridden:
 
 
 class Tree:
-    """One walk over a config, along which each flag is looked up."""
+    """A walk over the fields of a config that looks up the flag of each."""
 
     def __init__(self, look_up: LookUp, names: Names):
         self._look_up = look_up
         self._names = names
         self._given: dict[str, str] = {}
         self._notes: list[str] = []
-        self.values: dict[str, Any] = {}  # By dotted name: what stands there after its own flag.
+        self.values: dict[str, Any] = {}  # by dotted name, after the flag of that name
 
     def override(self, config: Any, path: str = "config") -> Overridden:
         """Returns the config with every flag applied. Raises ConfigError."""
@@ -78,7 +78,7 @@ class Tree:
         return expression.read(text, annotation, self._names)
 
     def _required(self, make: type, path: str) -> dict[str, Any]:
-        """What `--config.optimizer=SGD --config.optimizer.peak_lr=0.1` gives for no default."""
+        """Returns the required fields that have flags, such as `--config.optimizer.peak_lr=0.1`."""
         found = {}
         for field in fields.config_fields(make):
             if fields.default(field) is dataclasses.MISSING:
@@ -95,7 +95,7 @@ class Tree:
         dropped = [f"{n}={to_text(v)}" for n, v in fields.settings(old) if kept.get(n) != v]
         if dropped:
             lost = f"{type(old).__name__}({', '.join(dropped)})"
-            self._notes.append(f"--{path}={source.text} drops what was set before: {lost}")
+            self._notes.append(f"--{path}={source.text} discards the settings of {lost}")
 
     def _descend(self, value: Any, annotation: Any, path: str) -> Any:
         if isinstance(value, tuple):
@@ -115,11 +115,11 @@ class Tree:
                 changed[field.name] = new
         try:
             return dataclasses.replace(value, **changed) if changed else value
-        except Exception as error:  # It is the user's value that the class could not take.
+        except Exception as error:  # the class rejected the user's value
             raise ConfigError(self._blame(explain(error, self._names), path)) from error
 
     def _blame(self, message: str, path: str) -> str:
-        """Puts the flags below a path in front of a message: those that it mentions, or all."""
+        """Prefixes a message with the flags below a path: those that it mentions, or else all."""
         below = [name for name in self._given if name.startswith(f"{path}.")]
         words = set(re.findall(r"\w+", message))
         mentioned = [name for name in below if name[len(path) + 1 :].partition(".")[0] in words]
@@ -128,7 +128,7 @@ class Tree:
 
 
 def diff(old: Any, new: Any, path: str = "") -> list[str]:
-    """Lists where two configs differ, leaf by leaf: "optimizer.peak_lr: 0.1 -> 0.2"."""
+    """Lists the fields in which two configs differ: "optimizer.peak_lr: 0.1 -> 0.2"."""
     if fields.is_config(old) and type(old) is type(new):
         names = [field.name for field in fields.config_fields(old)]
         pairs = [(name, getattr(old, name), getattr(new, name)) for name in names]

@@ -1,4 +1,4 @@
-"""Prints a config for people: over several lines, or as a recipe that runs."""
+"""Formats a config for people: over several lines, or as a recipe file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cnn_jax.config.expression import to_text
 
 
 def to_pretty(value: Any, width: int = 88) -> str:
-    """The same as `to_text`, broken over lines where it is longer than the width."""
+    """Formats a value as `to_text` does, broken over lines that are at most `width` wide."""
     return _pretty(value, width, indent=0, around=0)
 
 
@@ -33,9 +33,9 @@ def _pretty(value: Any, width: int, indent: int, around: int) -> str:
 
 
 def to_recipe(experiment: Any, doc: str = "") -> str:
-    """Writes a recipe file that makes the experiment: imports and `experiment = ...`.
+    """Returns the text of a recipe file for an experiment: imports and `experiment = ...`.
 
-    A class that a recipe file defines is imported from that file, so the text belongs beside it.
+    A class defined in a recipe file is imported from it, so save the text beside that file.
     """
     imports: dict[str, set[str]] = {}
     _gather(experiment, imports)
@@ -50,7 +50,7 @@ def _gather(value: Any, imports: dict[str, set[str]]) -> None:
             _gather(part, imports)
     elif fields.is_config(value):
         cls = type(value)
-        # A recipe's module has a made-up name and is known by its file's.
+        # The module of a recipe has a generated name; its file is imported by the file's name.
         module = getattr(sys.modules.get(cls.__module__), "__recipe__", cls.__module__)
         imports.setdefault(module, set()).add(cls.__name__)
         for _, part in fields.settings(value):

@@ -1,4 +1,7 @@
-"""Data sets as arrays in memory, behind one interface."""
+"""Data sets, which load as arrays in memory behind one protocol (`DataConfig`).
+
+Imports only `errors`, `ranges` and `storage`.
+"""
 
 from cnn_jax.data.cifar10 import Cifar10
 from cnn_jax.data.cifar100 import Cifar100

@@ -1,4 +1,4 @@
-"""The batch: what flows from the data through augmentation to the model."""
+"""Defines the batch that the augmentations transform and the model sees."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from flax import struct
 
 @struct.dataclass
 class Batch:
-    """B examples of one step, and where they come from.
+    """B examples of one step, with their indices in the split.
 
     Attributes:
-      image: u8[B,H,W,C] as the data has it; f32 from 0 to 255 once examples are mixed.
-      label: i32[B] class numbers, or f32[B,K] weights of classes once examples are mixed.
-      index: i32[B], each example's place in its split. Randomness is drawn from it, so that an
-        example's augmentation does not depend on which device or batch it falls into.
-      epoch: i32[], passes over the training set so far.
-      mask: f32[B], 1 for an example, 0 for the padding of a ragged last batch.
+      image: u8[B,H,W,C] from the data set; f32 from 0 to 255 after mixing.
+      label: i32[B] class indices, or f32[B,K] class weights for mixing.
+      index: i32[B], each example's index in its split. It seeds the example's augmentation, which
+        therefore does not depend on the device or batch that the example is in.
+      epoch: i32[], number of completed epochs.
+      mask: f32[B], 1: an example; 0: padding of an incomplete last batch.
     """
 
     image: jax.Array

@@ -1,4 +1,4 @@
-"""CIFAR-10."""
+"""Defines the CIFAR-10 data set."""
 
 from __future__ import annotations
 
@@ -41,14 +41,13 @@ def _read(paths: Mapping[str, Path], split: str) -> originals.Examples:
 class Cifar10(Published):
     """CIFAR-10 (Krizhevsky, 2009): 60,000 colour images of 32x32 pixels in 10 classes.
 
-    Looked for in `data_dir`, or else in `$TFDS_DATA_DIR`, or else in `~/tensorflow_datasets`.
+    Read from `data_dir`, or else `$TFDS_DATA_DIR`, or else `~/tensorflow_datasets`.
     https://www.cs.toronto.edu/~kriz/cifar.html
 
     Attributes:
-      validation: Number of images cut from the end of the training set to make choices on; 0 for
-        none.
-      train: Number of training images, the first of what validation leaves; None for all.
-      test: Number of test images, the first; None for all.
+      validation: Number of validation images, taken from the end of the training set; 0: none.
+      train: Number of training images, from the beginning of the rest; None: all.
+      test: Number of test images, from the beginning of the test set; None: all.
     """
 
     source: ClassVar[Source] = Source(
@@ -63,8 +62,8 @@ class Cifar10(Published):
         read=_read,
         names={"label": CLASSES},
         id_digits=5,
-        # Checking all 184 MB takes 0.10 s at every start (BLAKE2b 0.21 s, CRC-32 0.05 s), so a
-        # cryptographic digest can be had for nearly nothing.
+        # SHA-256 of all 184 MB takes 0.10 s at every start (BLAKE2b 0.21 s, CRC-32 0.05 s), so a
+        # cryptographic digest is affordable.
         digests={
             "train_images": "edce064d311ff10ab762fda9e9a2522e35b6047a7397bc08883d14886040155f",
             "train_labels": "9fc5c1728bedca7e5b9dd19c8ee4cbfa690ef8a28d27ec06da2171b5ab689748",

@@ -1,4 +1,4 @@
-"""CIFAR-100."""
+"""Defines the CIFAR-100 data set."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def _read(paths: Mapping[str, Path], split: str) -> originals.Examples:
 class Cifar100(Published):
     """CIFAR-100 (Krizhevsky, 2009): 60,000 colour images of 32x32 pixels in 100 classes.
 
-    The 20 coarse classes are not read. Its fields, and where it is looked for, are those of
-    `Cifar10`. https://www.cs.toronto.edu/~kriz/cifar.html
+    The labels are the 100 fine classes. Fields and location are those of `Cifar10`.
+    https://www.cs.toronto.edu/~kriz/cifar.html
     """
 
     source: ClassVar[Source] = Source(

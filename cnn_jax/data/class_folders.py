@@ -1,4 +1,4 @@
-"""Which pictures a folder of classes holds, and what each of them is for."""
+"""Lists the images of a folder with one sub-folder for each class, and splits them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from cnn_jax.data.dataset import DataInvalid, DataUnavailable
 from cnn_jax.data.image_files import EXTENSIONS
 
 PURPOSES = {"train": "train", "test": "test", "validation": "validate"}
-# What the folder of images to validate on is called.
+# Accepted names of the folder of validation images.
 VALIDATION = ("val", "valid", "validation")
 
 
 class Picture(NamedTuple):
-    """A file of a class.
+    """An image file and its class.
 
     Attributes:
       path: The file.
-      name: Its path from the folder on, with slashes.
-      label: Index of its class.
+      name: Path relative to the root, with slashes.
+      label: Class index.
     """
 
     path: Path
@@ -31,13 +31,13 @@ class Picture(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What a folder holds.
+    """The content of a folder of classes.
 
     Attributes:
-      classes: The names of the classes, sorted.
-      parts: The pictures of "train", "test" and, where the folder has it, "validation", in an order
-        that is a function of their names alone.
-      passed_over: Number of files of every extension that is not a picture's.
+      classes: The class names, sorted.
+      parts: The pictures of "train", "test" and, if the folder has it, "validation", in an order
+        that depends only on their names.
+      passed_over: Number of files that are no images, by extension.
     """
 
     classes: tuple[str, ...]
@@ -46,25 +46,25 @@ class Listing(NamedTuple):
 
 
 def list_pictures(root: Path, test: float) -> Listing:
-    """Lists `root/train/CLASS/` and `root/test/CLASS/`, or else `root/CLASS/`, cut in two.
+    """Lists `root/train/CLASS/` and `root/test/CLASS/`, or else splits `root/CLASS/`.
 
     Beside the first two there may be `root/val/CLASS/` (or `valid`, or `validation`).
 
-    Folders within a class belong to it. What begins with a dot is left out, and so are links to
-    folders within a class, which may lead in circles.
+    Sub-folders of a class belong to it. Names that begin with a dot are ignored, and so are links
+    to folders within a class, which may be circular.
 
     Args:
       root: The folder.
-      test: Share of every class that is cut for the test where the folder makes no difference.
+      test: Share of every class used for testing if the folder has no `train` and `test`.
 
     Raises:
-      DataUnavailable: there is no such folder.
-      DataInvalid: fewer than two classes, a class without a picture to train on, one that training
-        lacks, nothing to test or to validate on, or a folder that can't be read.
+      DataUnavailable: The folder does not exist.
+      DataInvalid: There are fewer than two classes, a class without training images, a class that
+        only `test` or `val` has, no test or validation images, or an unreadable folder.
     """
     if not root.is_dir():
         raise DataUnavailable(
-            f"{root} is not a folder: name one that holds a folder for each class"
+            f"{root} is not a folder: name one that has a sub-folder for each class"
         )
     apart = _layout(root)
     train_root = apart.pop("train", root)
@@ -72,7 +72,8 @@ def list_pictures(root: Path, test: float) -> Listing:
     classes = tuple(folder.name for folder in folders)
     if len(classes) < 2:
         raise DataInvalid(
-            f"{train_root} must hold a folder for each of two classes or more, found {len(classes)}"
+            f"{train_root} must have a sub-folder for each of at least two classes, "
+            f"got {len(classes)}"
         )
     passed_over: collections.Counter[str] = collections.Counter()
     parts: dict[str, list[Picture]] = {"train": [], "test": []}
@@ -80,7 +81,7 @@ def list_pictures(root: Path, test: float) -> Listing:
         pictures = _pictures(root, folder, label, passed_over)
         if not pictures:
             raise DataInvalid(
-                f"{folder} holds no pictures ({', '.join(EXTENSIONS)}): fill or remove it"
+                f"{folder} has no images ({', '.join(EXTENSIONS)}): add some or remove it"
             )
         cut = 0 if apart else min(round(test * len(pictures)), len(pictures) - 1)
         parts["test"] += pictures[:cut]
@@ -89,17 +90,19 @@ def list_pictures(root: Path, test: float) -> Listing:
         parts[part] = []
         for folder in _folders(part_root):
             if folder.name not in classes:
-                raise DataInvalid(f"{folder} is of a class that {train_root} lacks")
+                raise DataInvalid(f"{folder} is a class that {train_root} lacks: add or remove it")
             parts[part] += _pictures(root, folder, classes.index(folder.name), passed_over)
     for part, pictures in parts.items():
         if not pictures:
-            raise DataInvalid(f"{apart.get(part, root)} holds no pictures to {PURPOSES[part]} on")
-    ordered = {part: sorted(pictures, key=_place) for part, pictures in parts.items()}
+            raise DataInvalid(
+                f"{apart.get(part, root)} has no images to {PURPOSES[part]} on: add some"
+            )
+    ordered = {part: sorted(pictures, key=_shuffle_key) for part, pictures in parts.items()}
     return Listing(classes, ordered, passed_over)
 
 
 def _layout(root: Path) -> dict[str, Path]:
-    """Where the classes of each part are; empty where the parts are not apart."""
+    """Returns the folder of each part; empty if all parts are in one folder."""
     train, test = root / "train", root / "test"
     if train.is_dir() and test.is_dir():
         apart = {"train": train, "test": test}
@@ -107,19 +110,18 @@ def _layout(root: Path) -> dict[str, Path]:
             if path.is_dir():
                 if "validation" in apart:
                     other = apart["validation"]
-                    raise DataInvalid(f"{other} and {path}: which one is to validate on?")
+                    raise DataInvalid(f"{root} has both {other.name} and {path.name}: remove one")
                 apart["validation"] = path
         return apart
     if train.is_dir() and _folders(train):
         raise DataInvalid(
-            f"{root} has train but not test: add {test}, or name {train} itself, of which a share "
-            "is then cut for the test"
+            f"{root} has train but not test: add {test}, or name {train} itself, a share of which "
+            "then becomes the test set"
         )
     return {}
 
 
 def _folders(parent: Path) -> list[Path]:
-    """The folders in a folder, by name."""
     try:
         found = [
             path for path in parent.iterdir() if path.is_dir() and not path.name.startswith(".")
@@ -128,14 +130,14 @@ def _folders(parent: Path) -> list[Path]:
         _unreadable(error)
     for path in found:
         if parent.resolve().is_relative_to(path.resolve()):
-            raise DataInvalid(f"{path} is a link to a folder that it is in itself: remove it")
+            raise DataInvalid(f"{path} is a link to a folder that contains it: remove it")
     return sorted(found)
 
 
 def _pictures(
     root: Path, folder: Path, label: int, passed_over: collections.Counter[str]
 ) -> list[Picture]:
-    """The pictures of a class; what is no picture is counted."""
+    """Lists the pictures of a class, and counts the other files in `passed_over`."""
     found = []
     for parent, folders, names in os.walk(folder, onerror=_unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -148,11 +150,11 @@ def _pictures(
                 found.append(Picture(path, path.relative_to(root).as_posix(), label))
             else:
                 passed_over[extension or "no extension"] += 1
-    return sorted(found, key=_place)
+    return sorted(found, key=_shuffle_key)
 
 
-def _place(picture: Picture) -> bytes:
-    """What pictures are sorted by: as good as drawn, yet the same wherever the folder lies."""
+def _shuffle_key(picture: Picture) -> bytes:
+    """Sort key: a pseudo-random order that does not depend on where the folder is."""
     return hashlib.sha256(os.fsencode(picture.name)).digest()
 
 

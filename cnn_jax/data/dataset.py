@@ -1,8 +1,9 @@
-"""What a data set is to the rest of the program: checked arrays, and what is known of them."""
+"""Defines what a data set is: checked arrays in memory, with their statistics."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,11 +13,11 @@ from cnn_jax.errors import UserError
 
 
 class DataUnavailable(UserError):
-    """The data cannot be had here; the one-line message holds the path or command that fixes it."""
+    """The data is missing and cannot be fetched. The message names the path or flag that helps."""
 
 
 class DataInvalid(UserError):
-    """The data is not what it should be; the one-line message names what is wrong and where."""
+    """The data is damaged or malformed. The message names the file or field."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +26,10 @@ class Split:
 
     Attributes:
       images: u8[N,H,W,C].
-      labels: i32[N], the indices of the classes.
+      labels: i32[N], class indices.
 
     Raises:
-      DataInvalid: another shape or dtype, or lengths that differ.
+      DataInvalid: A wrong shape or dtype, or different lengths.
     """
 
     images: np.ndarray
@@ -41,22 +42,20 @@ class Split:
                 f"images must be uint8 (0..255), got {images.dtype}{_first_not_finite(images)}"
             )
         if images.ndim != 4 or images.shape[-1] not in (1, 3):
-            raise DataInvalid(
-                f"images must be u8[N,H,W,C] with C 1 or 3, got the shape {images.shape}"
-            )
+            raise DataInvalid(f"images must be u8[N,H,W,C] with C 1 or 3, got shape {images.shape}")
         if labels.dtype != np.int32 or labels.ndim != 1:
             raise DataInvalid(
-                f"labels must be i32[N], got {labels.dtype} with the shape {labels.shape}"
+                f"labels must be i32[N], got {labels.dtype} with shape {labels.shape}"
                 f"{_first_not_finite(labels)}"
             )
         if len(images) != len(labels):
             short, missing = min((len(images), "image"), (len(labels), "label"))
             raise DataInvalid(
-                f"images and labels must be equally many, got {len(images)} images and "
+                f"images and labels must have the same length, got {len(images)} images and "
                 f"{len(labels)} labels: example {short} has no {missing}"
             )
         if len(images) == 0:
-            raise DataInvalid("images must hold at least one example, got none")
+            raise DataInvalid("images must have at least one example, got none")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -67,17 +66,17 @@ class Dataset:
     """A data set in memory.
 
     Attributes:
-      name: What numbers made on it are filed under: "cifar10", "shapes", ...
-      classes: The name of every class, in the order of the labels.
-      train: What is trained on.
-      validation: What choices are made on, or None.
-      test: What the result is measured on.
-      mean: Mean of each channel over the whole training set, of pixels scaled to 0..1.
-      std: Standard deviation of each channel, likewise.
-      fingerprint: Digest of the content of the arrays.
+      name: Name under which results are recorded: "cifar10", "shapes", ...
+      classes: The class names, in the order of the labels.
+      train: The training set.
+      validation: The validation set, or None.
+      test: The test set.
+      mean: Mean of each channel over training and validation set, pixels scaled to 0..1.
+      std: Standard deviation of each channel over the same pixels.
+      fingerprint: Digest of the arrays' content.
 
     Raises:
-      DataInvalid: a label that names no class, image shapes that differ, or useless statistics.
+      DataInvalid: A label is out of range, image shapes differ, or a statistic is not finite.
     """
 
     name: str
@@ -102,16 +101,18 @@ class Dataset:
                 )
             if split.images.shape[1:] != self.image_shape:
                 raise DataInvalid(
-                    f"{self.name}: the images of {part} have the shape {split.images.shape[1:]}, "
-                    f"those of train {self.image_shape}"
+                    f"{self.name}: the images of {part} must have shape {self.image_shape} like "
+                    f"those of train, got {split.images.shape[1:]}"
                 )
         channels = self.image_shape[-1]
         if len(self.mean) != channels or len(self.std) != channels:
             raise DataInvalid(
-                f"{self.name}: mean and std must have {channels} values, one a channel"
+                f"{self.name}: mean and std must have {channels} values, one for each channel"
             )
         if not all(np.isfinite(self.mean)) or not all(0 < s < np.inf for s in self.std):
-            raise DataInvalid(f"{self.name}: mean must be finite, std positive, got {self.std}")
+            raise DataInvalid(
+                f"{self.name}: mean must be finite and std positive, got {self.mean} and {self.std}"
+            )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -120,40 +121,45 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return len(self.classes)
 
 
 @runtime_checkable
 class DataConfig(Protocol):
-    """What a recipe says of its data: frozen, equal on every machine."""
+    """The protocol of an experiment's `data` field: a frozen dataclass that loads a Dataset."""
 
     def resolve(self, data_dir: str | None = None) -> tuple[Any, str]:
-        """The config that is loaded in the end, and a note for the user on why (may be empty)."""
-        ...
+        """Returns the config to load, and a note for the user on why (may be empty)."""
 
     def load(self, data_dir: str | None = None) -> Dataset:
-        """The data in memory."""
-        ...
+        """Loads the data into memory."""
 
 
 def digest(array: np.ndarray) -> str:
-    """SHA-256 of an array's content, in hexadecimal; about 0.1 s for 184 MB.
+    """Returns the SHA-256 of an array's bytes, in hexadecimal; about 0.1 s for 184 MB.
 
-    The dtype and the shape are not part of it: they are checked where they matter.
+    It does not depend on dtype and shape, which are checked separately.
     """
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 def combined_digest(digests: list[str]) -> str:
-    """One fingerprint for several arrays: SHA-256 of their digests, one a line."""
+    """Returns one fingerprint for several arrays, the SHA-256 of their digests."""
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
+def fingerprint(splits: Iterable[Split]) -> str:
+    """Returns one fingerprint for the images and labels of several splits."""
+    return combined_digest(
+        [digest(array) for split in splits for array in (split.images, split.labels)]
+    )
+
+
 def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of u8[N,H,W,C], of pixels scaled to 0..1."""
+    """Returns mean and standard deviation of each channel of u8[N,H,W,C], scaled to 0..1."""
     counts = np.zeros((images.shape[-1], 256), np.int64)
-    for start in range(0, len(images), 1000):  # bincount makes eight bytes of each
+    for start in range(0, len(images), 1000):  # bincount converts each pixel to eight bytes
         for channel, count in enumerate(counts):
             block = images[start : start + 1000, ..., channel]
             count += np.bincount(block.ravel(), minlength=256)
@@ -165,7 +171,7 @@ def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[flo
 
 
 def _first_not_finite(array: np.ndarray) -> str:
-    """Names the first example that holds NaN or infinity; empty where there is none."""
+    """Names the first example with NaN or infinity; "" if there is none."""
     if array.dtype.kind != "f" or array.ndim == 0:
         return ""
     bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))

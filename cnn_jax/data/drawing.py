@@ -1,7 +1,7 @@
-"""Draws the images of `Shapes`: signed distances, antialiasing, colour, clutter and noise.
+"""Draws the images of `Shapes`: figures by signed distances, with colour, clutter and noise.
 
-Only operations that IEEE 754 rounds exactly touch the pixels (+ - * / sqrt, minimum, maximum), and
-the rounded sine and cosine of whole degrees: the images are the same on every machine.
+Pixels are computed only with operations that IEEE 754 rounds exactly (+ - * / sqrt, minimum,
+maximum) and rounded sines and cosines of whole degrees, so they are equal on all machines.
 
 The signed distances (negative inside, in units of the figure's radius) follow Inigo Quilez,
 "2D distance functions", https://iquilezles.org/articles/distfunctions2d/.
@@ -13,16 +13,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-CLUTTER = 3
-TILT = 40
+CLUTTER = 3  # strokes behind each figure
+TILT = 40  # degrees, largest rotation of a figure
 
 
 def _length(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.sqrt(x * x + y * y)
-
-
-def _circle(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return _length(x, y) - np.float32(0.82)
 
 
 def _box(x: np.ndarray, y: np.ndarray, half_width: float, half_height: float) -> np.ndarray:
@@ -31,21 +27,13 @@ def _box(x: np.ndarray, y: np.ndarray, half_width: float, half_height: float) ->
     return outside + np.minimum(np.maximum(across, along), 0)
 
 
-def _square(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return _box(x, y, 0.74, 0.74)
-
-
 def _triangle(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     slanted = np.float32(0.8660254) * np.abs(x) - np.float32(0.5) * y
     return np.maximum(slanted, y) - np.float32(0.52)
 
 
-def _cross(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.minimum(_box(x, y, 0.98, 0.3), _box(x, y, 0.3, 0.98))
-
-
 def _star(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Five points: folded onto one edge by mirrors at 36 degrees."""
+    """Folds the five points onto one edge, by reflections at multiples of 36 degrees."""
     x = np.abs(x)
     for side in (0.809017, -0.809017):
         mirror_x, mirror_y = np.float32(side), np.float32(-0.587785)
@@ -73,39 +61,28 @@ def _crescent(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.maximum(_length(x, y) - np.float32(0.95), bite)
 
 
-def _ring(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.abs(_length(x, y) - np.float32(0.75)) - np.float32(0.2)
-
-
-def _frame(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.abs(_box(x, y, 0.66, 0.66)) - np.float32(0.18)
-
-
-def _bar(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return _box(x, y, 0.98, 0.27)
-
-
+# Signed distance of each figure, by class name: f32[...], f32[...] -> f32[...].
 FIGURES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "circle": _circle,
-    "square": _square,
+    "circle": lambda x, y: _length(x, y) - np.float32(0.82),
+    "square": lambda x, y: _box(x, y, 0.74, 0.74),
     "triangle": _triangle,
-    "cross": _cross,
+    "cross": lambda x, y: np.minimum(_box(x, y, 0.98, 0.3), _box(x, y, 0.3, 0.98)),
     "star": _star,
     "heart": _heart,
     "crescent": _crescent,
-    "ring": _ring,
-    "frame": _frame,
-    "bar": _bar,
+    "ring": lambda x, y: np.abs(_length(x, y) - np.float32(0.75)) - np.float32(0.2),
+    "frame": lambda x, y: np.abs(_box(x, y, 0.66, 0.66)) - np.float32(0.18),
+    "bar": lambda x, y: _box(x, y, 0.98, 0.27),
 }
 
 
 def draw(random: np.random.Generator, number: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draws images of figures, as many of each class as the number allows.
+    """Draws images of figures, with classes as balanced as possible.
 
     Args:
-      random: The source of everything that varies.
-      number: How many images.
-      size: Their height and width in pixels.
+      random: Random generator.
+      number: Number of images.
+      size: Height and width in pixels.
 
     Returns:
       images u8[N,size,size,3] and labels i32[N].
@@ -134,14 +111,14 @@ def _uniform(
 
 
 def _colours(random: np.random.Generator, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Colours of figure and ground, f32[N,3] each: the figure is the brighter in every channel."""
+    """Colours of figure and background, f32[N,3] each: the figure is brighter in every channel."""
     brighter = _uniform(random, (number, 1), 80, 170) * _uniform(random, (number, 3), 0.4, 1)
     ground = (255 - brighter) * _uniform(random, (number, 3), 0, 1)
     return ground + brighter, ground
 
 
 def _grid(number: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pixel centres, as views f32[N,size,size] of (x, y)."""
+    """Pixel centres, f32[N,size,size] views of x and y."""
     centres = np.arange(size, dtype=np.float32) + np.float32(0.5)
     shape = (number, size, size)
     return np.broadcast_to(centres, shape), np.broadcast_to(centres[:, None], shape)
@@ -150,7 +127,7 @@ def _grid(number: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 def _direction(
     random: np.random.Generator, number: int, most: int = 180
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cosine and sine of whole degrees up to the most either way, f32[N,1,1] each."""
+    """Cosine and sine of random whole degrees in -most..most, f32[N,1,1] each."""
     angle = np.arange(-most, most + 1) * (np.pi / 180)
     chosen = random.integers(0, len(angle), (number, 1, 1))
     cosine, sine = np.round(np.cos(angle), 6), np.round(np.sin(angle), 6)
@@ -158,7 +135,7 @@ def _direction(
 
 
 def _figure(random: np.random.Generator, labels: np.ndarray, size: int) -> np.ndarray:
-    """How much of each pixel the figure covers, f32[N,size,size] in 0..1."""
+    """Coverage of each pixel by the figure, f32[N,size,size] in 0..1."""
     number = len(labels)
     radius = _uniform(random, (number, 1, 1), 0.27 * size, 0.4 * size)
     reach = np.float32(0.5) * size - np.float32(0.9) * radius
@@ -175,7 +152,7 @@ def _figure(random: np.random.Generator, labels: np.ndarray, size: int) -> np.nd
 
 
 def _stroke(random: np.random.Generator, number: int, size: int) -> np.ndarray:
-    """How much of each pixel a short stroke or a dot covers, f32[N,size,size] in 0..1."""
+    """Coverage of each pixel by a short stroke or a dot, f32[N,size,size] in 0..1."""
     centre_x, centre_y = _uniform(random, (2, number, 1, 1), 0, size)
     half_length = _uniform(random, (number, 1, 1), 0, 0.16 * size)
     half_width = _uniform(random, (number, 1, 1), 0.4, 1.3)
@@ -188,7 +165,7 @@ def _stroke(random: np.random.Generator, number: int, size: int) -> np.ndarray:
 
 
 def _slope(random: np.random.Generator, number: int, size: int) -> np.ndarray:
-    """A slow change of brightness across the ground, f32[N,size,size,1]."""
+    """A linear brightness gradient of the background, f32[N,size,size,1]."""
     cosine, sine = _direction(random, number)
     strength = _uniform(random, (number, 1, 1), 0, 40 / size)
     x, y = _grid(number, size)
@@ -197,5 +174,5 @@ def _slope(random: np.random.Generator, number: int, size: int) -> np.ndarray:
 
 
 def _paint(image: np.ndarray, cover: np.ndarray, colour: np.ndarray) -> None:
-    """Lays a colour f32[N,3] over the image, as far as cover f32[N,size,size] says, in place."""
+    """Blends a colour f32[N,3] into the image in place, by coverage f32[N,size,size]."""
     image += cover[..., None] * (colour[:, None, None, :] - image)

@@ -1,4 +1,4 @@
-"""The first of several data sets that can be had."""
+"""Chooses the first available one of several data sets."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from cnn_jax.data.dataset import DataConfig, Dataset, DataUnavailable
 
 @dataclass(frozen=True)
 class FirstAvailable:
-    """Stands for the first choice that can be had on this machine.
+    """The first available one of several data sets.
 
     Attributes:
-      choices: Data sets, the preferred one first.
+      choices: Data sets in order of preference.
     """
 
     choices: tuple[DataConfig, ...]
 
     def __post_init__(self) -> None:
         if not self.choices:
-            raise ValueError("choices must hold at least one data set, got none")
+            raise ValueError("choices must have at least one data set, got none")
         for number, choice in enumerate(self.choices):
             if not isinstance(choice, DataConfig):
                 raise ValueError(f"choices.{number} must be a data set, got {choice!r}")
 
     def resolve(self, data_dir: str | None = None) -> tuple[DataConfig, str]:
-        """Finds the first choice that can be had, preparing it if need be.
+        """Finds the first available choice, and prepares it if necessary.
 
         Returns:
-          That choice, and a line on why it is not an earlier one; empty if it is the first.
+          The choice, and a line that says why earlier ones are unavailable ("" for the first).
 
         Raises:
-          DataUnavailable: none can be had; the message has the reason of each.
-          DataInvalid: a choice is at hand but damaged: that is not passed over in silence.
+          DataUnavailable: No choice is available; the message gives the reason for each.
+          DataInvalid: A choice is damaged; a later one does not silently replace it.
         """
         reasons: list[str] = []
         for choice in self.choices:
@@ -48,6 +48,5 @@ class FirstAvailable:
         raise DataUnavailable("; ".join(reasons))
 
     def load(self, data_dir: str | None = None) -> Dataset:
-        """Loads the first choice that can be had."""
-        config, _ = self.resolve(data_dir)
-        return config.load(data_dir)
+        """Loads the first available choice."""
+        return self.resolve(data_dir)[0].load(data_dir)

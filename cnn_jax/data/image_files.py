@@ -1,4 +1,4 @@
-"""One picture file as an array. Pillow is imported only when a file is read."""
+"""Reads an image file as an array. Pillow is imported only when a file is read."""
 
 from __future__ import annotations
 
@@ -14,39 +14,37 @@ from cnn_jax.errors import UserError, first_line
 if TYPE_CHECKING:
     import PIL.Image
 
-# Not all that Pillow can read: for some formats it starts another program, and it takes a JPEG 2000
-# file that was cut short for a whole one.
+# Pillow reads more, but starts another program for some formats, and accepts a truncated JPEG 2000
+# file as complete.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-# What their files are called.
 EXTENSIONS = (
     ".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 
 
 class BadImage(UserError):
-    """A file that can't be read as a picture; the one-line message names it and says why."""
+    """A file that can't be read as an image. The message names the file and the reason."""
 
 
 def read_image(path: str | os.PathLike[str], height: int, width: int, channels: int) -> np.ndarray:
-    """Reads a picture, resized so that it just covers the size, and cut about its centre.
+    """Reads an image, resized to cover height x width and cropped to its centre.
 
-    The format is told by the content, whatever the file's name. A picture is turned upright as its
-    EXIF tag says; of an animation the first frame is taken; what is transparent lies on white; grey
-    of 16 bits keeps its scale; CMYK becomes RGB. Grey is made of colour by the weights of ITU-R
-    BT.601. Resizing is bilinear, over all pixels that one of the result covers; a picture of the
-    very size keeps its pixels.
+    The content decides the format, not the file's name. The image is rotated by its EXIF tag; the
+    first frame of an animation is read; transparent pixels become white; 16-bit greyscale keeps its
+    scale; CMYK becomes RGB. Colour becomes greyscale by the weights of ITU-R BT.601. Resizing is
+    bilinear with antialiasing; an image that has the right size keeps its pixels.
 
     Args:
       path: The file.
-      height: Of the result, in pixels.
-      width: Of the result, in pixels.
-      channels: 3 for colour, 1 for grey.
+      height: Height of the result, in pixels.
+      width: Width of the result, in pixels.
+      channels: 3: colour; 1: greyscale.
 
     Returns:
       u8[height,width,channels].
 
     Raises:
-      BadImage: no such file, not a picture, cut short, damaged, or of more pixels than
+      BadImage: The file is missing, no image, truncated, damaged, or has more pixels than
         `PIL.Image.MAX_IMAGE_PIXELS` (a decompression bomb).
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -58,20 +56,20 @@ def read_image(path: str | os.PathLike[str], height: int, width: int, channels: 
         if found.st_size == 0:
             raise BadImage(f"{path}: the file is empty")
         with warnings.catch_warnings(), open(path, "rb") as file:
-            # Pillow warns of a faulty tag, which harms no pixel, and of a bomb.
+            # Pillow warns of faulty tags, which are harmless, and of decompression bombs.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             Image.open(file, formats=FORMATS).verify()  # the checksums of a PNG
             file.seek(0)
             with Image.open(file, formats=FORMATS) as opened:
                 picture = ImageOps.exif_transpose(opened)
-                # In these two, whole numbers stand for grey of 16 bits.
+                # In these two formats, mode I means 16-bit greyscale.
                 if picture.mode.startswith("I;16") or (
                     picture.mode == "I" and opened.format in ("PNG", "PPM")
                 ):
                     picture = _eight_bits(picture)
         if picture.mode in ("I", "F"):
-            raise BadImage(f"{path}: what black and white are in pixels of 32 bits is not known")
+            raise BadImage(f"{path}: 32-bit greyscale has no defined scale: convert it")
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
@@ -90,7 +88,7 @@ def read_image(path: str | os.PathLike[str], height: int, width: int, channels: 
 
 
 def _eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Grey of 16 bits as grey of 8; white is what its key colour makes transparent."""
+    """Converts 16-bit greyscale to 8 bits; the transparent key colour becomes white."""
     from PIL import Image
 
     values = np.asarray(picture).astype(np.int32)

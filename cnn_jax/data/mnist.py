@@ -1,4 +1,4 @@
-"""MNIST, and Fashion-MNIST in its form."""
+"""Defines the MNIST and Fashion-MNIST data sets."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def _read(paths: Mapping[str, Path], split: str) -> originals.Examples:
 
 @dataclass(frozen=True)
 class Mnist(Published):
-    """MNIST (LeCun et al., 1998): 70,000 grey images of 28x28 pixels, handwritten digits 0 to 9.
+    """MNIST (LeCun et al., 1998): 70,000 greyscale images of 28x28 pixels of digits.
 
-    Its fields, and where it is looked for, are those of `Cifar10`.
+    Fields and location are those of `Cifar10`.
     http://yann.lecun.com/exdb/mnist/
     """
 
@@ -69,10 +69,10 @@ class Mnist(Published):
 
 @dataclass(frozen=True)
 class FashionMnist(Published):
-    """Fashion-MNIST (Xiao et al., 2017, arXiv:1708.07747): 70,000 grey images of 28x28 pixels.
+    """Fashion-MNIST (Xiao et al., 2017, arXiv:1708.07747): 70,000 greyscale images of 28x28.
 
-    Clothes, shoes and bags in 10 classes. Its fields, and where it is looked for, are those of
-    `Cifar10`. https://github.com/zalandoresearch/fashion-mnist
+    Clothes, shoes and bags in 10 classes. Fields and location are those of `Cifar10`.
+    https://github.com/zalandoresearch/fashion-mnist
     """
 
     source: ClassVar[Source] = Source(

@@ -1,4 +1,4 @@
-"""The files that data sets were published in, read straight into memory: nothing is extracted."""
+"""Reads the original files of data sets into memory, without extracting archives to disk."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import numpy as np
 from cnn_jax.data.dataset import DataInvalid, DataUnavailable
 from cnn_jax.errors import first_line
 
-AGAIN = "delete it and fetch it again"
+AGAIN = "delete it and download it again"
 CIFAR_SHAPE = (3, 32, 32)
-# The magic numbers of IDX files of bytes, by the number of dimensions.
+# Magic numbers of IDX files of bytes, by number of dimensions.
 IDX = {1: 0x801, 3: 0x803}
 
 
@@ -26,7 +26,7 @@ class Examples(NamedTuple):
 
     Attributes:
       images: u8[N,H,W,C].
-      labels: u8[N] under the name of each label.
+      labels: u8[N] by name of the label.
     """
 
     images: np.ndarray
@@ -34,11 +34,11 @@ class Examples(NamedTuple):
 
 
 def verify(path: Path, sha256: str) -> None:
-    """Checks a whole file.
+    """Checks the SHA-256 of a file.
 
     Raises:
-      DataUnavailable: it can't be read.
-      DataInvalid: it has another checksum.
+      DataUnavailable: The file cannot be read.
+      DataInvalid: The file has another checksum.
     """
     try:
         with open(path, "rb") as file:
@@ -46,19 +46,19 @@ def verify(path: Path, sha256: str) -> None:
     except OSError as error:
         raise DataUnavailable(f"{path} cannot be read ({error.strerror})") from error
     if checksum != sha256:
-        raise DataInvalid(f"{path} has the SHA-256 {checksum}, not {sha256}: {AGAIN}")
+        raise DataInvalid(f"{path} has the SHA-256 {checksum} instead of {sha256}: {AGAIN}")
 
 
 def cifar(archive: Path, files: tuple[str, ...], labels: tuple[str, ...]) -> Examples:
-    """Reads files of CIFAR's binary version out of their tar.gz.
+    """Reads files of CIFAR's binary version from their tar.gz.
 
     Args:
       archive: The tar.gz.
-      files: What to read of it, in this order.
-      labels: The names of the bytes before each image.
+      files: The members to read, in this order.
+      labels: Names of the label bytes that precede each image.
 
     Raises:
-      DataInvalid: a damaged or unsafe archive, or one that lacks a file.
+      DataInvalid: The archive is damaged or unsafe, or lacks a file.
     """
     found = {}
     try:
@@ -75,7 +75,7 @@ def cifar(archive: Path, files: tuple[str, ...], labels: tuple[str, ...]) -> Exa
     content = np.frombuffer(b"".join(found[name] for name in files), np.uint8)
     record = len(labels) + int(np.prod(CIFAR_SHAPE))
     if content.size % record:
-        raise DataInvalid(f"{archive} does not hold whole records of {record} bytes: {AGAIN}")
+        raise DataInvalid(f"{archive} does not consist of records of {record} bytes: {AGAIN}")
     records = content.reshape(-1, record)
     return Examples(
         records[:, len(labels) :].reshape(-1, *CIFAR_SHAPE).transpose(0, 2, 3, 1),
@@ -84,16 +84,16 @@ def cifar(archive: Path, files: tuple[str, ...], labels: tuple[str, ...]) -> Exa
 
 
 def mnist(images: Path, labels: Path) -> Examples:
-    """Reads a pair of gzipped IDX files (LeCun et al., 1998), of bytes.
+    """Reads a pair of gzipped IDX files of bytes (LeCun et al., 1998).
 
     Raises:
-      DataInvalid: a damaged file, or one of another kind.
+      DataInvalid: A file is damaged or of another kind.
     """
     return Examples(_idx(images, 3)[..., None], {"label": _idx(labels, 1)})
 
 
 def _idx(path: Path, dimensions: int) -> np.ndarray:
-    """u8[...]: the magic number, the size of each dimension (big-endian), then the bytes."""
+    """Reads u8[...]: a magic number, the size of each dimension (big-endian), then the bytes."""
     try:
         content = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
@@ -106,18 +106,18 @@ def _idx(path: Path, dimensions: int) -> np.ndarray:
 
 
 def svhn(path: Path) -> Examples:
-    """Reads a MATLAB file of SVHN's cropped digits; the digit 0 has the label 10 in it.
+    """Reads a MATLAB file of SVHN's cropped digits, in which the digit 0 has the label 10.
 
     Raises:
-      DataInvalid: a damaged file, or one of another kind.
+      DataInvalid: The file is damaged or of another kind.
     """
     from scipy.io import loadmat  # JAX needs SciPy too
 
     try:
         content = loadmat(path, variable_names=("X", "y"))
         pixels, labels = content["X"], content["y"].reshape(-1)
-    except Exception as error:  # on a damaged file it raises almost anything
+    except Exception as error:  # a damaged file raises almost anything
         raise DataInvalid(f"{path} is damaged ({first_line(error)}): {AGAIN}") from error
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or not ((labels >= 1) & (labels <= 10)).all():
-        raise DataInvalid(f"{path} does not hold images of bytes with labels in 1..10: {AGAIN}")
+        raise DataInvalid(f"{path} does not contain u8 images with labels in 1..10: {AGAIN}")
     return Examples(np.moveaxis(pixels, -1, 0), {"label": (labels % 10).astype(np.uint8)})

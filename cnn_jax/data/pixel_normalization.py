@@ -1,4 +1,4 @@
-"""Normalisation of pixels: the same in training, evaluation, prediction and export."""
+"""Normalises pixels, identically in training, evaluation, prediction and export."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Normalize:
     """(pixel / 255 - mean) / std for each channel.
 
     Attributes:
-      mean: Mean of each channel, of pixels scaled to 0..1; None: the data's.
-      std: Standard deviation of each channel, likewise; None: the data's.
+      mean: Mean of each channel, pixels scaled to 0..1; None: that of the data set.
+      std: Standard deviation of each channel; None: that of the data set.
     """
 
     mean: tuple[float, ...] | None = None
@@ -31,17 +31,17 @@ class Normalize:
         ranges.finite(mean=self.mean)
 
     def resolve(self, mean: tuple[float, ...], std: tuple[float, ...]) -> Normalize:
-        """With the data's statistics where it has none of its own."""
+        """Fills in the statistics of the data set where `mean` or `std` is None."""
         resolved = Normalize(self.mean or mean, self.std or std)
         for name in ("mean", "std"):
             if len(getattr(resolved, name)) != len(mean):
                 raise UserError(
-                    f"normalize.{name} must have {len(mean)} values, one a channel, "
+                    f"normalize.{name} must have {len(mean)} values, one for each channel, "
                     f"got {getattr(resolved, name)!r}"
                 )
         return resolved
 
     def __call__(self, image: jax.Array) -> jax.Array:
-        """[B,H,W,C] from 0 to 255, u8 or f32 -> f32[B,H,W,C]."""
+        """Normalises u8 or f32 [B,H,W,C] from 0 to 255 to f32[B,H,W,C]."""
         mean, std = (jnp.array(value, jnp.float32) for value in (self.mean, self.std))
         return (image.astype(jnp.float32) / 255 - mean) / std

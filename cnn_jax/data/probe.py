@@ -1,4 +1,4 @@
-"""Whether a server can be reached, found out within seconds."""
+"""Tests within seconds whether a server can be reached."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import urllib.request
 
 
 def why_unreachable(url: str, limit: float = 3.0) -> str:
-    """Tries a connection to the server of a URL, through the proxy that the environment names.
+    """Tests a connection to the server of a URL, through the proxy of the environment if any.
 
-    Nothing is asked of the server, and the connection is closed before this returns.
+    Sends no request to the server, and closes the connection before it returns.
 
     Args:
       url: Any URL of the server.
-      limit: Seconds that all of it may take.
+      limit: Time limit in seconds.
 
     Returns:
-      The reason why no connection could be opened; empty if one could.
+      The reason why the connection failed; "" if it succeeded.
     """
     deadline = time.monotonic() + limit
     parts = urllib.parse.urlsplit(url)
@@ -49,7 +49,7 @@ def _left(deadline: float) -> float:
 
 
 def _connect(host: str, port: int, deadline: float) -> socket.socket:
-    """An open connection to the first address that answers."""
+    """Opens a connection to the first address that answers."""
     addresses = _look_up(host, port, deadline)
     error: OSError = OSError("no address")
     for number, (family, kind, protocol, _, address) in enumerate(addresses):
@@ -65,7 +65,7 @@ def _connect(host: str, port: int, deadline: float) -> socket.socket:
 
 
 def _look_up(host: str, port: int, deadline: float) -> list:
-    """`getaddrinfo` with a limit: it has none itself, so it may hang in a thread left behind."""
+    """Calls `getaddrinfo` in a thread, since it has no time limit of its own."""
     answer: queue.Queue = queue.Queue()
 
     def ask() -> None:
@@ -78,7 +78,7 @@ def _look_up(host: str, port: int, deadline: float) -> list:
     try:
         found = answer.get(timeout=_left(deadline))
     except queue.Empty:
-        raise TimeoutError("the name could not be looked up in time") from None
+        raise TimeoutError("the host name could not be resolved in time") from None
     if isinstance(found, OSError):
         raise found
     return found
@@ -87,7 +87,7 @@ def _look_up(host: str, port: int, deadline: float) -> list:
 def _ask_proxy(
     connection: socket.socket, via: urllib.parse.SplitResult, target: str, deadline: float
 ) -> None:
-    """Has the proxy connect to the target; raises OSError where it will not."""
+    """Asks the proxy to connect to the target; raises OSError if it refuses."""
     lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if via.username is not None:
         name = f"{urllib.parse.unquote(via.username)}:{urllib.parse.unquote(via.password or '')}"

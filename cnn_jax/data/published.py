@@ -1,16 +1,14 @@
-"""A data set of TFDS: found or prepared, decoded once, checked at every start, cut into parts."""
+"""Loads a data set of TFDS: finds or prepares it, decodes it once, verifies it at every start."""
 
 from __future__ import annotations
 
+import functools
 import os
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Self
 
-import numpy as np
-
+from cnn_jax import ranges
 from cnn_jax.data import arrays, tfds
 from cnn_jax.data.dataset import (
     DataInvalid,
@@ -23,18 +21,17 @@ from cnn_jax.data.dataset import (
 )
 from cnn_jax.data.probe import why_unreachable
 from cnn_jax.data.source import Source
-from cnn_jax.storage import cache_folder, files
+from cnn_jax.storage import cache_folder
 
 
 @dataclass(frozen=True)
 class Published:
-    """What the data sets of TFDS have in common.
+    """Base class of the data sets that come from TensorFlow Datasets (TFDS).
 
     Attributes:
-      validation: Number of images cut from the end of the training set to make choices on; 0 for
-        none.
-      train: Number of training images, the first of what validation leaves; None for all.
-      test: Number of test images, the first; None for all.
+      validation: Number of validation images, taken from the end of the training set; 0: none.
+      train: Number of training images, from the beginning of the rest; None: all.
+      test: Number of test images, from the beginning of the test set; None: all.
     """
 
     source: ClassVar[Source]
@@ -44,16 +41,12 @@ class Published:
     test: int | None = None
 
     def __post_init__(self) -> None:
-        whole, test = (self.source.sizes[split] for split in tfds.SPLITS)
-        if not 0 <= self.validation < whole:
-            raise ValueError(f"validation must be in 0..{whole - 1}, got {self.validation}")
-        most = whole - self.validation
-        if self.train is not None and not 1 <= self.train <= most:
-            raise ValueError(
-                f"train must be None or in 1..{most} ({whole} less validation), got {self.train}"
-            )
-        if self.test is not None and not 1 <= self.test <= test:
-            raise ValueError(f"test must be None or in 1..{test}, got {self.test}")
+        train, test = (self.source.sizes[split] for split in tfds.SPLITS)
+        ranges.between(0, train - 1, validation=self.validation)
+        if self.train is not None:
+            ranges.between(1, train - self.validation, train=self.train)
+        if self.test is not None:
+            ranges.between(1, test, test=self.test)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -62,35 +55,43 @@ class Published:
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return len(self.source.classes)
 
     def resolve(self, data_dir: str | None = None) -> tuple[Self, str]:
-        """Sees to it that the data is at hand, preparing it if need be.
+        """Prepares the data if it is missing.
 
         Returns:
           This config and an empty note.
 
         Raises:
-          DataUnavailable: it is not at hand, and cannot be prepared; within seconds.
-          DataInvalid: what is at hand is damaged.
+          DataUnavailable: The data is missing and cannot be prepared; raised within seconds.
+          DataInvalid: The files on disk are damaged.
         """
         _provide(self.source, root(data_dir))
         return self, ""
 
     def load(self, data_dir: str | None = None) -> Dataset:
-        """Reads the data, preparing it if need be.
+        """Loads the data, and prepares it first if it is missing.
 
         Args:
-          data_dir: The folder of TensorFlow Datasets.
+          data_dir: The TFDS folder; see `root`.
 
         Raises:
-          DataUnavailable: it is not at hand, and cannot be prepared; within seconds.
-          DataInvalid: what is at hand is damaged, or is not this data set.
+          DataUnavailable: The data is missing and cannot be prepared; raised within seconds.
+          DataInvalid: The files on disk are damaged or contain another data set.
         """
-        source = self.source
-        held, digests = _load(source, root(data_dir))
-        images, labels = held["train_images"], held["train_labels"]
+        source, data_root = self.source, root(data_dir)
+        _provide(source, data_root)
+        folder = _arrays_folder(source, data_root)
+        cached = arrays.load_or_make(
+            folder,
+            functools.partial(_cached, source, data_root, folder),
+            functools.partial(_decoded, source, data_root),
+        )
+        digests = source.digests or cached.record
+        images, labels = cached.arrays["train_images"], cached.arrays["train_labels"]
+        test_images, test_labels = cached.arrays["test_images"], cached.arrays["test_labels"]
         if source.mean is not None and source.std is not None:
             mean, std = source.mean, source.std
         else:
@@ -101,28 +102,21 @@ class Published:
             classes=source.classes,
             train=Split(images[:cut][: self.train], labels[:cut][: self.train]),
             validation=Split(images[cut:], labels[cut:]) if self.validation else None,
-            test=Split(held["test_images"][: self.test], held["test_labels"][: self.test]),
+            test=Split(test_images[: self.test], test_labels[: self.test]),
             mean=mean,
             std=std,
-            fingerprint=combined_digest([digests[name] for name in held]),
+            fingerprint=combined_digest([digests[name] for name in cached.arrays]),
         )
 
 
-class _Held(NamedTuple):
-    """The arrays, and the digest of each."""
-
-    arrays: dict[str, np.ndarray]
-    digests: Mapping[str, str]
-
-
 def root(data_dir: str | None) -> Path:
-    """The folder of TensorFlow Datasets: as given, of the environment, or the usual one."""
+    """Returns the TFDS folder: `data_dir`, `$TFDS_DATA_DIR` or `~/tensorflow_datasets`."""
     chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     return Path(chosen).expanduser().absolute()
 
 
 def _arrays_folder(source: Source, root: Path) -> Path:
-    """Where the decoded arrays are, or are to be written."""
+    """Returns the folder of the decoded arrays: beside the records, or else in the user's cache."""
     beside = source.folder(root) / "arrays"
     if beside.exists() or not source.prepared(root) or arrays.writable(beside.parent):
         return beside
@@ -138,12 +132,14 @@ def _specifications(source: Source) -> dict[str, arrays.Specification]:
 
 
 def _provide(source: Source, root: Path) -> None:
-    """Prepares the data unless the arrays or the prepared folder are there."""
+    """Prepares the data unless the arrays or the prepared folder exist."""
     if _arrays_folder(source, root).exists() or source.prepared(root):
         return
     manual, urls = source.manual_folder(root), [original.url for original in source.originals]
     if all((manual / original.name).exists() for original in source.originals):
-        _say(f"Preparing {source.title} in {root} from {manual}: once, a minute or more.")
+        arrays.notify(
+            f"Preparing {source.title} in {root} from {manual}: once, in a minute or more."
+        )
         tfds.prepare(source, root, manual)
         return
     reason = why_unreachable(urls[0])
@@ -153,69 +149,42 @@ def _provide(source: Source, root: Path) -> None:
             f"that holds {source.name}/{source.version} by --data_dir or TFDS_DATA_DIR, or fetch "
             f"{', '.join(urls)} into {manual}"
         )
-    _say(
+    arrays.notify(
         f"Downloading {source.title} ({source.megabytes:,} MB) and preparing it in {root}: once, "
-        "a few minutes."
+        "in a few minutes."
     )
     tfds.prepare(source, root)
 
 
-def _load(source: Source, root: Path) -> _Held:
-    """The checked arrays, from their own files or else from the prepared folder."""
-    _provide(source, root)
-    place = _arrays_folder(source, root)
-    held = _cached(source, root, place)
-    if held is not None:
-        return held
-    if not arrays.writable(place.parent):
-        return _decoded(
-            source, root, f"{place.parent} cannot be written: this is done at every start"
-        )
-    with files.locked(place.parent / ".arrays.lock"):
-        held = _cached(source, root, place)
-        if held is None:
-            held = _decoded(source, root, f"the arrays are kept in {place}")
-            try:
-                arrays.write(place, held.arrays, None if source.digests else dict(held.digests))
-            except OSError as error:
-                _say(f"{place} could not be written ({error}): the next start decodes again.")
-    return held
-
-
-def _cached(source: Source, root: Path, place: Path) -> _Held | None:
-    """The arrays of a folder, or None where they must be decoded (again)."""
-    if not place.exists():
+def _cached(source: Source, root: Path, folder: Path) -> arrays.Cached | None:
+    """Returns the verified arrays of a cache folder, or None if it does not exist."""
+    if not folder.exists():
         return None
     try:
-        held = arrays.read(place, _specifications(source))
-        digests = source.digests or arrays.read_record(place)
+        images_and_labels = arrays.read(folder, _specifications(source))
+        digests = source.digests or arrays.read_record(folder)
     except arrays.ArraysDamaged as damage:
-        if not source.prepared(root) or not arrays.writable(place):
-            raise DataInvalid(f"{damage}: delete {place} and start again") from damage
-        _say(f"{damage}: decoding {source.title} again.")
-        return None
-    for name, array in held.items():
+        if source.prepared(root) and arrays.writable(folder):
+            raise
+        raise DataInvalid(f"{damage}: delete {folder} and start again") from damage
+    for name, array in images_and_labels.items():
         if digest(array) != digests.get(name):
             raise DataInvalid(
-                f"{place / name}.npy is not {source.title} in the order of tfds.data_source (wrong "
-                f"fingerprint): delete {place} and start again"
+                f"{folder / name}.npy is not {source.title} in the order of tfds.data_source "
+                f"(wrong fingerprint): delete {folder} and start again"
             )
-    return _Held(held, digests)
+    return arrays.Cached(images_and_labels, {} if source.digests else digests)
 
 
-def _decoded(source: Source, root: Path, note: str) -> _Held:
-    """The arrays as decoded from the prepared folder."""
-    _say(f"Decoding {source.title} from {source.folder(root)} ({note}).")
-    held = tfds.read(source, root)
-    digests = {name: digest(array) for name, array in held.items()}
+def _decoded(source: Source, root: Path, remark: str) -> arrays.Cached:
+    """Decodes and verifies the arrays of a prepared folder."""
+    arrays.notify(f"Decoding {source.title} from {source.folder(root)} ({remark}).")
+    images_and_labels = tfds.read(source, root)
+    digests = {name: digest(array) for name, array in images_and_labels.items()}
     for name, known in (source.digests or {}).items():
         if digests[name] != known:
             raise DataInvalid(
                 f"{source.folder(root)} does not hold {source.title} ({name} has the wrong "
                 "fingerprint): delete it and start again"
             )
-    return _Held(held, digests)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    return arrays.Cached(images_and_labels, {} if source.digests else digests)

@@ -1,4 +1,4 @@
-"""From arrays on the device to batches, inside the compiled step."""
+"""Gathers batches from a data set that is resident on the device, inside the compiled step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cnn_jax.data.dataset import Split
 
 
 class Resident(NamedTuple):
-    """A split that lives on the device: images u8[N,H,W,C], labels i32[N]."""
+    """A split in device memory: images u8[N,H,W,C], labels i32[N]."""
 
     images: Any
     labels: Any
@@ -23,12 +23,12 @@ class Resident(NamedTuple):
 
 
 def epoch_order(key: jax.Array, epoch: jax.Array, examples: int) -> jax.Array:
-    """The order of an epoch: i32[N], each example once."""
+    """Returns the random order of an epoch: i32[N], a permutation of the example indices."""
     return jax.random.permutation(jax.random.fold_in(key, epoch), examples)
 
 
 def gather(data: Resident, index: jax.Array, epoch: jax.Array) -> Batch:
-    """The examples at index i32[B]; one beyond the last example (a ragged batch) is masked."""
+    """Returns the examples at index i32[B]; masks an index beyond the last example (padding)."""
     mask = index < data.labels.shape[0]
     index = jnp.minimum(index, data.labels.shape[0] - 1)
     return Batch(

@@ -1,8 +1,8 @@
-"""Other test sets for a net trained on CIFAR-10, where TFDS has them prepared.
+"""Reads distribution-shifted test sets for CIFAR-10 from prepared TFDS folders.
 
-CIFAR-10-C (Hendrycks and Dietterich 2019, arXiv:1903.12261) is `cifar10_corrupted` there, a config
-for each kind and severity; CIFAR-10.1 (Recht et al. 2018, arXiv:1806.00451) is `cifar10_1`, with
-configs v4 and v6. Their labels are CIFAR-10's. They are read, never prepared.
+CIFAR-10-C (Hendrycks and Dietterich 2019, arXiv:1903.12261) is `cifar10_corrupted`, with a config
+for each corruption and severity; CIFAR-10.1 (Recht et al. 2018, arXiv:1806.00451) is `cifar10_1`,
+with configs v4 and v6. Their labels are CIFAR-10's. This module never prepares them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from cnn_jax.data.published import root
 
 CORRUPTED, NEW = "cifar10_corrupted", "cifar10_1"
 NAMES = {CORRUPTED: "CIFAR-10-C", NEW: "CIFAR-10.1"}
-# What numbers made on them are filed under.
+# Names under which results on them are recorded.
 KEYS = {CORRUPTED: "cifar10_c", NEW: "cifar10_1"}
 
 
 def prepared(name: str, data_dir: str | None = None) -> dict[str, Path]:
-    """The folder of the newest version of each config that is prepared, by the config's name."""
+    """Returns the folder of the newest prepared version of each config, by the config's name."""
     folder = root(data_dir) / name
     found = {}
     for place in sorted(folder.glob("*/*/dataset_info.json"), key=_version):
@@ -34,12 +34,14 @@ def _version(place: Path) -> tuple[str, tuple[int, ...]]:
 
 
 def read(folder: Path, image_shape: tuple[int, int, int], classes: int) -> Split:
-    """The test split of a prepared folder.
+    """Reads the test split of a prepared folder.
 
     Raises:
-      DataInvalid: it was not prepared as array_record, is damaged, or holds something else.
+      DataInvalid: The folder is damaged, not array_record, or of another shape or label range.
     """
     images, labels = tfds.read_test(folder)
     if images.shape[1:] != image_shape or not ((labels >= 0) & (labels < classes)).all():
-        raise DataInvalid(f"{folder} holds other images or labels than the net was trained on")
+        raise DataInvalid(
+            f"{folder} has other images or labels than the net was trained on: prepare it again"
+        )
     return Split(images, labels)

@@ -1,4 +1,4 @@
-"""What differs between the data sets of TFDS, as a table of facts."""
+"""Defines the facts that distinguish the data sets of TFDS."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from cnn_jax.data.originals import Examples
 
 
 class Original(NamedTuple):
-    """A file that a data set was published in, and its SHA-256."""
+    """An original file of a data set: its URL and its SHA-256."""
 
     url: str
     sha256: str
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """Name of the file."""
         return self.url.rpartition("/")[2]
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What there is to know of a data set of TFDS.
+    """The facts of a data set of TFDS.
 
     Attributes:
-      name: Its name in TFDS, under which numbers made on it are filed.
-      title: The name that people know it by.
-      version: Its version in TFDS.
-      sizes: Number of examples of every split that its folder has.
+      name: Name in TFDS, under which results are recorded.
+      title: Name for people.
+      version: Version in TFDS.
+      sizes: Number of examples of every split of its TFDS folder.
       image_shape: Height, width and channels of every image.
-      classes: The name of every class, in the order of the labels.
-      originals: The files that it was published in.
-      megabytes: What they come to.
-      read: From the originals, by file name, and a split to its examples.
-      names: Labels whose names its builder would read from the originals, with those names.
-      id_digits: Digits of an example's id; 0: it has none.
-      manual: Folder, in that for files fetched by hand, where its originals are looked for.
-      digests: SHA-256 of each array, in the order of tfds.data_source; None: not known here.
-      mean: Mean of each channel over the training set, of pixels scaled to 0..1; None: computed.
-      std: Standard deviation of each channel, likewise.
+      classes: The class names, in the order of the labels.
+      originals: The original files.
+      megabytes: Total size of the original files.
+      read: Reads a split, given the paths of the originals by file name and the split's name.
+      names: Class names of the label features that TFDS would read from the originals.
+      id_digits: Number of digits of an example's id; 0: examples have no id.
+      manual: Sub-folder of TFDS's manual downloads that may contain the originals.
+      digests: SHA-256 of each array, in the order of tfds.data_source; None: unknown.
+      mean: Mean of each channel over the training set, pixels scaled to 0..1; None: computed.
+      std: Standard deviation of each channel over the same pixels; None: computed.
     """
 
     name: str
@@ -61,13 +61,13 @@ class Source:
     std: tuple[float, ...] | None = None
 
     def folder(self, data_dir: Path) -> Path:
-        """Where TFDS keeps this version."""
+        """Returns the TFDS folder of this version."""
         return data_dir / self.name / self.version
 
     def prepared(self, data_dir: Path) -> bool:
-        """Whether the folder was prepared; TFDS renames it into place when it is whole."""
+        """Whether TFDS has prepared the folder, which it renames into place when complete."""
         return (self.folder(data_dir) / "dataset_info.json").exists()
 
     def manual_folder(self, data_dir: Path) -> Path:
-        """Where originals that were fetched by hand are looked for."""
+        """Returns the folder for manually downloaded originals."""
         return data_dir / "downloads" / "manual" / self.manual

@@ -1,4 +1,4 @@
-"""SVHN, the Street View House Numbers."""
+"""Defines SVHN, the Street View House Numbers data set."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def _read(paths: Mapping[str, Path], split: str) -> originals.Examples:
 class Svhn(Published):
     """SVHN (Netzer et al., 2011), cropped: 99,289 colour images of 32x32 pixels, digits 0 to 9.
 
-    The 531,131 easier images of its `extra` part are not read. Preparing writes them too, as the
-    standard folder has them: that takes 1.6 GB of download and about as much memory. Its fields,
-    and where it is looked for, are those of `Cifar10`. http://ufldl.stanford.edu/housenumbers/
+    The 531,131 easier images of its `extra` split are not used, but the standard TFDS folder has
+    them, so preparing it downloads 1.6 GB and needs about as much memory. Fields and location are
+    those of `Cifar10`. http://ufldl.stanford.edu/housenumbers/
     """
 
     source: ClassVar[Source] = Source(

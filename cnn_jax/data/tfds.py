@@ -1,6 +1,6 @@
-"""Data sets in the standard folder of TensorFlow Datasets, read and prepared without TensorFlow.
+"""Reads and prepares the standard folders of TensorFlow Datasets, without TensorFlow.
 
-The only file that imports `tensorflow_datasets`, and only inside the functions that need it.
+No other module imports `tensorflow_datasets`; this one does so inside the functions that need it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cnn_jax.data.source import Source
 from cnn_jax.errors import UserError, first_line
 from cnn_jax.storage.files import locked
 
-# What is read; a prepared folder may have more splits.
+# The splits that are read; a prepared folder may have more.
 SPLITS = ("train", "test")
 
 
@@ -32,44 +32,48 @@ def read(source: Source, data_dir: Path) -> dict[str, np.ndarray]:
 
     Args:
       source: The data set.
-      data_dir: The TFDS folder; `NAME/VERSION` in it was prepared as array_record.
+      data_dir: The TFDS folder, with `NAME/VERSION` prepared as array_record.
 
     Returns:
       {train,test}_images u8[N,H,W,C] and {train,test}_labels i32[N].
 
     Raises:
-      DataInvalid: the files are damaged, in another format, or hold something else.
+      DataInvalid: The files are damaged, in another format, or of another data set.
     """
     import tensorflow_datasets as tfds
 
     arrays = {}
-    try:
-        with _quiet():
-            for split in SPLITS:
-                records: Any = tfds.data_source(
-                    f"{source.name}:{source.version}",
-                    split=split,
-                    data_dir=data_dir,
-                    download=False,
-                )
-                images, labels = _decoded(source, split, records)
-                arrays[f"{split}_images"], arrays[f"{split}_labels"] = images, labels
-    except Exception as error:
-        raise DataInvalid(
-            f"{source.folder(data_dir)} cannot be read as array_record ({first_line(error)}): "
-            "delete it and start again"
-        ) from error
+    with _reading(source.folder(data_dir)):
+        for split in SPLITS:
+            records: Any = tfds.data_source(
+                f"{source.name}:{source.version}", split=split, data_dir=data_dir, download=False
+            )
+            images, labels = _decoded(source, split, records)
+            arrays[f"{split}_images"], arrays[f"{split}_labels"] = images, labels
     return arrays
 
 
+@contextlib.contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Converts any error of the block to a DataInvalid for this folder."""
+    try:
+        with _quiet():
+            yield
+    except Exception as error:
+        raise DataInvalid(
+            f"{folder} cannot be read as array_record ({first_line(error)}): delete it and prepare "
+            "it again"
+        ) from error
+
+
 def _decoded(source: Source, split: str, records: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of a split; a ValueError where they are not those of the data set."""
+    """Decodes images and labels of a split; raises ValueError if they are not the data set's."""
     size, shape = source.sizes[split], source.image_shape
     if len(records) != size:
-        raise ValueError(f"{split} has {len(records)} examples and not {size}")
+        raise ValueError(f"{split} has {len(records)} examples instead of {size}")
     classes = records.dataset_info.features["label"].num_classes
     if classes != len(source.classes):
-        raise ValueError(f"there are {classes} classes and not {len(source.classes)}")
+        raise ValueError(f"there are {classes} classes instead of {len(source.classes)}")
     images: np.ndarray = np.empty((size, *shape), np.uint8)
     labels: np.ndarray = np.empty(size, np.int32)
     for start in range(0, size, 1000):
@@ -83,48 +87,45 @@ def _decoded(source: Source, split: str, records: Any) -> tuple[np.ndarray, np.n
 
 
 def read_test(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images u8[N,H,W,C] and labels i32[N] of the test split of any prepared folder.
+    """Reads images u8[N,H,W,C] and labels i32[N] of the test split of any prepared folder.
 
     Args:
       folder: `NAME/CONFIG/VERSION`, prepared as array_record.
 
     Raises:
-      DataInvalid: the files are damaged or in another format.
+      DataInvalid: The files are damaged or in another format.
     """
     import tensorflow_datasets as tfds
 
-    try:
-        with _quiet():
-            records: Any = tfds.builder_from_directory(folder).as_data_source("test")
-            examples = records.__getitems__(range(len(records)))
+    with _reading(folder):
+        records: Any = tfds.builder_from_directory(folder).as_data_source("test")
+        examples = records.__getitems__(range(len(records)))
         images = np.stack([np.asarray(example["image"], np.uint8) for example in examples])
-        return images, np.array([example["label"] for example in examples], np.int32)
-    except Exception as error:
-        raise DataInvalid(
-            f"{folder} cannot be read as array_record ({first_line(error)})"
-        ) from error
+        labels = np.array([example["label"] for example in examples], np.int32)
+    return images, labels
 
 
 def prepare(source: Source, data_dir: Path | str, originals: Path | str | None = None) -> None:
-    """Writes the standard TFDS folder `NAME/VERSION` as array_record; returns if it is there.
+    """Writes the standard TFDS folder `NAME/VERSION` as array_record, unless it exists.
 
-    Processes that call it at once do it once. What an interrupted one left is removed by the next.
+    Of several concurrent processes, one prepares the folder while the others wait. Leftovers of an
+    interrupted process are removed.
 
     Args:
       source: The data set.
       data_dir: The TFDS folder.
-      originals: A folder that holds the original files; they are downloaded if None.
+      originals: A folder that contains the original files; None: they are downloaded.
 
     Raises:
-      DataUnavailable: the folder cannot be written, or the originals cannot be downloaded.
-      DataInvalid: the files at hand are not the originals.
+      DataUnavailable: The folder cannot be written, or the originals cannot be downloaded.
+      DataInvalid: The given files are not the originals.
     """
     root = Path(data_dir).expanduser()
     place = source.folder(root)
     if not writable(place.parent):
         raise DataUnavailable(
             f"{place.parent} must be writable to prepare {source.title} in it: make it so, or "
-            "choose another folder by --data_dir or TFDS_DATA_DIR"
+            "choose another folder with --data_dir or TFDS_DATA_DIR"
         )
     with locked(place.parent / f".{source.version}.lock"):
         if source.prepared(root):
@@ -133,7 +134,7 @@ def prepare(source: Source, data_dir: Path | str, originals: Path | str | None =
         if place.exists():
             if any(not item.name.startswith(".") for item in place.iterdir()):
                 raise DataInvalid(
-                    f"{place} exists but was not prepared whole: delete it and start again"
+                    f"{place} exists but was not prepared completely: delete it and start again"
                 )
             shutil.rmtree(place)
         try:
@@ -144,13 +145,13 @@ def prepare(source: Source, data_dir: Path | str, originals: Path | str | None =
             files = ", ".join(original.name for original in source.originals)
             raise DataUnavailable(
                 f"{source.title} could not be prepared in {root} ({first_line(error)}): put "
-                f"{files} into {source.manual_folder(root)}, or name a prepared folder by "
-                "--data_dir"
+                f"{files} into {source.manual_folder(root)}, or name a prepared folder "
+                "with --data_dir"
             ) from error
 
 
 def _generate(source: Source, data_dir: Path, originals: Path | None) -> None:
-    """Has TFDS write the folder, from the originals at hand or else downloaded."""
+    """Writes the folder with TFDS, from the given originals or else from downloaded ones."""
     import tensorflow_datasets as tfds
     from PIL import Image
     from tensorflow_datasets.core import registered
@@ -159,7 +160,7 @@ def _generate(source: Source, data_dir: Path, originals: Path | None) -> None:
     with registered.skip_registration():
 
         class Builder(stock):
-            """The stock builder, less its reading and encoding by TensorFlow."""
+            """The TFDS builder without its use of TensorFlow for reading and encoding."""
 
             name = source.name
 
@@ -196,31 +197,31 @@ def _generate(source: Source, data_dir: Path, originals: Path | None) -> None:
 
 
 def _checked(source: Source, split: str, paths: Mapping[str, Path]) -> Examples:
-    """The examples of a split of the originals, which are as many as they should be, and so on."""
+    """Reads a split of the originals; checks number, shape and labels of the examples."""
     examples = source.read(paths, split)
     images, labels = examples.images, examples.labels["label"]
     where = ", ".join(map(str, paths.values()))
     size, classes = source.sizes[split], len(source.classes)
     for number in (len(images), len(labels)):
         if number != size:
-            raise DataInvalid(f"{where} holds {number} {split} examples and not {size}: {AGAIN}")
+            raise DataInvalid(f"{where} has {number} {split} examples instead of {size}: {AGAIN}")
     if images.shape[1:] != source.image_shape:
         raise DataInvalid(
-            f"{where} holds images of the shape {images.shape[1:]} and not {source.image_shape}: "
+            f"{where} has images of shape {images.shape[1:]} instead of {source.image_shape}: "
             f"{AGAIN}"
         )
     if labels.max() >= classes:
         first = int(np.argmax(labels >= classes))
         raise DataInvalid(
             f"{where}: the label of {split} example {first} is {labels[first]}, "
-            f"must be in 0..{classes - 1}"
+            f"must be in 0..{classes - 1}: {AGAIN}"
         )
     return examples
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps what TFDS logs below an error (OpenCV would be faster, ...) out of the user's sight."""
+    """Hides TFDS log messages below errors, such as that OpenCV would be faster."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -105,5 +105,5 @@ def test_settings_that_are_no_fields_are_refused():
 
     config.check(Holder(NoFields()))
     for part in (OwnInit(3), Undecorated()):
-        with pytest.raises(config.ConfigError, match=r"config\.part: .* is no dataclass"):
+        with pytest.raises(config.ConfigError, match=r"config\.part: .* is not itself a dataclass"):
             config.check(Holder(part))

@@ -80,7 +80,7 @@ def test_row_19_label_out_of_range_names_the_example(part, label):
 
 
 def test_parts_must_have_one_image_shape():
-    with pytest.raises(DataInvalid, match="images of test have the shape"):
+    with pytest.raises(DataInvalid, match="images of test must have shape"):
         dataset(test=split(shape=(8, 8, 3)))
 
 

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from cnn_jax.analysis import volumes
 from cnn_jax.augment import Cutout, Flip, Jitter, RandomCrop
 from cnn_jax.data import Cifar10, Cifar100, Folder, Mnist, Shapes, arrays
 from cnn_jax.data.dataset import digest
 from cnn_jax.experiment import Experiment
 from cnn_jax.models import MLP, ConvNet
-from cnn_jax.modes import volumes
 from cnn_jax.modes.evaluate import evaluate
 from cnn_jax.optim import SGD
 from cnn_jax.report import tables

@@ -163,7 +163,7 @@ def test_row_17_damaged_arrays_are_read_again(damage, root, tmp_path, capfd):
         (place / "record.json").unlink()
     capfd.readouterr()
     assert load(root).fingerprint == first.fingerprint
-    assert "reading the pictures again" in capfd.readouterr().err
+    assert "making the arrays again" in capfd.readouterr().err
     load(root)
     assert capfd.readouterr().err == ""
 
@@ -171,7 +171,7 @@ def test_row_17_damaged_arrays_are_read_again(damage, root, tmp_path, capfd):
 def test_a_cache_that_cannot_be_written_costs_time_only(root, tmp_path, capfd):
     (tmp_path / "cache").write_text("a file")
     assert load(root).fingerprint == load(root).fingerprint
-    assert capfd.readouterr().err.count("cannot be written: at every start") == 2
+    assert capfd.readouterr().err.count("cannot be written)") == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"text", "cut short"])
@@ -198,12 +198,12 @@ def test_a_bad_file_is_named_or_skipped(content, root, capfd):
 def test_a_class_or_a_part_that_is_bad_as_a_whole(parted):
     for path in (parted / "train" / "bee").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(DataInvalid, match="none of the pictures of bee to train on can be read"):
+    with pytest.raises(DataInvalid, match="none of the training images of bee can be read"):
         load(parted, skip_bad=True)
     fill(parted / "train", number=8)
     for path in (parted / "test").rglob("*.png"):
         path.write_bytes(b"")
-    with pytest.raises(DataInvalid, match=r"test/.* and the others with it can't be read"):
+    with pytest.raises(DataInvalid, match=r"none of test/.* and the images beside it can be read"):
         load(parted, skip_bad=True)
 
 
@@ -230,7 +230,7 @@ def test_links(root, tmp_path):
     (root / "ant" / "round").symlink_to("round")
     assert load(root).fingerprint == whole.fingerprint
     (root / "loop").symlink_to(root)
-    with pytest.raises(DataInvalid, match="loop is a link to a folder that it is in itself"):
+    with pytest.raises(DataInvalid, match="loop is a link to a folder that contains it"):
         load(root)
     (root / "loop").unlink()
     (root / "ant" / "round.png").symlink_to("round.png")
@@ -250,26 +250,26 @@ def refused(root, match, error=DataInvalid, **fields):
 def test_folders_that_are_not_as_they_should_be(root, parted, tmp_path):
     refused(tmp_path / "none", "none is not a folder", DataUnavailable)
     refused(root / "ant" / "0.png", "is not a folder", DataUnavailable)
-    refused(root / "ant", "must hold a folder for each of two classes or more, found 0")
+    refused(root / "ant", "must have a sub-folder for each of at least two classes, got 0")
     (root / "empty").mkdir()
-    refused(root, r"insects/empty holds no pictures \(\.bmp, .*fill or remove it")
-    refused(parted.parent / "insects", "empty holds no pictures")
+    refused(root, r"insects/empty has no images \(\.bmp, .*add some or remove it")
+    refused(parted.parent / "insects", "empty has no images")
     (parted / "test" / "hornet").mkdir()
-    refused(parted, "test/hornet is of a class that .*train lacks")
+    refused(parted, "test/hornet is a class that .*train lacks")
     (parted / "test" / "hornet").rmdir()
     (parted / "val").mkdir()
-    refused(parted, "val holds no pictures to validate on")
+    refused(parted, "val has no images to validate on")
     (parted / "val" / "hornet").mkdir()
-    refused(parted, "val/hornet is of a class that .*train lacks")
+    refused(parted, "val/hornet is a class that .*train lacks")
     (parted / "valid").mkdir()
-    refused(parted, "val and .*valid: which one is to validate on")
+    refused(parted, "has both val and valid: remove one")
     (parted / "valid").rmdir()
     shutil.rmtree(parted / "val")
     shutil.rmtree(parted / "test" / "ant")  # a class may be missing in the test
     assert set(load(parted).test.labels.tolist()) == {1, 2}
     shutil.rmtree(parted / "test" / "bee")
     shutil.rmtree(parted / "test" / "wasp")
-    refused(parted, "test holds no pictures to test on")
+    refused(parted, "test has no images to test on")
     (parted / "test").rmdir()
     refused(parted, "has train but not test: add .*test, or name .*train itself")
     assert len(load(parted / "train").test) == 6
@@ -282,7 +282,7 @@ def test_a_class_may_be_called_train(tmp_path):
 
 def test_too_few_to_test_on(tmp_path):
     fill(tmp_path / "few", number=2)
-    refused(tmp_path / "few", "few holds no pictures to test on", test=0.2)
+    refused(tmp_path / "few", "few has no images to test on", test=0.2)
     data = load(tmp_path / "few", test=0.9, validation=0.9)
     assert (len(data.train), data.validation, len(data.test)) == (3, None, 3)
 
@@ -326,4 +326,4 @@ def test_a_class_without_pictures_to_validate_on_is_told(root, capsys):
     data = load(root)
     assert sorted(set(data.validation.labels.tolist())) == [0, 1]
     said = capsys.readouterr().err
-    assert f"{root}: no picture of wasp is in validation" in said and "ant" not in said
+    assert f"{root}: validation has no image of wasp" in said and "ant" not in said

@@ -245,8 +245,8 @@ def test_a_png_that_claims_to_be_huge_is_refused_at_once(tmp_path):
 
 
 def test_pixels_without_a_scale_are_refused(saved):
-    refused(saved(Image.fromarray(np.ones((4, 4), np.float32)), "a.tif"), "32 bits")
-    refused(saved(Image.fromarray(np.ones((4, 4), np.int32)), "b.tif"), "32 bits")
+    refused(saved(Image.fromarray(np.ones((4, 4), np.float32)), "a.tif"), "32-bit")
+    refused(saved(Image.fromarray(np.ones((4, 4), np.int32)), "b.tif"), "32-bit")
 
 
 def test_a_damaged_png_is_refused(saved):

@@ -227,7 +227,7 @@ def test_without_its_record_it_is_decoded_again(content, small, tmp_path, capfd)
     if content is not None:
         path.write_bytes(content)
     again = Mnist(validation=0).load(str(tmp_path))
-    assert "decoding MNIST again" in capfd.readouterr().err
+    assert "making the arrays again" in capfd.readouterr().err
     assert path.read_bytes() == whole
     assert again.fingerprint == first.fingerprint
 
@@ -306,7 +306,7 @@ def test_row_17_other_files_than_mnists_are_refused(damage, originals, amend, tm
         "signed bytes": gzip.compress(struct.pack(">4I", 0x903, 40, 28, 28) + bytes(40 * 784)),
     }[damage]
     images.write_bytes(content)
-    reason = {"cut short": "damaged", "fewer": "2 train examples and not 40"}
+    reason = {"cut short": "damaged", "fewer": "2 train examples instead of 40"}
     refused(Mnist, tmp_path, images.name, reason.get(damage, "not an IDX file"), amend)
 
 
@@ -325,7 +325,7 @@ def test_row_17_other_files_than_svhns_are_refused(damage, originals, amend, tmp
     savemat(path, content)
     if damage == "cut short":
         path.write_bytes(path.read_bytes()[:-2000])
-    reason = {"label 11": r"labels in 1\.\.10", "grey": r"images of the shape \(32, 32, 1\)"}
+    reason = {"label 11": r"labels in 1\.\.10", "grey": r"images of shape \(32, 32, 1\)"}
     refused(Svhn, tmp_path, path.name, reason.get(damage, "damaged"), amend)
 
 
@@ -337,7 +337,7 @@ def test_an_archive_that_does_not_hold_whole_records(originals, amend, tmp_path)
             member = tarfile.TarInfo(f"cifar-100-binary/{split}.bin")
             member.size = 3073
             tar.addfile(member, io.BytesIO(bytes(3073)))
-    refused(Cifar100, tmp_path, path.name, "whole records of 3074 bytes", amend)
+    refused(Cifar100, tmp_path, path.name, "does not consist of records of 3074 bytes", amend)
 
 
 def test_another_data_set_in_the_folder_is_refused(originals, tmp_path):
@@ -348,7 +348,7 @@ def test_another_data_set_in_the_folder_is_refused(originals, tmp_path):
     (place / "features.json").write_text(
         features.replace('"numClasses": "10"', '"numClasses": "9"')
     )
-    with pytest.raises(DataInvalid, match=r"9 classes and not 10.*delete it"):
+    with pytest.raises(DataInvalid, match=r"9 classes instead of 10.*delete it"):
         tfds.read(Mnist.source, tmp_path)
 
 
@@ -356,5 +356,5 @@ def test_another_data_set_in_the_folder_is_refused(originals, tmp_path):
     ("cls", "most"), [(Cifar10, 49999), (Svhn, 73256), (Mnist, 59999), (FashionMnist, 59999)]
 )
 def test_ranges(cls, most):
-    with pytest.raises(ValueError, match=rf"^validation must be in 0\.\.{most}, got {most + 1}$"):
+    with pytest.raises(ValueError, match=rf"^validation must be from 0 to {most}, got {most + 1}$"):
         cls(validation=most + 1)

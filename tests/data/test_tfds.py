@@ -154,7 +154,7 @@ def test_an_archive_that_lacks_a_file(archive, files, pack, taken_for_original, 
 def test_an_archive_with_too_few_examples(archive, files, pack, taken_for_original, tmp_path):
     files["cifar-10-batches-bin/test_batch.bin"] = bytes(3073 * 9)
     taken_for_original(pack(archive, files))
-    refused(tmp_path, archive, "9 test examples and not 10")
+    refused(tmp_path, archive, "9 test examples instead of 10")
 
 
 def test_an_archive_with_a_label_out_of_range(archive, files, pack, taken_for_original, tmp_path):
@@ -186,7 +186,7 @@ def test_row_17_damaged_records_are_refused(damage, archive, tmp_path):
 def test_too_few_records_are_refused(archive, amend, tmp_path):
     tfds.prepare(Cifar10.source, tmp_path, archive.parent)
     amend(Cifar10, sizes={"train": 50, "test": 11})
-    with pytest.raises(DataInvalid, match="test has 10 examples and not 11"):
+    with pytest.raises(DataInvalid, match="test has 10 examples instead of 11"):
         tfds.read(Cifar10.source, tmp_path)
 
 
@@ -203,7 +203,7 @@ def test_row_18_the_next_preparation_repairs_an_interrupted_one(archive, arrays,
 def test_a_folder_of_something_else_is_left_alone(archive, tmp_path):
     Cifar10.source.folder(tmp_path).mkdir(parents=True)
     (Cifar10.source.folder(tmp_path) / "notes.txt").write_text("mine")
-    with pytest.raises(DataInvalid, match="was not prepared whole: delete it"):
+    with pytest.raises(DataInvalid, match="was not prepared completely: delete it"):
         tfds.prepare(Cifar10.source, tmp_path, archive.parent)
     assert (Cifar10.source.folder(tmp_path) / "notes.txt").read_text() == "mine"
 
