@@ -16,7 +16,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cnn_jax import config
+from cnn_jax.analysis.volumes import of_experiment
 from cnn_jax.config.names import NAMES
+from cnn_jax.report.volume_table import to_markdown
 from cnn_jax.results import listing
 from cnn_jax.results.record import RESULTS
 
@@ -28,10 +30,9 @@ def _results(names: Sequence[str]) -> str:
 
 
 def _volumes(names: Sequence[str]) -> str:
-    from cnn_jax.modes.volumes import markdown as volumes_markdown
-
     (name,) = names
-    return volumes_markdown(config.load(name, NAMES).experiment)
+    table = of_experiment(config.load(name, NAMES).experiment)
+    return to_markdown(table).rstrip("\n")
 
 
 def _parts(names: Sequence[str]) -> str:

@@ -6,7 +6,8 @@ import io
 
 from rich.console import Console
 
-from cnn_jax.report.volume_table import WIDEST, Table, to_rich
+from cnn_jax.analysis.volumes import Table
+from cnn_jax.report.volume_table import WIDEST, to_rich
 
 
 def to_text(table: Table) -> str:

@@ -10,6 +10,7 @@ from jax.stages import Compiled
 from cnn_jax import config
 from cnn_jax.analysis import structure
 from cnn_jax.config import Command
+from cnn_jax.errors import shape_text
 from cnn_jax.experiment import Experiment
 from cnn_jax.modes.mode import Mode
 from cnn_jax.report import tables
@@ -34,12 +35,11 @@ def dry_run(
     flops = structure.forward_flops(plan.model, data.image_shape)
     passes = 3 * experiment.gradient.passes
     images = plan.total_steps * experiment.batch_size
-    height, width, depth = data.image_shape
     facts = {
         "model": config.to_text(plan.model),
         "data": f"{data.name}: {data.train:,} train, {data.validation:,} validation, "
-        f"{data.test:,} test images of {height}x{width}x{depth}",
-        "batch": f"u8[{experiment.batch_size},{height},{width},{depth}] on "
+        f"{data.test:,} test images of {shape_text(data.image_shape)}",
+        "batch": f"u8[{','.join(map(str, (experiment.batch_size, *data.image_shape)))}] on "
         f"{len(jax.local_devices())} device(s)",
         "parameters": f"{structure.numbers(params):,}",
         "forward FLOPs an image": f"{flops:,}",
@@ -62,7 +62,7 @@ def dry_run(
 def _parameters(params: Any) -> list[list[str]]:
     leaves = jax.tree_util.tree_flatten_with_path(params)[0]
     return [
-        ["/".join(entry.key for entry in path), "x".join(map(str, leaf.shape)), f"{leaf.size:,}"]
+        ["/".join(entry.key for entry in path), shape_text(leaf.shape), f"{leaf.size:,}"]
         for path, leaf in leaves
     ]
 

@@ -17,7 +17,7 @@ from cnn_jax.analysis.activations import Program, overview
 from cnn_jax.analysis.attribution import grad_cam, largest, saliency, smooth_grad
 from cnn_jax.config import Command, Flag
 from cnn_jax.data.image_files import read_image
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, shape_text
 from cnn_jax.experiment import Plan
 from cnn_jax.modes.mode import Mode, as_tuple, run_workdir
 from cnn_jax.modes.predict import find
@@ -177,7 +177,7 @@ def _draw(
         drawn.append("activations.png")
         heat = jax.jit(functools.partial(grad_cam, apply))(variables, images, classes)
         last = program.volumes[-1]
-        title = GRAD_CAM.format(last, "x".join(map(str, last.shape)))
+        title = GRAD_CAM.format(last, shape_text(last.shape))
         maps["grad_cam.png"] = heat, title
     for name, (heat, title) in maps.items():
         over = name == "grad_cam.png"

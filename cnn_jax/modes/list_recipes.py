@@ -8,7 +8,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from cnn_jax.errors import told
+from cnn_jax.errors import located_message, shape_text
 from cnn_jax.report import tables
 from cnn_jax.report.progress import duration
 from cnn_jax.results import sizes
@@ -45,10 +45,10 @@ def show(names: Mapping[str, Any] = MappingProxyType({}), console: Any = None) -
             size = sizes.size(make(num_classes=sizes.CLASSES))
             rows.append([name, f"{size.parameters:,}", f"{size.forward_flops:,}"])
         except Exception as error:  # one's own may be for images of another size alone
-            failed.append(f"{name} has no sizes for these: {told(error)}")
-    height, width, depth = sizes.IMAGE_SHAPE
+            failed.append(f"{name} has no sizes for these: {located_message(error)}")
     out.print(
-        f"\nModels on {height}x{width}x{depth} with {sizes.CLASSES} classes: --config.model=NAME\n",
+        f"\nModels on {shape_text(sizes.IMAGE_SHAPE)} with {sizes.CLASSES} classes: "
+        "--config.model=NAME\n",
         highlight=False,
     )
     out.print(tables.table(["model", "parameters", "forward FLOPs an image"], rows))

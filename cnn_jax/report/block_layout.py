@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from cnn_jax.analysis.layer_walk import Layer, Volume
-from cnn_jax.report.volume_row import is_beside
+from cnn_jax.analysis.volumes import is_shortcut
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 PAGE = 7.0  # inches: the text width of a page
@@ -119,7 +119,7 @@ def blocks(layers: Sequence[Layer], image_shape: Volume) -> list[Block]:
         before = found[-1]
         if layer.kind in ("norm", "product"):
             continue
-        if len(found) > 1 and is_beside(layer, before.volume):
+        if len(found) > 1 and is_shortcut(layer, before.volume):
             what = "shortcut" if layer.window == (1, 1) else "beside it"
             step = f"{before.step}\n+ {what} {with_times(layer.window or ())}"
             found[-1] = dataclasses.replace(before, step=step)

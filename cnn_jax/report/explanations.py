@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cnn_jax.errors import shape_text
 from cnn_jax.report import colours, page
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def build_activations(
     axes.imshow(rows, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_yticks(
         [(CELL + GAP) * number + CELL / 2 for number in range(len(volumes))],
-        [f"{name}\n{'x'.join(map(str, volume.shape))}" for name, volume in volumes],
+        [f"{name}\n{shape_text(volume.shape)}" for name, volume in volumes],
         fontsize=8,
         parse_math=False,
     )

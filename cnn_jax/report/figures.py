@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnn_jax.errors import shape_text
 from cnn_jax.report import colours, page
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def build_first_layer_filters(kernel: np.ndarray) -> Figure | None:
     kernel = np.asarray(kernel, np.float32)
     if kernel.ndim != 4 or kernel.shape[2] not in (1, 3) or not np.isfinite(kernel).all():
         return None
-    height, width, channels, number = kernel.shape
+    height, width, _, number = kernel.shape
     filters = np.moveaxis(kernel, 3, 0)[:256]
     largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
     filters = 0.5 + 0.5 * filters / np.where(largest > 0, largest, 1)
@@ -215,6 +216,6 @@ def build_first_layer_filters(kernel: np.ndarray) -> Figure | None:
     axes.imshow(mosaic, interpolation="nearest")
     axes.set_axis_off()
     shown = f"{number} filters" if number <= 256 else f"The first 256 of {number} filters"
-    shape = f"{height}x{width}x{channels}"
-    figure.suptitle(f"{shown} of {shape}, each scaled on its own; mid-grey is zero")
+    shape = shape_text(kernel.shape[:3])
+    figure.suptitle(f"{shown} of {shape}, each scaled separately; mid-grey is zero")
     return figure

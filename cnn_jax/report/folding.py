@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Hashable, Sequence
 
-from cnn_jax.report.volume_row import Row
+from cnn_jax.analysis.volumes import Row
 
 
 def folded(rows: Sequence[Row], most: int) -> Sequence[Row]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cnn_jax.analysis.layer_walk import Layer, Volume
+from cnn_jax.analysis.volumes import Row, Table
+from cnn_jax.errors import shape_text
 from cnn_jax.report.folding import folded
-from cnn_jax.report.volume_row import Row, sides
 
 if TYPE_CHECKING:
     import rich.table
@@ -35,51 +34,6 @@ HEADERS = (
     "recep-\ntive\nfield",
     "weights\nif fully\nconnected",
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """A net's volumes.
-
-    Attributes:
-      rows: The input, then one row for each layer with weights and each pooling.
-      parameters: How many numbers training changes.
-      layers: What the rows were made of, each norm a layer of its own.
-    """
-
-    rows: tuple[Row, ...]
-    parameters: int
-    layers: tuple[Layer, ...]
-
-    @property
-    def image_shape(self) -> Volume:
-        return self.rows[0].volume
-
-    @property
-    def weights(self) -> int:
-        return sum(row.weights for row in self.rows)
-
-    @property
-    def biases(self) -> int:
-        return sum(row.biases for row in self.rows)
-
-    @property
-    def multiply_adds(self) -> int:
-        return sum(row.multiply_adds for row in self.rows)
-
-    @property
-    def fully_connected(self) -> int:
-        return sum(row.fully_connected or 0 for row in self.rows)
-
-    @property
-    def convolutions(self) -> tuple[Row, ...]:
-        return tuple(row for row in self.rows if row.kind == "conv")
-
-    @property
-    def ratio(self) -> float:
-        """How many times the convolutions' weights full connection would take; 1 without any."""
-        has = sum(row.weights for row in self.convolutions)
-        return sum(row.fully_connected or 0 for row in self.convolutions) / has if has else 1.0
 
 
 def to_markdown(table: Table) -> str:
@@ -127,9 +81,9 @@ def _cells(row: Row) -> list[str]:
     return [
         row.name,
         row.what,
-        sides(row.volume),
+        shape_text(row.volume),
         *(f"{count:,}" if count else "" for count in counts),
-        sides(row.receptive_field or ()),
+        shape_text(row.receptive_field or ()),
         f"{row.fully_connected:,}" if row.fully_connected is not None else "",
     ]
 

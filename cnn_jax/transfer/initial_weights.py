@@ -1,4 +1,4 @@
-"""Starting from weights that are there: a run's, or an exported or a PyTorch net's from a file."""
+"""Initial weights from a run, an exported net or a PyTorch state dict (`init_from`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax import config
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, shape_text
 from cnn_jax.experiment import Plan
 from cnn_jax.optim.averages import average_of_one
 from cnn_jax.runs.folder import Run, RunError
@@ -20,9 +20,9 @@ from cnn_jax.training.state import TrainState, state_shapes
 from cnn_jax.transfer.torch_weights import from_torch
 
 FILES = (".npz", ".safetensors")
-# What the names of this package's own arrays begin with, in the files that export/ writes.
+# Prefixes of the array names in files that export/ writes.
 OWN = ("params/", "batch_stats/")
-# Arrays by their place in the net, as "params/Conv_0/kernel".
+# Arrays by their path in the net, such as "params/Conv_0/kernel".
 Arrays = dict[str, Any]
 
 
@@ -31,10 +31,10 @@ def load_initial_weights(plan: Plan, recipe: config.Recipe | None = None) -> Arr
 
     Args:
       plan: The run's plan.
-      recipe: Where classes of the run's own are defined.
+      recipe: Where custom classes of the run are defined.
 
     Raises:
-      UserError: there are none, or none that fits the net.
+      UserError: there are none, or none fits the net.
     """
     source = Path(plan.experiment.init_from).expanduser()
     try:
@@ -50,12 +50,12 @@ def load_initial_weights(plan: Plan, recipe: config.Recipe | None = None) -> Arr
 
 
 def with_initial_weights(plan: Plan, state: TrainState, given: Arrays) -> tuple[TrainState, str]:
-    """A state before the first step, with what was given in the same place and the same shape.
+    """The first state, with every given array that has the same path and shape.
 
-    Statistics of the data are weights here too. What the optimiser remembers starts anew.
+    Statistics of the data are loaded too; the optimiser's state is initialised.
 
     Returns:
-      The state, and a line on what was loaded, what has another shape, what is fresh, what is left.
+      The state, and a line on the arrays loaded, of another shape, fresh and left over.
     """
     own, loaded, resized, fresh = _variables(state), [], [], []
 
@@ -65,7 +65,7 @@ def with_initial_weights(plan: Plan, state: TrainState, given: Arrays) -> tuple[
         if other is None:
             fresh.append(name)
         elif other.shape != mine.shape:
-            resized.append(f"{name} ({_by(other.shape)}, here {_by(mine.shape)})")
+            resized.append(f"{name} ({shape_text(other.shape)}, here {shape_text(mine.shape)})")
         else:
             loaded.append(name)
             return jnp.asarray(other, mine.dtype)
@@ -96,8 +96,8 @@ def with_initial_weights(plan: Plan, state: TrainState, given: Arrays) -> tuple[
 def _of_file(plan: Plan, source: Path) -> Arrays:
     if source.suffix not in FILES:
         raise UserError(
-            f"must be the folder of a run or a file of the kind {' or '.join(FILES)}; "
-            "safetensors.torch.save_file writes PyTorch's state dict as such"
+            f"must be the folder of a run, or a file that ends in {' or '.join(FILES)}; "
+            "safetensors.torch.save_file writes a PyTorch state dict"
         )
     try:
         arrays = _read(source)
@@ -118,14 +118,13 @@ def _check_some_fit(plan: Plan, given: Arrays) -> None:
 
 
 def _plan_of(run: Run, recipe: config.Recipe | None) -> Plan:
-    """The plan of the run that is begun from; its net's class may be one of its own recipe's."""
     try:
         return run.plan(recipe)
     except RunError as error:
         if not isinstance(error.__cause__, config.ConfigError):
             raise
         raise UserError(
-            "its recipe has classes of its own that this one lacks; "
+            "its recipe has custom classes that this one lacks; "
             f"--mode=export --workdir={run.folder} --config={run.recipe_path()} writes its weights "
             "as a .safetensors file, which can be named instead"
         ) from error
@@ -134,7 +133,7 @@ def _plan_of(run: Run, recipe: config.Recipe | None) -> Plan:
 def _read(path: Path) -> dict[str, np.ndarray]:
     if path.suffix == ".npz":
         if path.exists() and not zipfile.is_zipfile(path):
-            raise ValueError("it is no .npz file")
+            raise ValueError("not an .npz file")
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
     from safetensors.numpy import load_file
@@ -152,7 +151,3 @@ def _by_name(tree: Any) -> Arrays:
 
 def _name(path: Any) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))

@@ -6,7 +6,7 @@ import pytest
 from printed import to_text
 
 from cnn_jax import models
-from cnn_jax.modes.volumes import volumes
+from cnn_jax.analysis.volumes import volumes
 from cnn_jax.report.folding import folded
 
 SMALL = {

@@ -1,4 +1,4 @@
-"""The lesson's numbers, worked by hand: volumes, weights, receptive fields, full connection."""
+"""Volumes, weights, receptive fields and full connection against numbers worked out by hand."""
 
 from __future__ import annotations
 
@@ -9,14 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from printed import to_text
 
 from cnn_jax import models, ops
-from cnn_jax.data import Cifar10
-from cnn_jax.errors import UserError
-from cnn_jax.experiment import DataFacts, Experiment
-from cnn_jax.modes.volumes import in_words, lesson, markdown, show, volumes
-from cnn_jax.report.volume_table import notes, to_markdown
+from cnn_jax.analysis.volumes import in_words, lesson, volumes
 
 CIFAR = (32, 32, 3)
 
@@ -126,8 +121,6 @@ def test_residual_nets_have_their_norms_in_the_rows_of_their_convolutions():
     assert len(table.convolutions) == 19
     assert [row.kind for row in table.rows] == ["input", *["conv"] * 19, "pool", "fc"]
     assert table.rows[1].biases == 2 * 16
-    assert "Biases count the scales and shifts of norms." in notes(table)
-    assert notes(table_of(models.LeNet)) == []
 
 
 class Normed(nn.Module):
@@ -161,8 +154,8 @@ def test_weights_that_are_not_trained_are_in_the_table_and_told_apart():
 
 
 def test_the_lesson_on_small_images():
-    said = lesson(table_of(models.ConvNet))
-    assert said == [
+    sentences = lesson(table_of(models.ConvNet))
+    assert sentences == [
         "One fully connected neuron on 32x32x3 has 3,072 weights; on 200x200x3 it has 120,000.",
         "A neuron of Conv_0 is connected to a patch of 3x3x3: 27 weights, shared by the neurons at "
         "all 32x32 places.",
@@ -175,9 +168,9 @@ def test_the_lesson_on_small_images():
 
 def test_the_lesson_on_large_images():
     table = table_of(models.ConvNet, (200, 200, 3))
-    said = "\n".join(lesson(table))
-    assert "One fully connected neuron on 200x200x3 has 120,000 weights" in said
-    assert "on 32x32x3 it has 3,072" in said
+    text = "\n".join(lesson(table))
+    assert "One fully connected neuron on 200x200x3 has 120,000 weights" in text
+    assert "on 32x32x3 it has 3,072" in text
     assert table.rows[1].fully_connected == 120_000 * 200 * 200 * 16
     assert table.rows[-1].volume == (1, 1, 10)
 
@@ -203,122 +196,6 @@ def test_a_net_without_convolutions_has_only_the_first_part_of_the_lesson():
 )
 def test_large_numbers_in_words(number, words):
     assert in_words(number) == words
-
-
-def test_the_text_has_every_number_and_fits_a_terminal():
-    text = to_text(table_of(models.ConvNet))
-    lines = text.splitlines()
-    assert max(map(len, lines)) <= 80
-    assert lines[4].split() == ["INPUT", "32x32x3"]
-    first = "Conv_0 conv 3x3 32x32x16 432 16 442,368 3x3 50,331,648"
-    assert lines[5].split() == first.split()
-    assert lines[-1].split() == ["total", "204,208", "362", "10,011,904", "444,728,576"]
-
-
-@pytest.mark.parametrize("make", [m for m in vars(models).values() if isinstance(m, type)])
-def test_every_family_fits_a_wide_terminal(make):
-    text = to_text(table_of(make))
-    assert max(map(len, text.splitlines())) <= 100
-    assert len(text.splitlines()) <= 32
-    assert "\N{HORIZONTAL ELLIPSIS}" not in text
-
-
-def test_large_images_widen_the_table_but_cut_nothing():
-    assert "41,574,400,005,120" in to_text(table_of(models.ResNet18, (200, 200, 3)))
-
-
-def test_runs_of_equal_layers_are_one_line_in_a_long_table():
-    table = table_of(models.ResNet110)
-    assert len(table.convolutions) == 109
-    lines = to_text(table).splitlines()
-    assert len(lines) == 15
-    (stage,) = [line.split() for line in lines if "36 x conv 3x3" in line]
-    assert stage[0] == "Block_0/Conv_0"
-    assert stage[-5:] == ["82,944", "1,152", "84,934,656", "32x32", f"{36 * 16384**2:,}"]
-    assert any(note.startswith("2 x:") for note in notes(table))
-
-
-def test_markdown_holds_the_same_cells():
-    table = table_of(models.ConvNet)
-    lines = to_markdown(table).splitlines()
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert len(cells) == 2 + 12 + 1
-    assert all(
-        len(row) == 8 and line[0] == line[-1] == "|" for row, line in zip(cells, lines, strict=True)
-    )
-    assert cells[1] == ["---", "---", *["---:"] * 6]
-    assert " ".join(cells[3]) == "Conv_0 conv 3x3 32x32x16 432 16 442,368 3x3 50,331,648"
-    assert cells[-1][0] == "**total**" and cells[-1][-1] == "**444,728,576**"
-
-
-def test_the_markdown_of_an_experiment_is_that_of_its_net():
-    experiment = Experiment(data=NoData(), model=models.ConvNet())
-    assert markdown(experiment) + "\n" == to_markdown(table_of(models.ConvNet))
-
-
-class NoData:
-    """Data that can't be had: the lesson doesn't need it."""
-
-    def resolve(self, data_dir=None):
-        raise AssertionError("loaded")
-
-    load = resolve
-
-
-def test_show_prints_the_table_and_the_lesson_without_loading_data(capsys):
-    show(Experiment(data=NoData(), model=models.ConvNet()))
-    out = capsys.readouterr().out
-    assert out.startswith("ConvNet() on 32x32x3\n")
-    for part in ("50,331,648", "3,072", "120,000", "1x1x10", "6,187 times", "204,570 parameters"):
-        assert part in out
-
-
-def test_show_writes_picture_and_table(tmp_path, capsys):
-    folder = tmp_path / "new" / "folder"
-    show(Experiment(data=NoData(), model=models.LeNet()), image_size=64, folder=folder)
-    assert f"are in {folder}" in capsys.readouterr().out
-    assert {path.name for path in folder.iterdir()} == {
-        "volumes.png",
-        "volumes.svg",
-        "volumes.md",
-    }
-    written = (folder / "volumes.md").read_text()
-    assert "# LeNet() on 64x64x3" in written and "| Conv_0 | conv 5x5 | 60x60x6 |" in written
-    assert "- The last volume is 1x1x10: the class scores." in written
-    assert "LeNet() on 64x64x3" in (folder / "volumes.svg").read_text()
-
-
-def test_show_takes_the_facts_of_a_run(capsys):
-    facts = DataFacts("own", ("a", "b", "c"), (24, 20, 1), (0.5,), (0.2,), 9, 0, 3, "0")
-    experiment = Experiment(data=Cifar10(), model=models.ConvNet())
-    show(experiment, data_facts=facts)
-    out = capsys.readouterr().out
-    assert "on 24x20x1" in out and "1x1x3: the class scores" in out
-    show(experiment, data_facts=facts, image_size=40)
-    assert "on 40x40x1" in capsys.readouterr().out
-
-
-def test_show_keeps_a_models_own_number_of_classes(capsys):
-    show(Experiment(data=NoData(), model=models.LeNet(num_classes=7)))
-    assert "1x1x7: the class scores" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("make", "smallest"), [(models.ConvNet, 8), (models.LeNet, 16)])
-def test_too_small_images_are_refused_in_one_line(make, smallest):
-    experiment = Experiment(data=NoData(), model=make())
-    with pytest.raises(UserError) as caught:
-        show(experiment, image_size=smallest - 1)
-    message = str(caught.value)
-    assert message.startswith(f"--image_size={smallest - 1}: model {make.__name__}(num_classes=10)")
-    assert message.endswith(f"the smallest that it takes are {smallest}x{smallest}")
-    assert "\n" not in message
-    show(experiment, image_size=smallest)
-
-
-def test_a_folder_that_cannot_be_made_is_refused_in_one_line(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"^--workdir=.*Not a directory$"):
-        show(Experiment(data=NoData(), model=models.MLP()), folder=tmp_path / "file" / "below")
 
 
 def test_rows_cannot_be_changed():
