@@ -1,8 +1,8 @@
-"""Checkpoints of the train state: written whole, with digests, and read only if nothing changed.
+"""Checkpoints of the train state: written atomically with digests, and verified before reading.
 
-A step's folder holds `state/`, which Orbax writes, `progress.json`, and `SHA256SUMS`, which
-`sha256sum -c` reads too. It is written beside its place and renamed into it last: what has the name
-of a step was complete once.
+A step's folder holds `state/` (written by Orbax), `progress.json`, and `SHA256SUMS`, which
+`sha256sum -c` reads too. It is written under a temporary name and renamed last, so that a folder
+with the name of a step was complete when it was written.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ LOG = logging.getLogger(__name__)
 
 
 class CheckpointError(RunFailed):
-    """A checkpoint could not be written or read; one line."""
+    """A checkpoint cannot be written or read."""
 
 
 class NotFinite(CheckpointError):
-    """What was to be saved holds NaN or infinity."""
+    """The state to save holds NaN or infinity."""
 
 
 class Checkpoints:
-    """The checkpoints below a folder: the newest two, and the best on validation if asked for.
+    """The checkpoints in a folder: the two newest, and with `keep_best` the best on validation.
 
-    A save goes on in the background while training continues; `close` waits for it.
+    A save runs in the background while training continues; `close` waits for it.
 
     Args:
-      folder: Where the steps' folders go.
+      folder: Holds one folder for each saved step.
       keep_best: Whether the step with the highest validation accuracy is kept too.
-      warn: Told in a line of each checkpoint that is passed over, and why.
+      warn: Called with a line for each checkpoint that is skipped, and why.
     """
 
     def __init__(
@@ -59,33 +59,33 @@ class Checkpoints:
         self._saving: concurrent.futures.Future[None] | None = None
 
     def steps(self) -> list[int]:
-        """Every step that has a folder, damaged ones too, oldest first."""
+        """Every step that has a folder, damaged or not, oldest first."""
         if not self._folder.is_dir():
             return []
         names = [entry.name for entry in self._folder.iterdir() if _filled(entry)]
         return sorted(int(name) for name in names if name.isdecimal() and str(int(name)) == name)
 
     def latest(self) -> int | None:
-        """The newest step that is as it was saved; None where nothing has been saved.
+        """The newest undamaged step; None if nothing was saved.
 
         Raises:
-          CheckpointError: there are checkpoints, and all are damaged.
+          CheckpointError: every checkpoint is damaged.
         """
         return self._first_good(lambda: self.steps()[::-1])
 
     def best(self) -> int | None:
-        """The step of the highest validation accuracy; None where none was evaluated."""
+        """The undamaged step with the highest validation accuracy; None if none was evaluated."""
         return self._first_good(self._by_accuracy)
 
     def _by_accuracy(self) -> list[int]:
-        """The steps with a validation accuracy, the highest and then the newest first."""
+        """The steps with a validation accuracy: the highest first, then the newest."""
         found = []
         for step in self.steps():
             try:
                 saved = json_checks.loads((self._folder / str(step) / "progress.json").read_bytes())
                 accuracy = saved["validation_accuracy"]
             except (OSError, ValueError, TypeError, KeyError):
-                continue  # damaged, as its digests will tell
+                continue  # damaged: its digests will show it
             if isinstance(accuracy, float):
                 found.append((accuracy, step))
         return [step for _, step in sorted(found, reverse=True)]
@@ -106,7 +106,7 @@ class Checkpoints:
         return None
 
     def problem(self, step: int) -> str:
-        """What is wrong with a step's folder; "" where it is as it was saved."""
+        """Describes the damage to a step's folder; "" if there is none."""
         place = self._folder / str(step)
         if not place.exists():
             return f"{place} is missing"
@@ -146,22 +146,22 @@ class Checkpoints:
     def save(
         self, step: int, state: Any, progress: dict[str, Any], accuracy: float | None = None
     ) -> None:
-        """Starts saving a step, once the save before is on the disk.
+        """Starts to save a step, after the previous save has finished.
 
         Args:
           step: Steps taken.
           state: A pytree of arrays; it may be donated as soon as this returns.
-          progress: What else a resumed run must know, as JSON.
-          accuracy: On validation, where it was measured at this step.
+          progress: Other values that a resumed run needs, as JSON.
+          accuracy: Validation accuracy at this step; None if not measured.
 
         Raises:
           NotFinite: a number in the state is NaN or infinite.
-          CheckpointError: this step is saved already, or an earlier save failed.
+          CheckpointError: this step was saved before, or the previous save failed.
         """
         self.wait()
         if step in self.steps():
             raise CheckpointError(f"step {step:,} is saved in {self._folder} already")
-        # A copy: on a CPU, what `device_get` gives is the very memory that the next step reuses.
+        # A copy: on a CPU, `device_get` returns the memory that the next step overwrites.
         copy = jax.tree.map(lambda x: np.array(x), jax.device_get(state))
         numbers = [x for x in jax.tree.leaves(copy) if jnp.issubdtype(x.dtype, jnp.inexact)]
         if not all(np.isfinite(x).all() for x in numbers):
@@ -170,7 +170,6 @@ class Checkpoints:
         self._saving = self._writer.submit(self._write, step, copy, content)
 
     def _write(self, step: int, state: Any, content: dict[str, Any]) -> None:
-        """Runs in the background."""
         temporary = self._folder / f"{step}.saving"
         try:
             _remove(temporary)
@@ -178,7 +177,7 @@ class Checkpoints:
             pytrees.write(temporary / "state", state)
             files.write_atomically(temporary / "progress.json", json.dumps(content).encode())
             digests.seal(temporary)
-            _remove(self._folder / str(step))  # no checkpoint: `save` has looked
+            _remove(self._folder / str(step))  # not a checkpoint: `save` has checked
             temporary.rename(self._folder / str(step))
             files.sync(self._folder)
             self._remove_old()
@@ -194,12 +193,12 @@ class Checkpoints:
             if step in kept:
                 continue
             problem = self.problem(step) if self._keep_best else ""
-            if problem:  # it may have been the best
+            if problem:  # it may have been the best one
                 self._put_aside(step, problem)
             else:
                 old = self._folder / f"{step}.old"
                 _remove(old)
-                # Under another name first: a step's folder that is half removed would seem damaged.
+                # Renamed first: a step's folder that is half removed would look damaged.
                 (self._folder / str(step)).rename(old)
                 _remove(old)
 
@@ -208,10 +207,10 @@ class Checkpoints:
 
         Args:
           step: A saved step.
-          like: A pytree of arrays or shapes of the state's structure.
+          like: A pytree of arrays or shapes with the state's structure.
 
         Raises:
-          CheckpointError: where the step is not there, is damaged or is of another structure.
+          CheckpointError: the step is missing or damaged, or has another structure.
         """
         place = self._folder / str(step)
         problem = self.problem(step)
@@ -222,16 +221,16 @@ class Checkpoints:
             progress = json.loads((place / "progress.json").read_bytes())["progress"]
         except Exception as error:
             raise CheckpointError(
-                f"step {step:,} could not be restored, is the model still the one that was saved? "
+                f"step {step:,} cannot be restored: is the model still the one that was saved? "
                 f"({first_line(error).rstrip(':')})"
             ) from error
         return state, progress
 
     def wait(self) -> None:
-        """Waits until what `save` has begun is on the disk.
+        """Waits until the save in progress is on disk.
 
         Raises:
-          CheckpointError: where it failed.
+          CheckpointError: it failed.
         """
         saving, self._saving = self._saving, None
         if saving:
@@ -241,7 +240,7 @@ class Checkpoints:
                 raise CheckpointError(f"a checkpoint was not saved: {first_line(error)}") from error
 
     def close(self) -> None:
-        """Waits like `wait`; nothing can be saved afterwards."""
+        """Waits for the save in progress; nothing can be saved afterwards."""
         try:
             self.wait()
         finally:
@@ -249,7 +248,7 @@ class Checkpoints:
 
 
 def _remove(path: Path) -> None:
-    """Removes a folder as far as that can be done, or a file or link in its place, if there."""
+    """Removes a folder, ignoring errors, or a file or link of that name."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -257,7 +256,6 @@ def _remove(path: Path) -> None:
 
 
 def _filled(folder: Path) -> bool:
-    """Whether this is a folder with something in it."""
     try:
         return any(folder.iterdir())
     except (NotADirectoryError, FileNotFoundError):  # a process that trains may remove it

@@ -1,4 +1,4 @@
-"""A run's folder: its files, and what they say."""
+"""A run's folder: its files, its lock, and what they record."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from cnn_jax.runs.metrics_log import MetricsLog
 from cnn_jax.storage import files, json_checks
 from cnn_jax.storage.json_files import write_json
 
-# The folders that a run makes in its own.
+# The folders that a run creates in its folder.
 FOLDERS = ("checkpoints", "figures", "tensorboard")
-# The files that it makes beside them, and for which something else could be taken.
+# The files that a user might name by mistake as an output.
 FILES = ("metrics.jsonl", "volumes.png")
 
-# What is read of summary.json: keys, and the types of their values.
+# The keys that are read from summary.json, and the types of their values.
 SUMMARY = {
     "test_accuracy": json_checks.NUMBER,
     "test_loss": json_checks.NUMBER,
@@ -39,7 +39,7 @@ SUMMARY = {
 
 
 class RunError(UserError):
-    """A run's folder is not what was asked for; one line."""
+    """A folder holds no run, a damaged one, or a run of something else."""
 
 
 class Run:
@@ -68,22 +68,22 @@ class Run:
         manifest: dict[str, Any],
         teacher: str | None = None,
     ) -> str:
-        """Writes down what the run is, or checks that it is the same; adds to the manifest.
+        """Writes the run's identity, or checks it, and adds a launch to the manifest.
 
-        A finished run is left as it is.
+        A finished run is left unchanged.
 
         Args:
           plan: The run's plan.
           recipe: Where the experiment comes from.
-          manifest: What this launch is.
-          teacher: Digest of the run that this one distils, if any.
+          manifest: The facts of this launch.
+          teacher: Digest of the teacher; None without distillation.
 
         Returns:
-          What the user should know; "" if nothing.
+          A note for the user; "" if there is nothing to report.
 
         Raises:
-          RunError: where another experiment has run here, or one with another teacher, or a file or
-            a broken link is where a folder has to be.
+          RunError: the folder holds a run of another experiment or another teacher, or a file or a
+            broken link is in the place of a folder.
         """
         if self.exists():
             note = self.check_same(plan, recipe, teacher)
@@ -92,7 +92,7 @@ class Run:
             launches = [*self.launches(), manifest]
         elif self.checkpoints().steps() or self.metrics.rows():
             raise RunError(
-                f"{self.folder} holds a run without its config.json: put that back, or give "
+                f"{self.folder} holds a run without its config.json: restore that file, or give "
                 "another --workdir"
             )
         else:
@@ -101,12 +101,12 @@ class Run:
             path = self.folder / name
             if path.is_symlink() and not path.exists():
                 raise RunError(
-                    f"{path} is a link to {path.readlink()}, which is not there: put that back, "
+                    f"{path} is a link to {path.readlink()}, which does not exist: restore that, "
                     "or remove the link"
                 )
             if path.exists() and not path.is_dir():
-                raise RunError(f"{path} is a file, and a run has a folder there: move it away")
-        # config.json comes last: with it, the run exists.
+                raise RunError(f"{path} is a file, and a run needs a folder there: move it away")
+        # config.json is written last: it makes the folder a run.
         write_json(self.folder / "manifest.json", {"launches": launches})
         if not self.exists():
             named = {}
@@ -124,54 +124,54 @@ class Run:
         return note
 
     def check_still_there(self) -> None:
-        """Raises RunFailed where the folder has been moved or removed since the run began."""
+        """Raises RunFailed if the folder was moved or removed since the run began."""
         if not self.exists():
-            raise RunFailed(f"{self.folder} has been moved or removed while the run was training")
+            raise RunFailed(f"{self.folder} was moved or removed while the run was training")
 
     def launches(self) -> list[dict[str, Any]]:
-        """The manifest's entries so far, one a launch; a run can do without."""
+        """The entries of the manifest, one for each launch; empty without a manifest."""
         if not (self.folder / "manifest.json").exists():
             return []
         launches = self._read("manifest.json", launches=list)["launches"]
         if not all(isinstance(launch, dict) for launch in launches):
-            raise RunError(f"{self.folder / 'manifest.json'} is damaged: a launch is no object")
+            raise RunError(f"{self.folder / 'manifest.json'} is damaged: a launch is not an object")
         return launches
 
     def check_same(
         self, plan: Plan, recipe: config.Recipe | None, teacher: str | None = None
     ) -> str:
-        """Raises RunError where what has run here is something else; else as `begin` returns."""
+        """Raises RunError if the folder holds another run; returns a note like `begin`."""
         saved = self._config()
         if saved["experiment"] != config.to_text(plan.experiment):
             known = {**names_of(recipe), **config.classes(plan.experiment)}
             try:
                 before = self.experiment(known)
-            except RunError:  # it has classes that this one doesn't know
+            except RunError:  # it has custom classes that this experiment does not know
                 differences = [saved["experiment"]]
             else:
                 differences = config.diff(before, plan.experiment)
-            if differences:  # 8 epochs and 8.0 are written differently, and are the same
+            if differences:  # 8 epochs and 8.0 have different texts, and are the same
                 raise RunError(
                     f"{self.folder} holds a run of another experiment ({'; '.join(differences)}): "
                     f"give another --workdir, or the same experiment"
                 )
         if self.data_facts().fingerprint != plan.data.fingerprint:
-            raise RunError(f"{self.folder} holds a run on other data of the name {plan.data.name}")
+            raise RunError(f"{self.folder} holds a run on other data named {plan.data.name}")
         if teacher and saved.get("teacher", teacher) != teacher:
             raise RunError(
-                f"distill.teacher: its run has changed since the one in {self.folder} began: put "
-                "it back as it was, or give another --workdir"
+                f"distill.teacher: its run has changed since the run in {self.folder} began: "
+                "restore it, or give another --workdir"
             )
-        began_with = saved["recipe"].get("sha256")
-        if recipe and began_with not in (None, recipe.sha256):
+        sha256 = saved["recipe"].get("sha256")
+        if recipe and sha256 not in (None, recipe.sha256):
             return f"note: {recipe.path} has changed since this run began"
         return ""
 
     def experiment(self, names: Any = NAMES) -> Experiment:
-        """The run's experiment. Nothing of the folder is executed.
+        """The run's experiment; no code from the folder is executed.
 
         Raises:
-          RunError: where it needs a class that only its recipe file defines.
+          RunError: it needs a class that only its recipe file defines.
         """
         saved = self._config()
         try:
@@ -182,7 +182,7 @@ class Run:
                 raise RunError(f"{self.folder}/config.json: {error}") from error
             path = saved["recipe"].get("path", "its recipe file")
             raise RunError(
-                f"{self.folder}: {' and '.join(unknown)} can't be found: name the run's recipe, "
+                f"{self.folder}: {' and '.join(unknown)} unknown: name the run's recipe, "
                 f"--config={path}, or restore(..., recipe=...)"
             ) from error
 
@@ -202,19 +202,19 @@ class Run:
         return facts
 
     def experiment_text(self) -> str:
-        """The run's experiment as a constructor expression, of which nothing is built."""
+        """The run's experiment as a constructor expression, without building it."""
         return self._config()["experiment"]
 
     def recipe_name(self) -> str:
-        """The name of the recipe that the run began with; "" where it had none."""
+        """The name of the run's recipe; "" without one."""
         return self._config()["recipe"].get("name", "")
 
     def recipe_path(self) -> str:
-        """The file of that recipe; "" where it had none."""
+        """The file of the run's recipe; "" without one."""
         return self._config()["recipe"].get("path", "")
 
     def summary(self) -> dict[str, Any] | None:
-        """What the run came to; None as long as it has not finished.
+        """The content of summary.json; None until the run has finished.
 
         Raises:
           RunError: summary.json is damaged.
@@ -224,10 +224,12 @@ class Run:
         try:
             return self._read("summary.json", **SUMMARY)
         except RunError as error:
-            raise RunError(f"{error}; remove it, and the command that trained makes it") from error
+            raise RunError(
+                f"{error}; remove it, and repeat the training command to write it again"
+            ) from error
 
     def evaluation(self) -> dict[str, Any]:
-        """The content of evaluation.json; empty where there is none, or none that can be read."""
+        """The content of evaluation.json; empty if it is missing or damaged."""
         try:
             content = json_checks.loads((self.folder / "evaluation.json").read_bytes())
         except (OSError, ValueError):
@@ -239,34 +241,33 @@ class Run:
         return Checkpoints(self.folder / "checkpoints", keep_best, **options)
 
     def begin_checkpoints(self, first: int) -> None:
-        """Checks that a run without a checkpoint has lost none, and makes the folder for them.
+        """Checks that a run without checkpoints has lost none, and creates their folder.
 
         Args:
-          first: A step that is always saved.
+          first: The first step that is always saved.
 
         Raises:
-          RunFailed: the folder of the checkpoints is gone, or it is empty and the log goes further
-            than that step.
+          RunFailed: the log goes beyond that step, so checkpoints are missing.
         """
         logged = max((row["step"] for row in self.metrics.rows()), default=0)
         folder = self.folder / "checkpoints"
-        # A kill may have come before the first save was done: then its folder is there, and the
-        # log goes no further or the save has left something.
+        # A kill before the end of the first save leaves the folder, and either a log up to that
+        # step or a leftover of the save.
         never_saved = folder.is_dir() and (logged <= first or any(folder.glob("*.saving")))
         if logged and not never_saved:
             raise RunFailed(
-                f"{self.folder}: metrics.jsonl goes to step {logged:,}, and {folder} holds no "
-                "checkpoint: put them back, give another --workdir, or remove metrics.jsonl to "
+                f"{self.folder}: metrics.jsonl goes to step {logged:,}, but {folder} holds no "
+                "checkpoint: restore them, give another --workdir, or remove metrics.jsonl to "
                 "start from the beginning"
             )
         folder.mkdir(exist_ok=True)  # before anything is logged
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Makes the folder, and keeps other processes from training in it.
+        """A block that holds the folder's lock: no other process trains here.
 
         Raises:
-          RunError: another process trains here, or the folder can't be made.
+          RunError: another process trains here, or the folder can't be created.
         """
         path = self.folder / ".lock"
         with contextlib.ExitStack() as stack:
@@ -301,7 +302,7 @@ class Run:
 
 
 def written_by_a_run(path: Path) -> bool:
-    """Whether a path is one that the run whose folder it lies in writes itself."""
+    """Whether a path is a file that the run around it writes itself."""
     path = path.resolve()
     return any(
         path.relative_to(folder).parts[0] in (*FOLDERS, *FILES)

@@ -18,7 +18,7 @@ from cnn_jax.storage import json_checks
 from cnn_jax.storage.files import named, write_atomically
 from cnn_jax.storage.json_files import to_plain
 
-# What every row holds, and what else is read of a run's.
+# The keys that are read from every row, and from those of a run.
 _ROW = {"step": int, "split": str}
 _MEASURED = {
     "epoch": json_checks.NUMBER,
@@ -29,24 +29,24 @@ _SPEED = {"images_per_second": json_checks.NUMBER}
 
 
 class MetricsLog:
-    """The rows of a `metrics.jsonl`: one JSON object a line, with its "step" and its "split".
+    """A `metrics.jsonl`: one JSON object per line, with at least "step" and "split".
 
-    One process writes a log; others may read it meanwhile.
+    One process writes the log; others may read it at the same time.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
-        self._count: int | None = None  # as long as this process has not written
+        self._count: int | None = None  # None until this process writes
 
     @property
     def count(self) -> int:
-        """Number of rows; not read anew by the process that writes the log."""
+        """Number of rows; the process that writes the log does not read it again."""
         return len(self.rows()) if self._count is None else self._count
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Adds one row; it is on the disk when this returns.
+        """Appends a row; it is on disk when this returns.
 
-        Floats keep every digit (`float(repr(x)) == x`); one that is not finite becomes null.
+        Floats keep every digit (`float(repr(x)) == x`); NaN and infinity become null.
         """
         line = json.dumps(to_plain(row), allow_nan=False, ensure_ascii=False).encode() + b"\n"
         if self._count is None:
@@ -59,15 +59,12 @@ class MetricsLog:
         self._count = count + 1
 
     def truncate(self, step: int, without: str | None = None) -> None:
-        """Drops the rows later than `step`, and a last line that a kill left torn.
+        """Removes the rows after `step`, those of the split `without`, and an incomplete last line.
 
-        The rows of the split `without` go as well, whatever their step.
-
-        The rows that stay keep their bytes. The file is replaced in one move, and only where
-        something has to go.
+        The other rows keep their bytes. The file is replaced atomically, and only if it changes.
 
         Raises:
-          UserError: If a line before the last one is no JSON, or one is no row.
+          UserError: a line is not JSON, or not a row.
         """
         before = self._read()
         kept = [
@@ -81,11 +78,11 @@ class MetricsLog:
         self._count = len(kept)
 
     def check(self, step: int = sys.maxsize, logged: int | None = None) -> None:
-        """Raises UserError where the rows of a run up to a step are not as they were logged.
+        """Raises UserError if the rows up to a step are damaged, or not all there.
 
         Args:
           step: The step, such as a checkpoint's.
-          logged: How many rows there were then, those of the test left out; None: not known.
+          logged: Number of rows at that step, without those of the test; None: unknown.
         """
         rows = [row for row in self.rows() if row["step"] <= step]
         for row in rows:
@@ -97,15 +94,15 @@ class MetricsLog:
         there = sum(row["split"] != "test" for row in rows)
         if logged not in (None, there):
             raise UserError(
-                f"{self.path} has {there} rows up to step {step:,}, and {logged} were logged: put "
-                "the file back as it was, or give another --workdir"
+                f"{self.path} has {there} rows up to step {step:,}, but {logged} were logged: "
+                "restore the file, or give another --workdir"
             )
 
     def rows(self) -> list[dict[str, Any]]:
-        """Every whole row, oldest first; none if the file does not exist.
+        """Every complete row, oldest first; none if the file does not exist.
 
         Raises:
-          UserError: If a line before the last one is no JSON, or one is no row.
+          UserError: a line is not JSON, or not a row.
         """
         return [row for _, row in self._parsed(self._read())]
 
@@ -125,8 +122,8 @@ class MetricsLog:
                 row = json_checks.loads(line)
             except ValueError:
                 if number < len(lines):
-                    raise UserError(f"{self.path}: line {number} is no JSON: mend it") from None
-                continue  # torn
+                    raise UserError(f"{self.path}: line {number} is not JSON: repair it") from None
+                continue  # incomplete: the process was killed while writing it
             fault = json_checks.fault(row, **_ROW)
             if fault:
                 raise UserError(f"{self.path}: line {number}: {fault}")

@@ -1,4 +1,4 @@
-"""Runs, restored: experiment, data and state, and which step their result is of."""
+"""Restores a run: its experiment, data and state, and the step that its result belongs to."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ Known = str | os.PathLike[str] | config.Recipe | Experiment | None
 
 
 def restore(workdir: str | os.PathLike[str], recipe: Known = None) -> tuple[Experiment, TrainState]:
-    """A run's experiment, and its state as trained; `restore_plan` is for applying the model.
+    """A run's experiment and its trained state; to apply the model, see `restore_plan`.
 
     Args:
       workdir: The run's folder.
-      recipe: What knows classes of the run's own, if it has any: its recipe, by name or path too,
-        or an experiment that is made of them.
+      recipe: Where custom classes of the run are defined, if it has any: its recipe (also by name
+        or path), or an experiment that uses them.
 
     Raises:
-      UserError: no run there, or one that needs its recipe.
-      CheckpointError: nothing saved yet, or damaged.
+      UserError: there is no run, or it needs its recipe.
+      CheckpointError: nothing was saved yet, or every checkpoint is damaged.
     """
     plan, state = restore_plan(workdir, recipe)
     return plan.experiment, state
 
 
 def restore_plan(workdir: str | os.PathLike[str], recipe: Known = None) -> tuple[Plan, TrainState]:
-    """As `restore`, with what the data decides filled in.
+    """A run's plan and its trained state; arguments and errors are those of `restore`.
 
     For images u8[B,H,W,C], the scores f32[B,K] are
     `plan.model.apply(state.variables, plan.normalize(images), train=False)`.
@@ -49,27 +49,27 @@ def restore_plan(workdir: str | os.PathLike[str], recipe: Known = None) -> tuple
 
 
 def run_data(plan: Plan, data_dir: str | None = None) -> data.Dataset:
-    """The data that a run was made on, loaded again.
+    """Loads the data of a run again.
 
     Raises:
-      RunError: it is not what it was.
+      RunError: the data has changed.
     """
     loaded = plan.experiment.data.load(data_dir)
     if loaded.fingerprint != plan.data.fingerprint:
-        raise RunError(f"the data of the name {plan.data.name} is not what the run was made on")
+        raise RunError(f"the data {plan.data.name} has changed since the run was trained on it")
     return loaded
 
 
 def trained_state(run: Run, plan: Plan) -> TrainState:
-    """The state that the run's result was measured with: the last, or the best where asked for.
+    """The state that the run's result belongs to: the last, or the best with `keep_best`.
 
-    A warning tells where the last is lost.
+    If the last checkpoint is lost, an older state is returned, with a warning.
 
     Raises:
-      CheckpointError: nothing saved yet, or damaged; or the best by the log is lost.
+      CheckpointError: nothing was saved yet, every checkpoint is damaged, or the best one is lost.
     """
     checkpoints = run.checkpoints(plan.experiment.keep_best)
-    # Of a run that trains, the log may be ahead of the checkpoints.
+    # While a run trains, its log may be ahead of its checkpoints.
     newest = sys.maxsize if run.summary() else max(checkpoints.steps(), default=0)
     if plan.experiment.keep_best:
         step = checkpoints.best()
@@ -85,19 +85,19 @@ def trained_state(run: Run, plan: Plan) -> TrainState:
     except CheckpointError:
         if step in checkpoints.steps():
             raise
-        return trained_state(run, plan)  # a process that trains has removed it: there is a newer
+        return trained_state(run, plan)  # a training process removed it: there is a newer one
     checkpoints.close()
     tested = tested_step(run, plan)
     if tested not in (None, step):
         LOG.warning(
-            f"{run.folder}: its result is that of step {tested:,}, whose checkpoint is lost: "
-            f"these are the weights of step {step:,}"
+            f"{run.folder}: the result belongs to step {tested:,}, whose checkpoint is lost: "
+            f"restored step {step:,} instead"
         )
     return state
 
 
 def tested_step(run: Run, plan: Plan) -> int | None:
-    """The step whose weights the summary's numbers are of; None where that is not known."""
+    """The step whose weights were tested; None if that is unknown."""
     summary = run.summary()
     if not summary:
         return None
@@ -105,16 +105,13 @@ def tested_step(run: Run, plan: Plan) -> int | None:
 
 
 def lost_best(run: Run, checkpoints: Checkpoints, step: int | None, newest: int) -> str:
-    """What is wrong with the best checkpoint by the log up to a step.
+    """Describes why the best checkpoint, by the log up to a step, is lost; "" if it is not.
 
     Args:
       run: The run, which has validation images.
       checkpoints: Its checkpoints.
-      step: That of the best checkpoint that is there; None: none is.
-      newest: The last step of the log that counts.
-
-    Returns:
-      "" where `step` is the best by the log too.
+      step: The best checkpoint that exists; None: there is none.
+      newest: The last step of the log to consider.
     """
     best = _best_step(run, newest)
     if best in (None, step):
@@ -127,10 +124,7 @@ def lost_best(run: Run, checkpoints: Checkpoints, step: int | None, newest: int)
 
 
 def _best_step(run: Run, newest: int = sys.maxsize) -> int | None:
-    """The step of the highest validation accuracy logged up to a step, the newest such.
-
-    None where none was; raises UserError where a row of the log is damaged.
-    """
+    """The newest step with the highest validation accuracy in the log; None without any."""
     run.metrics.check(newest)
     rows = [row for row in run.metrics.rows() if row["split"] == "validation"]
     measured = [(row["accuracy"], row["step"]) for row in rows if row["step"] <= newest]

@@ -1,4 +1,4 @@
-"""What a run came to: the lines, the JSON and the figures that say it."""
+"""A run's result: its first and last line, summary.json, and the figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cnn_jax.training.state import TrainState
 
 
 def headline(plan: Plan, run: Run, params: Any) -> str:
-    """What is trained on what, where to: the first line of a run."""
+    """The first line of a run: model, data, size and folder."""
     data = plan.data
     splits = f"{data.train:,} train, {data.validation:,} validation, {data.test:,} test"
     return (
@@ -31,7 +31,7 @@ def headline(plan: Plan, run: Run, params: Any) -> str:
 
 
 def verdict(summary: dict[str, Any]) -> str:
-    """What a run came to: its last line."""
+    """The last line of a run: its result."""
     return (
         f"test accuracy {summary['test_accuracy']:.2%} on {summary['dataset']} "
         f"(loss {summary['test_loss']:.4g}), trained in {duration(summary['train_seconds'])}, "
@@ -55,7 +55,7 @@ def summarise(
     Args:
       plan: The run's plan.
       run: The run.
-      test: What the test came to.
+      test: The evaluation on the test set.
       state: The state that was tested, the last or the best.
       reached: Number of steps taken.
       clock: The run's clock.
@@ -88,7 +88,7 @@ def summarise(
 
 
 def images_per_second(plan: Plan, rows: list[dict[str, Any]]) -> float:
-    """Images a second over all training steps, evaluation left out."""
+    """Training throughput over all steps, without evaluation."""
     images, seconds, before = 0, 0.0, 0
     for row in rows:
         if row["split"] == "train":
@@ -117,9 +117,9 @@ def draw_figures(plan: Plan, run: Run, test: Evaluation, state: TrainState) -> N
 
 
 def first_kernel(plan: Plan, variables: Any) -> np.ndarray | None:
-    """What the first layer looks for: f32[h,w,C,F]; None where no kernel of it takes the image.
+    """The first layer's filters, f32[h,w,C,F]; None if the first layer does not see the image.
 
-    A fully connected layer's weights on the pixels are filters of the image's size.
+    The weights of a fully connected layer are filters of the image's size.
     """
     height, width, channels = plan.data.image_shape
     kinds = ("conv", "fc")

@@ -17,12 +17,12 @@ from cnn_jax.storage.json_files import to_plain
 class TensorBoard:
     """Writes rows of metrics as TensorBoard scalars named `split/key`.
 
-    Records go straight to the file. `tensorboardX.SummaryWriter` hands them to a thread which
-    its `flush` does not wait for, so a kill could lose rows older than the last checkpoint.
+    Records are written directly to the file. `tensorboardX.SummaryWriter` passes them to a thread
+    that its `flush` does not wait for, so a kill could lose rows older than the last checkpoint.
 
-    Every file opens with a `SessionLog.START` event. TensorBoard takes the first one in a folder
-    for the start of the run, and at each later one hides what it has read so far from
-    `purge_step` on; a first file without one would swallow the first resume
+    Every file starts with a `SessionLog.START` event. TensorBoard takes the first one in a folder
+    as the start of the run; at each later one it hides the events read so far from `purge_step`
+    on. Without one in the first file, the first resume would be ignored
     (tensorboard/backend/event_processing/event_accumulator.py,
     `_CheckForRestartAndMaybePurge`).
     """
@@ -31,9 +31,8 @@ class TensorBoard:
         """Opens a new event file.
 
         Args:
-          folder: Where event files go; made if absent.
-          purge_step: The first step whose earlier events are superseded; 0 for a run that starts
-            afresh.
+          folder: Holds the event files; created if absent.
+          purge_step: The first step whose earlier events are superseded; 0 for a new run.
         """
         from tensorboardX.proto import event_pb2
         from tensorboardX.record_writer import RecordWriter
@@ -47,10 +46,9 @@ class TensorBoard:
         self._write({"file_version": "brain.Event:2"}, {"step": purge_step, "session_log": start})
 
     def scalars(self, row: Mapping[str, Any]) -> None:
-        """Writes the measurements of a row at `row["step"]`; they are on disk when it returns.
+        """Writes the numbers of a row at `row["step"]`; they are on disk when this returns.
 
-        "step" and "epoch" say where and are no measurements; what is not a number (a text, a
-        truth value, None) is passed over.
+        "step", "epoch" and values that are not numbers (strings, booleans, None) are skipped.
         """
         from tensorboardX.proto import summary_pb2
 
@@ -79,9 +77,9 @@ class TensorBoard:
 
 
 def _next_event_file(folder: Path) -> Path:
-    """A new name that sorts after every event file there: TensorBoard reads them by name.
+    """A name that sorts after the existing event files: TensorBoard reads them in that order.
 
-    The name's time is moved on where two starts fall in one second or the clock went back.
+    If two starts fall in one second, or the clock went back, the time in the name is advanced.
     """
     taken = [re.match(r"events\.out\.tfevents\.(\d+)", path.name) for path in folder.iterdir()]
     newest = max((int(match.group(1)) for match in taken if match), default=0)

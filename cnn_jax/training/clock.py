@@ -1,4 +1,4 @@
-"""The seconds of a run: training and compilation, apart, and summed over resumes."""
+"""Measures training time and compile time separately, summed over resumes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 
 class Clock:
-    """Counts training seconds while it runs, less the compilation within."""
+    """Wall-clock time of a run: training seconds, without the compile time within them."""
 
     def __init__(self) -> None:
         self.compile_seconds = 0.0
@@ -16,7 +16,7 @@ class Clock:
         self._since: float | None = None
 
     def add(self, train_seconds: float, compile_seconds: float) -> None:
-        """Adds what earlier processes of the run spent training and compiling."""
+        """Adds the time that earlier processes of the run spent."""
         self._before += train_seconds
         self.compile_seconds += compile_seconds
 
@@ -25,7 +25,7 @@ class Clock:
         self._since = time.monotonic()
 
     def stop(self) -> None:
-        """Stops counting them."""
+        """Stops counting training seconds."""
         self._before, self._since = self.seconds(), None
 
     def seconds(self) -> float:
@@ -46,5 +46,5 @@ class Clock:
                 self._since += spent
 
     def as_json(self) -> dict[str, float]:
-        """The arguments of `add` for a process that resumes here."""
+        """The arguments of `add`, for a process that resumes from here."""
         return {"train_seconds": self.seconds(), "compile_seconds": self.compile_seconds}

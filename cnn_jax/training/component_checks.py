@@ -1,6 +1,6 @@
-"""What a part of one's own must give back, checked while the step is traced: it costs no step.
+"""Trace-time shape and dtype checks for user-defined components; they cost nothing per step.
 
-Broadcasting would make a number of almost any shape, so that a mistake trains without a word.
+Without them, broadcasting turns a wrong shape into a number, and the mistake trains silently.
 """
 
 from __future__ import annotations
@@ -16,52 +16,53 @@ from cnn_jax.errors import UserError
 
 
 def check_augmented(augment: Augmentation, given: Batch, result: Any) -> None:
-    """Raises UserError where what an augmentation has made of a batch is no batch of as many."""
+    """Raises UserError if an augmentation does not return a batch of the same size."""
     name = type(augment).__name__
     examples, classes = len(given.index), given.label.shape[1:]
     if not isinstance(result, Batch):
         raise UserError(
-            f"augment: {name} must return a Batch (batch.replace(image=...)), got {_told(result)}"
+            f"augment: {name} must return a Batch (batch.replace(image=...)), got "
+            f"{_described(result)}"
         )
     image, depth, dtype = result.image, given.image.shape[-1], given.image.dtype
     whole = image.ndim == 4 and (image.shape[0], image.shape[-1]) == (examples, depth)
-    # A mixture of two pixels is no whole number.
+    # The mean of two pixels need not be an integer.
     if not whole or not (image.dtype == dtype or (augment.mixes_examples and _is_float(image))):
         raise UserError(
             f"augment: {name} must leave images as {dtype}[{examples},H,W,{depth}] (0 to 255), got "
-            f"{_told(image)}"
+            f"{_described(image)}"
         )
     if result.label.shape != (examples, *classes):
         raise UserError(
             f"augment: {name} must leave labels of shape {_shape((examples, *classes))}, got "
-            f"{_told(result.label)}"
+            f"{_described(result.label)}"
         )
 
 
 def check_scores(model: object, result: Any, examples: int, classes: int) -> None:
-    """Raises UserError where a net's result is not one score for each class and example."""
+    """Raises UserError if a model does not return one score for each example and class."""
     if not _is_float(result) or result.shape != (examples, classes):
         raise UserError(
             f"model: {type(model).__name__} must return a score for each example and class, "
-            f"f32[{examples},{classes}], got {_told(result)}"
+            f"f32[{examples},{classes}], got {_described(result)}"
         )
 
 
 def check_losses(loss: object, result: Any, examples: int) -> None:
-    """Raises UserError where a loss is not one number for each example."""
+    """Raises UserError if a loss does not return one number for each example."""
     if not _is_float(result) or result.shape != (examples,):
         raise UserError(
             f"loss: {type(loss).__name__} must return a number for each example, f32[{examples}], "
-            f"got {_told(result)}"
+            f"got {_described(result)}"
         )
 
 
-def check_kept(before: Any, after: Any) -> None:
-    """Raises UserError where a step changes the shape or the dtype of a part of the state.
+def check_state_unchanged(before: Any, after: Any) -> None:
+    """Raises UserError if a step changes the shape or the dtype of a leaf of the state.
 
     Args:
-      before: The state in shapes.
-      after: That after a step.
+      before: The state before the step, in shapes.
+      after: The state after it, in shapes.
     """
     new = dict(jax.tree_util.tree_flatten_with_path(after)[0])
     for path, old in jax.tree_util.tree_flatten_with_path(before)[0]:
@@ -75,7 +76,7 @@ def _is_float(value: Any) -> bool:
     return isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating)
 
 
-def _told(value: Any) -> str:
+def _described(value: Any) -> str:
     if isinstance(value, jax.Array):
         return _array(value)
     return "nothing (is a return missing?)" if value is None else type(value).__name__

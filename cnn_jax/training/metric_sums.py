@@ -1,4 +1,4 @@
-"""Metrics as sums and counts, divided once at the end, so that ragged batches are exact."""
+"""Sums and counts of metrics; divided once at the end, so that ragged batches are exact."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cnn_jax.data.batch import Batch
 
 @struct.dataclass
 class Sums:
-    """What a stretch of examples adds up to.
+    """Sums over examples.
 
     Attributes:
-      loss: f32[], the examples' losses, summed.
-      correct: i32[], examples whose highest score is their label (the larger part, where mixed).
-      count: i32[], examples; padding is not counted.
+      loss: f32[], sum of the losses.
+      correct: i32[], examples whose highest score is their label; of mixed labels, the larger.
+      count: i32[], number of examples without padding.
     """
 
     loss: jax.Array

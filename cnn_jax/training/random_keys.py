@@ -1,4 +1,4 @@
-"""The four streams of randomness of a run, split from its seed once."""
+"""The four random keys of a run, split from its seed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import jax
 
 
 class Streams(NamedTuple):
-    """Keys to be folded with an epoch or a step: randomness is a function of (seed, place).
+    """Random keys, folded with the epoch or the step: randomness is a function of (seed, position).
 
     Attributes:
-      order: Folded with the epoch: the order of its examples.
-      augment: Folded with the step, the augmentation's place and the example's index.
-      dropout: Folded with the step and the index of the first example that it is for.
-      init: The parameters; folded with nothing.
+      order: The order of an epoch's examples; folded with the epoch.
+      augment: Folded with the step, the augmentation's position and the example's index.
+      dropout: Folded with the step and the index of the batch part's first example.
+      init: The initial parameters; not folded.
     """
 
     order: jax.Array
@@ -24,5 +24,5 @@ class Streams(NamedTuple):
 
 
 def streams(seed: int) -> Streams:
-    """The streams of a seed."""
+    """The random keys of a seed."""
     return Streams(*jax.random.split(jax.random.key(seed), 4))

@@ -1,4 +1,4 @@
-"""The state of a run: all that a step changes, and all that a checkpoint holds."""
+"""The train state: everything that a step changes, and that a checkpoint holds."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import optax
 from flax import struct
 
 from cnn_jax import config, ops
-from cnn_jax.errors import UserError, told
+from cnn_jax.errors import UserError, located_message, shape_text
 from cnn_jax.experiment import Plan
-from cnn_jax.optim.averages import average_of_one
-from cnn_jax.optim.schedule_free import averaged
+from cnn_jax.optim.averages import initial_average
+from cnn_jax.optim.schedule_free import eval_params
 from cnn_jax.training.metric_sums import Sums
 from cnn_jax.training.random_keys import streams
 
@@ -26,11 +26,11 @@ class TrainState:
 
     Attributes:
       step: i32[], steps taken.
-      params: What the gradient trains.
+      params: The trained parameters.
       batch_stats: Statistics of the data: BatchNorm's running averages, frozen whitening filters.
-      opt_state: The optimiser's.
+      opt_state: The optimiser's state.
       metrics: Sums over the current epoch's examples so far.
-      ema: Moving averages `{"params", "batch_stats"}`; None where the experiment asks for none.
+      ema: Moving averages `{"params", "batch_stats"}`; None without `ema`.
     """
 
     step: jax.Array
@@ -42,37 +42,37 @@ class TrainState:
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What the model is applied to outside of training: averages, where the run makes any."""
+        """The variables for validation, test and prediction: the averages if the run keeps any."""
         if self.ema is not None:
             return self.ema
-        return {"params": averaged(self.params, self.opt_state), "batch_stats": self.batch_stats}
+        return {"params": eval_params(self.params, self.opt_state), "batch_stats": self.batch_stats}
 
 
-# Images that a model may look at when it is initialised (the whitening filters do).
+# Training images passed to the model's initialisation; the whitening filters use them.
 INIT_IMAGES = 5000
-# A kernel's random numbers run for a moment, but take half a second each to compile well.
-IN_A_HURRY = {"xla_backend_optimization_level": 0}
+# Initialisation runs once: optimising it would take half a second of compile time per kernel.
+NO_OPTIMIZATION = {"xla_backend_optimization_level": 0}
 
 
 def first_state(plan: Plan, images: np.ndarray) -> TrainState:
-    """`init_state` of the experiment's seed and the first of the training images, compiled."""
-    options = IN_A_HURRY if jax.default_backend() == "cpu" else None
+    """The initial state for the experiment's seed and the first training images, jitted."""
+    options = NO_OPTIMIZATION if jax.default_backend() == "cpu" else None
     init = jax.jit(functools.partial(init_state, plan), compiler_options=options)
     return init(streams(plan.experiment.seed).init, images[:INIT_IMAGES])
 
 
 def init_state(plan: Plan, key: jax.Array, images: jax.Array) -> TrainState:
-    """The state before the first step.
+    """The state before the first step, as a pure function.
 
     Args:
       plan: The run's plan.
-      key: The seed's `init` stream.
+      key: The seed's `init` key.
       images: u8[N,H,W,C], the first training images.
     """
-    with ops.stock():  # only shapes and the filters' statistics are needed of this pass
+    with ops.stock():  # only shapes and whitening statistics are used of this pass
         variables = plan.model.init(key, plan.normalize(images), train=False)
     params, batch_stats = variables["params"], variables.get("batch_stats", {})
-    ema = average_of_one({"params": params, "batch_stats": batch_stats})
+    ema = initial_average({"params": params, "batch_stats": batch_stats})
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
@@ -96,7 +96,7 @@ def state_shapes(plan: Plan) -> TrainState:
     except UserError:
         raise
     except Exception as error:
-        shape = "x".join(map(str, plan.data.image_shape))
         raise UserError(
-            f"model {config.to_text(plan.model)} can't take images of {shape}: {told(error)}"
+            f"model {config.to_text(plan.model)} can't take images of "
+            f"{shape_text(plan.data.image_shape)}: {located_message(error)}"
         ) from error

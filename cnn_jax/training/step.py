@@ -1,6 +1,6 @@
-"""One training step and one evaluation step: pure functions of their arguments.
+"""The training step and the evaluation step, as pure functions.
 
-`jit`, sharding, donation and `pmap` are put on from outside, in parallel.py.
+`jit`, sharding, donation and `pmap` are applied from outside, in runtime/parallel.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cnn_jax.augment.test_time import average_scores
 from cnn_jax.data.resident import Resident, gather
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
-from cnn_jax.optim.freezing import held
+from cnn_jax.optim.freezing import stop_frozen_gradients
 from cnn_jax.training import component_checks
 from cnn_jax.training.metric_sums import Sums
 from cnn_jax.training.random_keys import Streams
@@ -34,26 +34,26 @@ def unchanged(tree: Any) -> Any:
 def scores(
     plan: Plan, variables: dict[str, Any], image: jax.Array, **options: Any
 ) -> tuple[jax.Array, dict[str, Any]]:
-    """The net's scores, computed in the experiment's precision.
+    """The model's class scores, computed in the experiment's precision.
 
     Args:
       plan: The run's plan.
-      variables: `params` and `batch_stats`, float32. In half precision the net works on a rounded
-        copy of the parameters; the statistics stay as they are, and so do the gradients.
+      variables: `params` and `batch_stats`, float32. In half precision the model computes with a
+        rounded copy of the parameters; statistics and gradients stay float32.
       image: f32[B,H,W,C], normalised.
-      **options: As the model's `apply` takes them.
+      **options: Passed to the model's `apply`.
 
     Returns:
       The scores f32[B,K], and the collections that `mutable` names.
 
     Raises:
-      UserError: the net's result is something else.
+      UserError: the model returns something else.
     """
     params, image = jax.tree.map(
         lambda x: x.astype(plan.experiment.precision), (variables["params"], image)
     )
-    result: Any = plan.model.apply({**variables, "params": params}, image, **options)
-    logits, updates = result if options.get("mutable") else (result, {})
+    output: Any = plan.model.apply({**variables, "params": params}, image, **options)
+    logits, updates = output if options.get("mutable") else (output, {})
     component_checks.check_scores(plan.model, logits, image.shape[0], plan.data.num_classes)
     return logits.astype(jnp.float32), updates
 
@@ -69,20 +69,20 @@ def train_step(
     split: OnDevices = unchanged,
     total: OnDevices = unchanged,
 ) -> tuple[TrainState, Sums]:
-    """Takes the step that follows `state`.
+    """Takes one training step.
 
     Args:
       plan: The run's plan.
       state: The state before.
       data: The training set.
       order: i32[N], the order of the current epoch.
-      keys: The run's streams.
-      teacher: The teacher's variables, where the run distils.
-      split: From the global batch's index i32[B] to what this program's devices work on.
-      total: From this program's sums to those over all devices.
+      keys: The run's random keys.
+      teacher: The teacher's variables; None without distillation.
+      split: Maps the global batch's index i32[B] to this program's part of it.
+      total: Maps this program's sums to the sums over all devices.
 
     Returns:
-      The state after, and a copy of its metrics that outlives the donation of the state.
+      The state after the step, and a copy of its metrics that survives the donation of the state.
     """
     if plan.experiment.distill and plan.teacher is None:
         raise UserError("only training restores a teacher: leave it out by --config.distill=None")
@@ -100,11 +100,11 @@ def train_step(
         batch = augmented
 
     def mean_loss(params, batch):
-        # The first example's index tells parts of a batch apart, on their devices or in turn.
+        # The first example's index distinguishes the parts of a batch, by device or in sequence.
         dropout_key = jax.random.fold_in(
             jax.random.fold_in(keys.dropout, state.step), batch.index[0]
         )
-        params = held(params, plan.experiment.freeze)
+        params = stop_frozen_gradients(params, plan.experiment.freeze)
         logits, updates = scores(
             plan,
             {"params": params, "batch_stats": state.batch_stats},
@@ -119,8 +119,8 @@ def train_step(
             image = plan.teacher.normalize(batch.image)
             taught = scores(plan.teacher, teacher, image, train=False)[0]
             losses = plan.experiment.distill(losses, logits, taught)
-        aside = Sums.of(losses, logits, batch), updates.get("batch_stats", {})
-        return losses.sum() / batch_size, aside
+        auxiliary = Sums.of(losses, logits, batch), updates.get("batch_stats", {})
+        return losses.sum() / batch_size, auxiliary
 
     with ops.stock(plan.experiment.convolutions == "stock"):
         gradients, (sums, batch_stats) = plan.experiment.gradient(
@@ -143,7 +143,7 @@ def train_step(
 
 
 def image_scores(plan: Plan, variables: dict[str, Any], image: jax.Array) -> jax.Array:
-    """The scores f32[B,K] of images [B,H,W,C] from 0 to 255, u8 or f32, in all their views."""
+    """The scores f32[B,K] of images [B,H,W,C], u8 or f32 from 0 to 255, averaged over the views."""
     with ops.stock(plan.experiment.convolutions == "stock"):
         return average_scores(
             lambda view: scores(plan, variables, view, train=False)[0],
@@ -156,10 +156,9 @@ def moving_average(decay: float, state: TrainState, params: Any, batch_stats: An
     """`TrainState.ema` after the step from `state` to these; None where no average is kept.
 
     Step t, from 0, keeps min(decay, (1 + t) / (10 + t)) of it, as TensorFlow's
-    `ExponentialMovingAverage` does when it is told the step: what the weights began with is soon
-    forgotten, also in a run that is short for its decay. Running statistics are averaged like the
-    parameters (so do timm and EfficientNet's authors): they belong to the weights they were
-    gathered with.
+    `ExponentialMovingAverage` does with `num_updates`: a run that is short for its decay forgets
+    its initial weights too. Running statistics are averaged like the parameters, as in timm and
+    EfficientNet: they belong to the weights they were measured with.
     """
     if state.ema is None:
         return None
@@ -168,9 +167,9 @@ def moving_average(decay: float, state: TrainState, params: Any, batch_stats: An
     variables = {"params": params, "batch_stats": batch_stats}
 
     def average(old, new):
-        if not jnp.issubdtype(old.dtype, jnp.inexact):  # a counter has no average
+        if not jnp.issubdtype(old.dtype, jnp.inexact):  # a counter is not averaged
             return new
-        # In this form what does not change (whitening filters) stays as it is, to the last bit.
+        # In this form a constant (the whitening filters) keeps its exact bits.
         return old + share * (new - old)
 
     return jax.tree.map(average, state.ema, variables)
@@ -179,10 +178,10 @@ def moving_average(decay: float, state: TrainState, params: Any, batch_stats: An
 def eval_step(
     plan: Plan, variables: dict[str, Any], data: Resident, index: jax.Array
 ) -> tuple[Sums, jax.Array]:
-    """Scores the examples at index i32[B], in all their views; an index beyond the last is padding.
+    """Evaluates the examples at index i32[B] in all views; an index past the end is padding.
 
     Returns:
-      Their sums, and the scores f32[B,K].
+      The metric sums, and the scores f32[B,K].
     """
     batch = gather(data, index, jnp.zeros((), jnp.int32))
     logits = image_scores(plan, variables, batch.image)

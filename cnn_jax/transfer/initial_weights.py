@@ -13,7 +13,7 @@ import numpy as np
 from cnn_jax import config
 from cnn_jax.errors import UserError, shape_text
 from cnn_jax.experiment import Plan
-from cnn_jax.optim.averages import average_of_one
+from cnn_jax.optim.averages import initial_average
 from cnn_jax.runs.folder import Run, RunError
 from cnn_jax.runs.restoring import trained_state
 from cnn_jax.training.state import TrainState, state_shapes
@@ -88,7 +88,7 @@ def with_initial_weights(plan: Plan, state: TrainState, given: Arrays) -> tuple[
         batch_stats=variables["batch_stats"],
         opt_state=jax.jit(plan.tx.init)(variables["params"]),
         metrics=state.metrics,
-        ema=None if state.ema is None else average_of_one(variables),
+        ema=None if state.ema is None else initial_average(variables),
     )
     return state, "; ".join(parts)
 

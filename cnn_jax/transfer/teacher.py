@@ -1,4 +1,4 @@
-"""The teacher of a run that distils: a finished run, restored from its folder."""
+"""Restores the teacher of a run with distillation from its finished run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from cnn_jax.runs.restoring import trained_state
 
 
 def with_teacher(plan: Plan, recipe: config.Recipe | None = None) -> tuple[Plan, Any]:
-    """The plan with that of its teacher, and the teacher's variables; None where it has none.
+    """The plan with its teacher's plan filled in, and the teacher's variables; None without one.
 
     Args:
       plan: The run's plan.
-      recipe: Where classes of the run's own, and of its teacher's, are defined.
+      recipe: Where custom classes of the run and of its teacher are defined.
 
     Raises:
-      UserError: no finished run in the teacher's folder, or one on other classes or images.
+      UserError: the teacher's folder holds no finished run, or one on other classes or images.
       CheckpointError: the teacher's weights are damaged.
     """
     distill = plan.experiment.distill
@@ -46,7 +46,7 @@ def with_teacher(plan: Plan, recipe: config.Recipe | None = None) -> tuple[Plan,
 
 
 def teacher_digest(teacher: Plan, variables: Any) -> str:
-    """Digest of what decides a teacher's scores: its experiment, its data's facts, its weights."""
+    """Digest of everything that decides a teacher's scores: experiment, data facts and weights."""
     leaves = jax.tree_util.tree_flatten_with_path(variables)[0]
     weights = [f"{jax.tree_util.keystr(path)} {digest(np.asarray(leaf))}" for path, leaf in leaves]
     return combined_digest([config.to_text(teacher.experiment), repr(teacher.data), *weights])
