@@ -15,7 +15,7 @@ from cnn_jax.runs.summary import ended_early, headline, verdict
 from cnn_jax.setup import Setup
 from cnn_jax.training.clock import Clock
 from cnn_jax.training.evaluator import Evaluator
-from cnn_jax.training.loop import Diverged, Interrupted, check_finite, metrics_row, run_steps
+from cnn_jax.training.loop import Diverged, Interrupted, run_steps
 from cnn_jax.training.state import TrainState
 
 __all__ = ["Diverged", "Interrupted", "Result", "Writer", "train"]
@@ -116,10 +116,6 @@ def train(
         tested = recorder.state_to_test(state)
         with clock.compiling():
             evaluator = Evaluator(plan, tested.variables, setup.data.test)
-        test = evaluator(tested.variables)
-        row = metrics_row(plan, reached, "test", test.means()) | {"seconds": clock.seconds()}
-        check_finite(plan, row)
-        recorder.record(row)
-        summary = recorder.finish(test, tested, reached)
+        summary = recorder.finish(evaluator(tested.variables), tested, reached)
     recorder.say(verdict(summary))
     return Result(summary, plan, tested)

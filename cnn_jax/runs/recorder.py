@@ -20,7 +20,7 @@ from cnn_jax.storage import json_checks
 from cnn_jax.storage.json_files import write_json
 from cnn_jax.training.clock import Clock
 from cnn_jax.training.evaluator import Evaluation
-from cnn_jax.training.loop import Diverged
+from cnn_jax.training.loop import Diverged, check_finite, metrics_row
 from cnn_jax.training.state import TrainState
 
 OnEpoch = Callable[[list[dict[str, Any]]], None]
@@ -225,7 +225,7 @@ class Recorder:
         return trained_state(self.run, self.plan) if self.plan.experiment.keep_best else last
 
     def finish(self, test: Evaluation, state: TrainState, reached: int) -> dict[str, Any]:
-        """Draws the figures and writes, last of all, the summary.
+        """Records the test, draws the figures and writes, last of all, the summary.
 
         Args:
           test: The evaluation on the test set.
@@ -234,7 +234,15 @@ class Recorder:
 
         Returns:
           The content of summary.json.
+
+        Raises:
+          Diverged: the test loss is NaN or infinite.
+          CheckpointError: the last checkpoint was damaged since it was saved.
         """
+        row = metrics_row(self.plan, reached, "test", test.means())
+        row["seconds"] = self.clock.seconds()
+        check_finite(self.plan, row)
+        self.record(row)
         try:
             draw_figures(self.plan, self.run, test, state)
         except OSError:

@@ -142,3 +142,27 @@ def test_some_rooms_can_be_entered_without_jax(name):
     """`run.py` tunes malloc before JAX is loaded."""
     script = f"import cnn_jax.{name}, sys; sys.exit('jax' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment(), check=True)
+
+
+def functions(path: Path) -> list[ast.FunctionDef]:
+    return [
+        node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)
+    ]
+
+
+def arguments(function: ast.FunctionDef) -> list[str]:
+    listed = function.args.posonlyargs + function.args.args + function.args.kwonlyargs
+    return [argument.arg for argument in listed if argument.arg not in ("self", "cls")]
+
+
+def test_functions_take_few_arguments():
+    for path in FILES:
+        for function in functions(path):
+            assert len(arguments(function)) <= 9, f"{path}: {function.name}"
+    (loop,) = [f for f in functions(PACKAGE / "training" / "loop.py") if f.name == "run_steps"]
+    assert len(arguments(loop)) <= 6
+
+
+def test_a_run_reads_top_to_bottom():
+    (train,) = [f for f in functions(PACKAGE / "train.py") if f.name == "train"]
+    assert train.end_lineno - train.body[1].lineno < 50  # the docstring is the first statement
