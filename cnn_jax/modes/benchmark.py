@@ -1,4 +1,4 @@
-"""The benchmark of a recipe, from its experiment to benchmark.json, tables and a figure."""
+"""Mode benchmark: measures a recipe's speed, memory and compile time."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def benchmark(
     profile: bool = False,
     console: Any = None,
 ) -> dict[str, Any]:
-    """Measures an experiment on its own data; nothing is trained that is kept.
+    """Measures an experiment on its own data; no weights are kept.
 
     Args:
       experiment: What to measure.
       workdir: Where benchmark.json, the figure and the trace go.
-      recipe: Where the experiment comes from, for the record.
+      recipe: Where the experiment comes from.
       data_dir: Where TFDS data is; default: `$TFDS_DATA_DIR`, then `~/tensorflow_datasets`.
-      seconds: About how long each measurement lasts, if 20 samples don't come first.
+      seconds: Time limit per measurement, in seconds (approximate); 20 samples end it too.
       batch_sizes: Other batch sizes whose training step is timed.
       profile: Whether to write a trace of a few steps.
       console: A `rich.console.Console`; `Console(quiet=True)` is silent.
@@ -133,14 +133,14 @@ def _headline(plan: Plan, run: Run) -> str:
 def _notes(result: dict[str, Any]) -> list[str]:
     timed = ", ".join(str(row["steps_timed"]) for row in result["epochs"])
     return [
-        "Times are medians after warm-up, each waited for. Parts overlap in the whole step and are "
-        "programs of their own here, so they need not add up to it.",
+        "Times are medians of synchronous calls after warm-up. Parts overlap in the whole step and "
+        "are separate programs here, so they need not add up to it.",
         f"An epoch is its steps at the median of those timed ({timed}), and the drawing of its "
-        "order; evaluation and saving are not in it.",
-        "A checkpoint is saved beside training: its share of an epoch counts all the time that it "
-        "takes, as if training stood still.",
-        "The compiler's count of FLOPs leaves out what it does not see into; utilisation goes by "
-        "the formula.",
+        "order, without evaluation and saving.",
+        "A checkpoint is saved in the background: its share of an epoch is an upper bound, as if "
+        "training waited for it.",
+        "The compiler's count of FLOPs leaves out operations that it cannot analyse; utilisation "
+        "uses the formula.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a run would be: shapes, parameters, FLOPs, memory and steps; nothing is trained."""
+"""The flag --dry_run: prints shapes, parameters, FLOPs, memory and steps; trains nothing."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def dry_run(
     data_dir: str | None = None,
     console: Any = None,
 ) -> None:
-    """Prints what training the experiment would take; the step is compiled, not run.
+    """Prints what training would take; the step is compiled, not run.
 
     Raises:
-      UserError: whatever training would refuse.
+      UserError: training would raise it too.
     """
     setup = Setup.of(experiment, recipe, data_dir)
     plan, params = setup.plan, setup.shapes.params
@@ -68,10 +68,9 @@ def _parameters(params: Any) -> list[list[str]]:
 
 
 def _memory(step: Compiled) -> str:
-    """What the compiled step needs, as the compiler says."""
     used = step.memory_analysis()
     if used is None:
-        return "not said by this compiler"
+        return "not reported by this compiler"
     held = used.argument_size_in_bytes + used.output_size_in_bytes - used.alias_size_in_bytes
     return (
         f"{(held + used.temp_size_in_bytes) / 2**20:,.0f} MiB a device in a step: "

@@ -1,4 +1,4 @@
-"""Mode evaluate: a run's weights, measured again on the test set."""
+"""Mode evaluate: evaluates a run on the test set, with calibration and robustness."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ def evaluate(
     examples: int | None = None,
     console: Any = None,
 ) -> Evaluation:
-    """Restores a run and scores every test example once; the batch size does not matter.
+    """Restores a run and scores every test example once; the result does not depend on batch_size.
 
-    Prints the accuracy, precision, recall and F1 of each class, the confusion matrix, and how well
-    the net's probabilities are calibrated; writes evaluation.json, and confusion_matrix.png,
-    mistakes.png and reliability.png in figures/, into the run's folder.
+    Prints precision, recall and F1 of each class, the confusion matrix, and the calibration of the
+    probabilities. Writes evaluation.json, and in figures/ confusion_matrix.png, mistakes.png (the
+    most confident errors) and reliability.png, to the run's folder.
 
     Args:
       workdir: The run's folder.
-      recipe: Where classes of the run's own are defined.
+      recipe: Where custom classes of the run are defined.
       data_dir: Where TFDS data is.
       batch_size: Examples in a step.
       tta: Views of each image whose scores are averaged; None: the run's.
-      robustness: Whether to measure other views, corruptions, other test sets and attacks too,
-        which takes minutes; also in evaluation.json, and robustness.png and corruptions.png.
-      examples: How many test images the robustness is measured on; None: all.
+      robustness: Whether to also score other views, corruptions, other test sets and attacks, which
+        takes minutes; the results go to evaluation.json, robustness.png and corruptions.png.
+      examples: Number of test images that robustness is measured on; None: all.
       console: A `rich.console.Console`.
 
     Raises:
-      UserError: no run there, or its data is not what it was.
-      CheckpointError: nothing saved, or damaged.
+      UserError: there is no run, or its data has changed.
+      CheckpointError: nothing was saved, or every checkpoint is damaged.
     """
     run = Run(workdir)
     plan = run.plan(recipe)
@@ -129,23 +129,23 @@ def evaluate(
 
 
 def _robustness_before(run: Run, step: int) -> Any:
-    """What an earlier evaluation of the same weights took minutes to find, whatever its views."""
+    """The robustness that an earlier evaluation of the same weights measured; None without one."""
     content = run.evaluation()
     if json_checks.fault(content, step=int, tta=str, robustness=dict) or content["step"] != step:
         return None
-    return {"tta": content["tta"], **content["robustness"]}  # older files have it outside alone
+    return {"tta": content["tta"], **content["robustness"]}  # older files have tta outside only
 
 
 @dataclasses.dataclass(frozen=True)
 class _Calibrated:
-    """How well the test set's probabilities are calibrated, before and after scaling.
+    """The calibration of the test probabilities, before and after temperature scaling.
 
     Attributes:
-      before: Reliability of the net's own probabilities.
+      before: Reliability of the model's probabilities.
       loss: Their negative log-likelihood.
-      temperature: As fitted on validation; None where there is none.
-      after: Reliability of the probabilities at that temperature, likewise.
-      loss_after: Their negative log-likelihood, likewise.
+      temperature: Fitted on validation images; None without any.
+      after: Reliability of the probabilities at that temperature; None without one.
+      loss_after: Their negative log-likelihood; None without a temperature.
     """
 
     before: calibration.Reliability
@@ -175,23 +175,25 @@ class _Calibrated:
 def _calibrate(
     plan: Plan, variables: Any, data: Dataset, test: Evaluation, batch_size: int, out: Any
 ) -> _Calibrated | None:
-    """Measures calibration on the test set and says so; None where scores are no logits."""
+    """Measures and prints the calibration on the test set; None if scores are not logits."""
     if not plan.experiment.loss.scores_are_logits:
         name = type(plan.experiment.loss).__name__
-        out.print(f"calibration: not measured, {name} gives no probabilities", highlight=False)
+        out.print(f"calibration: not measured, since {name} has no probabilities", highlight=False)
         return None
     before = calibration.reliability(calibration.softmax(test.logits), test.labels)
     loss = calibration.negative_log_likelihood(test.logits, test.labels)
-    said = f"calibration: ECE {before.ece:.2%} in {len(before.counts)} bins"
+    line = f"calibration: ECE {before.ece:.2%} in {len(before.counts)} bins"
     if data.validation is None:
-        out.print(f"{said}; no temperature, as the run has no validation images", highlight=False)
+        out.print(
+            f"{line}; no temperature, since the run has no validation images", highlight=False
+        )
         return _Calibrated(before, loss)
     chosen = Evaluator(plan, variables, data.validation, batch_size)(variables)
     temperature = calibration.fit_temperature(chosen.logits, chosen.labels)
     scaled = calibration.softmax(test.logits, temperature)
     after = calibration.reliability(scaled, test.labels)
     out.print(
-        f"{said}, {after.ece:.2%} at temperature {temperature:.3g}, fitted on "
+        f"{line}, {after.ece:.2%} at temperature {temperature:.3g}, fitted on "
         f"{len(data.validation):,} validation images",
         highlight=False,
     )
@@ -222,9 +224,7 @@ def run(command: Command) -> None:
     """Evaluates the run that --workdir names."""
     flags = command.flags
     if flags.examples is not None and not flags.robustness:
-        raise UserError(
-            "--examples is for --robustness: the test set is always scored whole"
-        )
+        raise UserError("--examples is for --robustness: the test set is always scored whole")
     workdir, recipe = run_workdir(command)
     evaluate(
         workdir,

@@ -1,4 +1,4 @@
-"""Mode explain: what a run's net makes of images, and which of their pixels count."""
+"""Mode explain: activations, saliency, SmoothGrad and Grad-CAM of a run's net."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from cnn_jax.runs.restoring import run_data, trained_state
 from cnn_jax.runs.summary import first_kernel
 from cnn_jax.training.step import image_scores, scores
 
-IMAGES = 6  # test images that are explained if none are named
-MOST = 18  # images on a page
-TOP = 5  # classes beside the activations
-SALIENCY = "Saliency: how steeply the score of the highest class changes with each pixel"
-SMOOTH_GRAD = "SmoothGrad: saliency in the mean over noisy copies of the image"
-GRAD_CAM = "Grad-CAM: where the last volume ({}, {}) speaks for the highest class"
+IMAGES = 6  # test images to explain if none are named
+MOST = 18  # images that fit on a page
+TOP = 5  # classes listed beside the activations
+SALIENCY = "Saliency: gradient of the top class's score with respect to each pixel"
+SMOOTH_GRAD = "SmoothGrad: mean saliency over noisy copies of the image"
+GRAD_CAM = "Grad-CAM: where the last volume ({}, {}) supports the top class"
 
-Example = tuple[str, np.ndarray, int | None]  # its name, u8[H,W,C], its label where it is known
+Example = tuple[str, np.ndarray, int | None]  # name, u8[H,W,C], label if known
 
 
 def explain(
@@ -49,29 +49,28 @@ def explain(
     data_dir: str | None = None,
     console: Any = None,
 ) -> list[Explained]:
-    """Draws what a run's net sees, into the run's `figures/`.
+    """Draws activations and attributions of a run's net into the run's `figures/`.
 
-    activations.png (the volumes that the net makes of the first image), saliency.png,
-    smooth_grad.png and grad_cam.png (which pixels count for the class that scores highest) and
-    first_layer_filters.png. Scores and their gradients are those of all the run's views of an image
-    (`tta`); activations and Grad-CAM are of the image as it is. A net without a convolution has no
-    activations.png and no grad_cam.png, and says so.
+    activations.png shows the volumes of the first image; saliency.png, smooth_grad.png and
+    grad_cam.png show which pixels matter for the top class; first_layer_filters.png shows the first
+    kernels. Scores and gradients are averaged over the run's views (`tta`); activations and
+    Grad-CAM use the image itself, and need a net with convolutions.
 
     Args:
       workdir: The run's folder.
-      images: Numbers of test images; with none of these and no pictures, 6 drawn by the run's seed.
-      pictures: Files, folders and patterns of pictures instead.
-      recipe: Where classes of the run's own are defined.
+      images: Indices of test images; without any images and pictures, 6 drawn with the run's seed.
+      pictures: Picture files, folders and glob patterns, instead of test images.
+      recipe: Where custom classes of the run are defined.
       data_dir: Where TFDS data is.
       console: A `rich.console.Console`.
 
     Returns:
-      What the net says of each image, in their order.
+      The explanation of each image, in order.
 
     Raises:
-      UserError: no run there, its data is not what it was, a number that no test image has, more
-        than 18 images, or a picture that can't be read.
-      CheckpointError: nothing saved, or damaged.
+      UserError: there is no run, its data has changed, an index is out of range, there are more
+        than 18 images, or a picture can't be read.
+      CheckpointError: nothing was saved, or every checkpoint is damaged.
     """
     run = Run(workdir)
     plan = run.plan(recipe)
@@ -93,7 +92,7 @@ def explain(
     if "grad_cam.png" not in drawn:
         model = config.to_text(plan.experiment.model)
         say(f"{model} has no convolution, so it has no activations.png and no grad_cam.png")
-    say(f"{', '.join(drawn)} are in {folder}")
+    say(f"wrote {', '.join(drawn)} to {folder}")
     return explained
 
 
@@ -122,7 +121,7 @@ def _test_images(plan: Plan, numbers: Sequence[int], data_dir: str | None) -> li
 
 def _check_room(number: int) -> None:
     if number > MOST:
-        raise UserError(f"a page has room for {MOST} images, got {number}")
+        raise UserError(f"at most {MOST} images fit on a page, got {number}")
 
 
 def _explained(
@@ -153,7 +152,7 @@ def _draw(
     explained: list[Explained],
     folder: Path,
 ) -> list[str]:
-    """Draws the figures, and returns the names of those there was something to draw for."""
+    """Draws the figures that the net has; returns their names."""
     gradient = jax.jit(functools.partial(saliency, functools.partial(image_scores, plan)))
     images = jnp.asarray(batch)
     smooth = smooth_grad(
@@ -192,7 +191,7 @@ def _draw(
 def _activations(
     program: Program, variables: Any, image: jax.Array
 ) -> list[tuple[str, np.ndarray]]:
-    """The names and the numbers f32[H,W,C] of the volumes of one image f32[1,H,W,C] to show."""
+    """The names and the values f32[H,W,C] of the volumes to show of one image f32[1,H,W,C]."""
     shown = overview(program.volumes, explanations.MOST_VOLUMES)
     compute = jax.jit(lambda *given: [program.activations(*given)[number] for number in shown])
     return [

@@ -1,4 +1,4 @@
-"""Mode predict: what a net, a run's or an exported one, takes pictures for."""
+"""Mode predict: classifies picture files with the net of a run, or with an exported one."""
 
 from __future__ import annotations
 
@@ -35,36 +35,38 @@ def predict(
     warn: Callable[[str], None] = print,
     console: Any = None,
 ) -> list[Prediction]:
-    """Says of each picture which classes score highest.
+    """Prints the top classes of each picture.
 
-    A picture of any size is brought to the size and the channels that the net was trained on.
+    Pictures are resized to the size and the channels that the net was trained on.
 
     Args:
       scorer: The net: a `RunScorer`, or an exported one from `export.load`.
-      pictures: Files, folders (all pictures below them) and patterns such as `photos/**/*.png`.
-      top: How many classes are told.
+      pictures: Files, folders (searched recursively) and patterns such as `photos/**/*.png`.
+      top: Number of classes to report.
       output: Also write the predictions to this `.jsonl` or `.csv`.
-      sheet: Also draw the pictures as the net saw them, with what it said, to this PNG file.
+      sheet: Also draw the pictures, as resized, with their predictions, to this PNG file.
       batch_size: Pictures in a step.
-      warn: Takes one line for each file that can't be read; the rest go on.
+      warn: Called with a line for each file that can't be read; the others are still predicted.
       console: A `rich.console.Console`.
 
     Returns:
-      One prediction a file, in their order, those that can't be read included.
+      One prediction for each file, in order, including files that can't be read.
 
     Raises:
-      UserError: no pictures, or an output of another kind or in the place of a picture or of a
-        file of a run.
+      UserError: there are no pictures, or an output has the wrong suffix or would overwrite a
+        picture or a file of a run.
     """
     files = find(pictures)
     _check_output("output", output, FORMS, files)
     _check_output("contact_sheet", sheet, [".png"], files)
-    score = _in_batches_of(min(batch_size, len(files)), scorer)
+    padded_shape = (min(batch_size, len(files)), *scorer.image_shape)
     read = functools.partial(_read, scorer.image_shape)
     predictions = []
     for start in range(0, len(files), batch_size):
         seen = [read(file) for file in files[start : start + batch_size]]
-        scored = iter(score([image for image in seen if isinstance(image, np.ndarray)]))
+        images = np.array([image for image in seen if isinstance(image, np.ndarray)], np.uint8)
+        # Padding makes all batches of one size, so that one program serves them.
+        scored = iter(scorer(np.resize(images, padded_shape)))
         for file, image in zip(files[start:], seen, strict=False):
             if isinstance(image, BadImage):
                 warn(str(image))
@@ -82,13 +84,13 @@ def predict(
 
 
 def find(pictures: Sequence[str]) -> list[Path]:
-    """The files that are meant, each once: as named, or below folders sorted by name.
+    """The files that names, folders and patterns stand for, each once.
 
-    In folders only files with the suffix of a picture count, and none that is hidden; a file that
-    is named is taken at its word.
+    Folders are searched for files with the suffix of a picture, without hidden ones; a file that is
+    named counts whatever its suffix.
 
     Raises:
-      UserError: where nothing is named, or nothing found.
+      UserError: nothing is named, or nothing is found.
     """
     if not pictures:
         raise UserError("--mode=predict needs pictures: files, folders or patterns")
@@ -109,7 +111,6 @@ def find(pictures: Sequence[str]) -> list[Path]:
 def _check_output(
     flag: str, path: str | os.PathLike[str] | None, forms: Collection[str], pictures: list[Path]
 ) -> None:
-    """Raises UserError for a file that what is said of the pictures can't be written to."""
     if path is None:
         return
     output_paths.check(flag, Path(path), forms)
@@ -134,20 +135,6 @@ def _read(shape: tuple[int, int, int], path: Path) -> np.ndarray | BadImage:
         return read_image(path, *shape)
     except BadImage as error:
         return error
-
-
-def _in_batches_of(batch_size: int, scorer: Scorer) -> Callable[[list[np.ndarray]], np.ndarray]:
-    """A function from at most so many images u8[H,W,C] to their scores f32[N,K].
-
-    Fewer are filled up, so that one program serves all.
-    """
-
-    def score(images: list[np.ndarray]) -> np.ndarray:
-        batch = np.zeros((batch_size, *scorer.image_shape), np.uint8)
-        batch[: len(images)] = images or 0
-        return scorer(batch)[: len(images)]
-
-    return score
 
 
 def _prediction(

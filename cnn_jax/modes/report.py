@@ -1,4 +1,4 @@
-"""Mode report: a run, or several side by side, as one HTML page."""
+"""Mode report: an HTML page on one run, or on several side by side."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cnn_jax.runs.folder import Run
 from cnn_jax.storage import files, json_checks
 
 NAME = "report.html"
-# The page draws these curves itself.
+# Figures that the page draws itself.
 LEFT_OUT = ("learning_curves.png",)
 
 
@@ -28,10 +28,10 @@ def report(
     *,
     console: Any = None,
 ) -> Path:
-    """Writes a page on runs, finished or not; nothing is computed and no recipe is needed.
+    """Writes a page on runs, finished or not, from their folders alone.
 
     Args:
-      workdirs: The runs' folders; one that is none stands for the runs in it, as a sweep's does.
+      workdirs: The runs' folders; any other folder, such as a sweep's, stands for the runs in it.
       output: The page, an `.html`; default: `report.html` in the run's folder, or in the folder
         that several runs lie in.
       console: A `rich.console.Console`.
@@ -40,8 +40,8 @@ def report(
       The page's path.
 
     Raises:
-      UserError: no run in one of the folders, or a damaged one, or an output that is no `.html`
-        or can't be written.
+      UserError: a folder holds no run or a damaged one, or the output can't be written or is not
+        an `.html`.
     """
     given = dict.fromkeys(Path(workdir).expanduser() for workdir in workdirs)
     folders = list(dict.fromkeys(run for folder in given for run in _runs_of(folder)))
@@ -60,18 +60,23 @@ def report(
 
 
 def _runs_of(folder: Path) -> list[Path]:
-    """A run's folder itself, else the runs' that lie in it, else itself again, to be told of."""
+    """A run's folder itself; of another folder, the runs in it; itself again if there are none."""
     if Run(folder).exists() or not folder.is_dir():
         return [folder]
     return [inner for inner in sorted(folder.iterdir()) if Run(inner).exists()] or [folder]
 
 
 def gather(run: Run, name: str) -> html.RunReport:
-    """What the page says of a run, from its folder."""
+    """The content of the page on a run, from its folder."""
     text = run.experiment_text()
     try:
         settings = flat(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # all are ast.parse's
+    except (
+        SyntaxError,
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ) as error:  # all raised by ast.parse
         raise UserError(f"{run.folder / 'config.json'} is damaged: experiment: {error}") from error
     run.metrics.check()
     facts, rows, summary = run.data_facts(), run.metrics.rows(), run.summary() or {}
@@ -101,9 +106,9 @@ def gather(run: Run, name: str) -> html.RunReport:
 
 
 def flat(text: str) -> dict[str, str]:
-    """A constructor expression's settings by field: `optimizer` "SGD", `optimizer.peak_lr` "0.1".
+    """The fields of a constructor expression: `optimizer` "SGD", `optimizer.peak_lr` "0.1".
 
-    It is read and not built: a class that the run's own recipe defines is not needed.
+    The expression is parsed, not built, so custom classes are not needed.
     """
     found: dict[str, str] = {}
 
@@ -140,7 +145,7 @@ def _results(
         "epochs": ("epochs", "{:g}"),
         "steps": ("steps", "{:,}"),
         "precision": ("precision", "{}"),
-        "images_per_second": ("images a second", "{:,.0f}"),
+        "images_per_second": ("images/s", "{:,.0f}"),
     }
     shown = {
         label: form.format(summary[key])
@@ -150,14 +155,14 @@ def _results(
     for key, label in (("train_seconds", "training"), ("compile_seconds", "compilation")):
         if summary.get(key) is not None:
             shown[label] = duration(summary[key])
-    if evaluation.get("accuracy") not in (None, summary["test_accuracy"]):  # in other views
+    if evaluation.get("accuracy") not in (None, summary["test_accuracy"]):  # with other views
         shown["evaluated again"] = f"{evaluation['accuracy']:.2%}"
     return shown
 
 
 def _verdict(summary: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     if summary:
-        return f"{summary['test_accuracy']:.2%} of the test images right"
+        return f"{summary['test_accuracy']:.2%} test accuracy"
     seen = [row for row in rows if row["split"] == "validation"]
     if not seen:
         return "unfinished"
@@ -165,7 +170,7 @@ def _verdict(summary: dict[str, Any], rows: list[dict[str, Any]]) -> str:
 
 
 def _evaluation(run: Run) -> dict[str, Any]:
-    """What the page takes from evaluation.json; empty where that isn't all there."""
+    """The content of evaluation.json; empty if it lacks what the page needs."""
     content = run.evaluation()
     if json_checks.fault(content, accuracy=json_checks.NUMBER, per_class_accuracy=dict):
         return {}
@@ -176,7 +181,7 @@ def _evaluation(run: Run) -> dict[str, Any]:
 
 
 def _origin(launch: dict[str, Any]) -> dict[str, str]:
-    """The last launch, as the manifest has it; what is of another kind is left out."""
+    """The facts of the last launch in the manifest; malformed ones are left out."""
     kinds = {"git": dict, "software": dict, "command": list, "device": str}
     known = {key: launch[key] for key, kind in kinds.items() if isinstance(launch.get(key), kind)}
     git = known.get("git", {})
@@ -199,7 +204,7 @@ def _common(folders: Sequence[Path]) -> Path:
 
 
 def _name(folder: Path, folders: Sequence[Path]) -> str:
-    """A run's name: its path, less what several have in common."""
+    """A run's path, without the part that all runs share."""
     if len(folders) == 1:
         return str(folder)
     return str(folder.absolute().relative_to(_common(folders)))

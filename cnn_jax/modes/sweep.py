@@ -1,4 +1,4 @@
-"""Mode sweep: a recipe over a grid of values, one run each."""
+"""Mode sweep: one run of a recipe for each combination of a grid of values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def grid(text: str) -> list[Assignment]:
     """The assignments of "optimizer.peak_lr=0.01,0.03; seed=0,1": every combination.
 
     Raises:
-      UserError: the text is no such list.
+      UserError: the text has another form.
     """
     axes: dict[str, list[str]] = {}
     for part in filter(None, (part.strip() for part in text.split(";"))):
@@ -46,7 +46,7 @@ def grid(text: str) -> list[Assignment]:
         except SyntaxError:
             equals = ""
         if not equals or not isinstance(call, ast.Call) or call.keywords or not call.args:
-            raise UserError(f"--sweep: {part!r} is not of the form field=value,value,...")
+            raise UserError(f"--sweep: {part!r} must have the form field=value,value,...")
         values = [ast.unparse(value) for value in call.args]
         if name.strip() in axes or len(set(values)) < len(values):
             raise UserError(f"--sweep: {part!r} repeats a field or a value")
@@ -67,15 +67,15 @@ def sweep(
     save_every_steps: int | None = None,
     console: Any = None,
 ) -> list[dict[str, Any]]:
-    """Trains every combination in a folder of its own; runs that have finished are not repeated.
+    """Trains each combination in a folder of its own; finished runs are not repeated.
 
-    Choices are made on validation: the table has the test accuracy only of a sweep over seeds. A
-    run that diverges is said to, and the others go on.
+    Choices are made on validation: the table shows test accuracy only for a sweep over seeds. A run
+    that diverges is reported, and the others continue.
 
     Args:
-      experiment: What the values are put into.
+      experiment: The experiment to vary.
       text: The grid, as in `grid`.
-      workdir: Where the runs' folders go.
+      workdir: Holds a folder for each run.
       recipe: Where the experiment comes from.
       data_dir: Where TFDS data is.
       log_every_steps: As in `train`.
@@ -86,7 +86,7 @@ def sweep(
       The summaries of the runs that did not diverge, in the order of the grid.
 
     Raises:
-      UserError: a field or a value that does not fit, also with its data; nothing is trained then.
+      UserError: a field or a value is wrong, or does not fit the data; nothing is trained then.
       RunFailed: every run diverged.
     """
     from rich.text import Text
@@ -104,7 +104,7 @@ def sweep(
     _check(names, experiments, folders, recipe, data_dir)
     summaries: list[dict[str, Any] | None] = []
     for name, changed, folder in zip(names, experiments, folders, strict=True):
-        out.rule(Text(name), align="left")  # as a string it would be markup
+        out.rule(Text(name), align="left")  # a string would be parsed as markup
         try:
             result = train(
                 changed,
@@ -133,9 +133,9 @@ def _check(
     recipe: config.Recipe,
     data_dir: str | None,
 ) -> None:
-    """Raises what training would refuse, before the first run: hours may lie before the last."""
+    """Raises everything that training would refuse, before the first run starts."""
     if len(set(folders)) < len(folders):
-        raise UserError("--sweep: two values would share a folder, as names have no /")
+        raise UserError("--sweep: two values would share a folder, since folder names have no /")
     loaded: dict[str, Dataset] = {}
     traced: set[str] = set()
     for name, changed, folder in zip(names, experiments, folders, strict=True):

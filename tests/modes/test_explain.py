@@ -55,7 +55,7 @@ def test_the_figures_of_test_images_and_what_the_net_says_of_them(plain, capsys)
         line = f"test {number}: {data.classes[best]} {probability[best]:.1%}, "
         line += "which is right" if best == true else f"but is {data.classes[true]} "
         assert line in said
-    assert f"{', '.join(FIGURES)} are in {plain}/figures" in said.replace("\n", "")
+    assert f"wrote {', '.join(FIGURES)} to {plain}/figures" in said.replace("\n", "")
 
 
 def test_without_numbers_the_seed_draws_the_images(plain, monkeypatch):

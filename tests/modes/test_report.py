@@ -120,7 +120,7 @@ def test_the_page_of_a_run_needs_nothing_beside_it(write_run):
     assert [base64.b64decode(source.partition(",")[2]) for source in sources] == [PNG]
     assert not re.search(r"https?:|url\(|@import|<script|<link", page.source)
     said = " ".join(page.words)
-    assert "mine <i>&" in said and "62.50% of the test images right" in said
+    assert "mine <i>&" in said and "62.50% test accuracy" in said
     assert ["optimizer.peak_lr", "0.05"] in page.tables[1]
     assert ["steps", "1,200"] in page.tables[0]
     assert page.tables[2] == [["class", "accuracy"], ["a<b", "50.0%"], ["c&d", "\u2013"]]
@@ -225,7 +225,7 @@ def test_facts_of_another_kind_are_left_out_of_the_page(name, write_run):
         spoil(folder, name, wrong)
         assert report(folder) == 0
         said = " ".join(Page(folder / "report.html").words)
-        assert "None" not in said and "62.50% of the test images right" in said
+        assert "None" not in said and "62.50% test accuracy" in said
 
 
 def test_settings_are_read_off_an_expression_that_names_unknown_classes():
