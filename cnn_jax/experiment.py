@@ -15,9 +15,8 @@ from cnn_jax.augment import Augmentation
 from cnn_jax.augment.test_time import Views
 from cnn_jax.data import DataConfig, Dataset
 from cnn_jax.data.pixel_normalization import Normalize
-from cnn_jax.distillation import Distill
 from cnn_jax.errors import UserError
-from cnn_jax.losses import Loss, Softmax
+from cnn_jax.losses import Distill, Loss, Softmax
 from cnn_jax.optim import (
     SGD,
     Cosine,

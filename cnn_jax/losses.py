@@ -1,7 +1,8 @@
-"""Losses: from class scores to one number per example.
+"""Losses: what training minimises, as one number per example.
 
-A loss is called as `loss(logits f32[B,K], label) -> f32[B]`. Labels are i32[B], or f32[B,K] where
-an augmentation has mixed examples; `takes_mixed_labels` says whether the loss can take those.
+A loss is called as `loss(logits f32[B,K], label) -> f32[B]`. Labels are i32[B], or f32[B,K] if an
+augmentation mixes examples; `takes_mixed_labels` says whether the loss accepts the latter.
+`Distill` combines a loss with the scores of a teacher.
 """
 
 from __future__ import annotations
@@ -16,31 +17,31 @@ import optax
 
 from cnn_jax import ranges
 
-__all__ = ["Loss", "MulticlassHinge", "Softmax"]
+__all__ = ["Distill", "Loss", "MulticlassHinge", "Softmax"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Loss(abc.ABC):
-    """What every loss is an instance of."""
+    """Base class of all losses."""
 
     takes_mixed_labels: ClassVar[bool]
-    # Whether the softmax of the scores gives the probabilities of the classes.
+    # Whether the softmax of the scores gives class probabilities.
     scores_are_logits: ClassVar[bool] = False
 
     @abc.abstractmethod
     def __call__(self, logits: jax.Array, label: jax.Array) -> jax.Array:
-        """f32[B,K], i32[B] or f32[B,K] -> f32[B]."""
+        """Returns f32[B], the loss of each example, from scores f32[B,K] and labels."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Softmax(Loss):
-    """Cross-entropy of the softmax: -sum_k y_k log(softmax(s)_k).
+    """Softmax cross-entropy: -sum_k y_k log(softmax(s)_k).
 
-    With smoothing e, y is (1-e) of the label and e/K on every class (Szegedy et al. 2016,
-    arXiv:1512.00567).
+    With label smoothing e, y is (1-e) times the label plus e/K for every class (Szegedy et al.
+    2016, arXiv:1512.00567).
 
     Attributes:
-      label_smoothing: Share of the label that is spread over all classes, from 0 to below 1.
+      label_smoothing: Share e of the label that is spread over all classes, from 0 to below 1.
     """
 
     label_smoothing: float = 0.0
@@ -59,14 +60,14 @@ class Softmax(Loss):
 
 @dataclasses.dataclass(frozen=True)
 class MulticlassHinge(Loss):
-    """The multiclass SVM loss: sum over the wrong classes of max(0, s_k - s_label + margin).
+    """Multiclass SVM loss: the sum over the wrong classes of max(0, s_k - s_label + margin).
 
-    As in Weston and Watkins (1999), the form that the classic course notes teach; with `squared`,
-    each term is squared (the L2-SVM of Tang 2013, arXiv:1306.0239).
+    This is the form of Weston and Watkins (1999), which CS231n teaches; with `squared`, each term
+    is squared (the L2-SVM of Tang 2013, arXiv:1306.0239).
 
     Attributes:
-      margin: By how much the right class's score must exceed every other one.
-      squared: Whether each class's violation is squared.
+      margin: Difference by which the score of the label must exceed every other score.
+      squared: Whether to square the term of each class.
     """
 
     margin: float = 1.0
@@ -82,3 +83,34 @@ class MulticlassHinge(Loss):
         violation = jnp.maximum(0.0, logits - own + self.margin)
         violation = jnp.where(jax.nn.one_hot(label, logits.shape[-1], dtype=bool), 0.0, violation)
         return jnp.sum(violation**2 if self.squared else violation, axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Distill:
+    """Knowledge distillation: (1 - w) loss + w T^2 KL(teacher / T, student / T).
+
+    Hinton et al. 2015, arXiv:1503.02531. The teacher is a finished run, whose weights don't change.
+    It sees the augmented batch, normalised as in its own training; T^2 balances the two gradients.
+    Training reports this sum as its loss; validation and test report the experiment's `loss` alone.
+
+    Attributes:
+      teacher: Workdir of the teacher's run, which must exist until this run has finished.
+      weight: Share w of the teacher in the loss, from 0 to 1.
+      temperature: T, which divides the scores of both nets.
+    """
+
+    teacher: str
+    weight: float = 0.9
+    temperature: float = 4.0
+
+    def __post_init__(self):
+        if not self.teacher:
+            raise ValueError("teacher must be the workdir of a finished run, got ''")
+        ranges.positive(temperature=self.temperature)
+        ranges.probability(weight=self.weight)
+
+    def __call__(self, losses: jax.Array, logits: jax.Array, teacher: jax.Array) -> jax.Array:
+        """Returns f32[B] from losses f32[B] and the scores f32[B,K] of student and teacher."""
+        student, taught = (jax.nn.log_softmax(s / self.temperature) for s in (logits, teacher))
+        distance = optax.losses.kl_divergence_with_log_targets(student, taught)
+        return (1 - self.weight) * losses + self.weight * self.temperature**2 * distance

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from cnn_jax import augment, config, data, distillation, losses, models, optim
+from cnn_jax import augment, config, data, losses, models, optim
 from cnn_jax.data import pixel_normalization
 from cnn_jax.experiment import Experiment
 
@@ -15,7 +15,6 @@ NAMES = MappingProxyType(
     config.public_names(
         models,
         losses,
-        distillation,
         augment,
         data,
         optim,

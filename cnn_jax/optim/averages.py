@@ -1,4 +1,4 @@
-"""What running averages of weights begin as."""
+"""Initial values for running averages of weights."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 
 
-def average_of_one(tree: Any) -> Any:
-    """The average of a tree of arrays alone: a copy, as a buffer can't be donated twice.
+def initial_average(tree: Any) -> Any:
+    """Returns a copy of a tree of arrays, from which a running average can start.
 
-    It is float32 where they are of half precision, in which small steps to the next would be lost.
+    It is a copy, because a buffer can't be donated twice. Half-precision arrays become float32, as
+    half precision would round small updates of the average away.
     """
 
     def copy(x):

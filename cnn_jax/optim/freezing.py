@@ -1,4 +1,4 @@
-"""Parameters that training leaves as they are."""
+"""Freezes the parameters whose paths match given patterns."""
 
 from __future__ import annotations
 
@@ -14,46 +14,47 @@ from cnn_jax.errors import UserError
 def frozen(
     rule: optax.GradientTransformation, patterns: Sequence[str]
 ) -> optax.GradientTransformation:
-    """A rule that moves only the parameters whose path fits none of the patterns.
+    """Returns a transformation that updates only the parameters that no pattern matches.
 
     Args:
-      rule: What moves them; it never sees the others.
-      patterns: As `fnmatch` has them, of paths such as "BasicBlock_0/Conv_0/kernel": "Conv_0/*",
-        "BasicBlock_[01]/*".
+      rule: Transformation of those parameters; it never sees the others.
+      patterns: `fnmatch` patterns of parameter paths such as "BasicBlock_0/Conv_0/kernel":
+        "Conv_0/*", "BasicBlock_[01]/*".
 
     Raises:
-      UserError: a pattern that fits no parameter, or patterns that leave none to train; when the
-        rule is initialised.
+      UserError: A pattern matches no parameter, or the patterns match all of them. Raised by the
+        transformation's `init`.
     """
 
     def labels(params: optax.Params) -> optax.Params:
-        names = jax.tree.leaves(_names(params))
+        paths = _paths(params)
+        names = jax.tree.leaves(paths)
         for pattern in patterns:
             if not fnmatch.filter(names, pattern):
                 raise UserError(
-                    f"freeze: {pattern!r} fits no parameter; there are {', '.join(names)}"
+                    f"freeze: {pattern!r} matches no parameter; choose from {', '.join(names)}"
                 )
-        if all(_fits(name, patterns) for name in names):
-            raise UserError("freeze: the patterns fit every parameter: nothing is left to train")
-        return jax.tree.map(lambda name: "frozen" if _fits(name, patterns) else "", _names(params))
+        if all(_matches(name, patterns) for name in names):
+            raise UserError("freeze: the patterns match every parameter; leave some to be trained")
+        return jax.tree.map(lambda name: "frozen" if _matches(name, patterns) else "", paths)
 
     return optax.partition({"": rule, "frozen": optax.set_to_zero()}, labels)
 
 
-def held(params: optax.Params, patterns: Sequence[str]) -> optax.Params:
-    """The parameters, with no gradient to those whose path fits one of the patterns."""
+def stop_frozen_gradients(params: optax.Params, patterns: Sequence[str]) -> optax.Params:
+    """Returns the parameters; no gradient flows to those that a pattern matches."""
     return jax.tree.map(
-        lambda name, p: jax.lax.stop_gradient(p) if _fits(name, patterns) else p,
-        _names(params),
+        lambda name, p: jax.lax.stop_gradient(p) if _matches(name, patterns) else p,
+        _paths(params),
         params,
     )
 
 
-def _names(params: optax.Params) -> optax.Params:
+def _paths(params: optax.Params) -> optax.Params:
     return jax.tree_util.tree_map_with_path(
         lambda path, _: jax.tree_util.keystr(path, simple=True, separator="/"), params
     )
 
 
-def _fits(name: str, patterns: Sequence[str]) -> bool:
+def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,8 +1,8 @@
-"""Gradient rules: how the gradient of a batch is found.
+"""Gradient rules: how a step computes the gradient of a batch.
 
 A rule is called as `rule(loss, params, batch, total) -> (gradients, (sums, statistics))`. The loss
-is `loss(params, batch) -> (f32[], (sums, statistics))`: a sum over the examples, which the size of
-the whole batch has divided already; what else is summed over them; and what a norm keeps of them.
+is `loss(params, batch) -> (f32[], (sums, statistics))`: the sum of the examples' losses divided by
+the size of the whole batch, the sums of other metrics, and the running statistics of norms.
 """
 
 from __future__ import annotations
@@ -24,37 +24,37 @@ __all__ = ["ASAM", "SAM", "Accumulate", "GradientRule", "Plain"]
 
 Aside = tuple[Any, Any]
 BatchLoss = Callable[[optax.Params, Batch], tuple[jax.Array, Aside]]
-# From this program's sums to those over all devices.
+# Turns this program's sums into those over all devices.
 Total = Callable[[Any], Any]
 
-# A gradient of zero has no direction to be divided out.
+# Keeps the division by the norm of a zero gradient finite.
 TINY = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
 class GradientRule(abc.ABC):
-    """What every rule is an instance of."""
+    """Base class of all gradient rules."""
 
     @property
     def passes(self) -> int:
-        """Forward and backward passes that a step takes over each example."""
+        """Forward and backward passes per example and step."""
         return 1
 
     def check(self, examples: int) -> None:
-        """Raises UserError where the rule can't take so many examples at once."""
+        """Raises UserError if the rule can't process a batch of this many examples."""
         del examples
 
     @abc.abstractmethod
     def __call__(
         self, loss: BatchLoss, params: optax.Params, batch: Batch, total: Total
     ) -> tuple[optax.Updates, Aside]:
-        """This program's share of the gradient, and what stood aside as the batch was first seen.
+        """Returns this program's share of the gradient, and the first pass's sums and statistics.
 
         Args:
-          loss: What is to fall.
-          params: Where the gradient is taken.
+          loss: The loss to minimise.
+          params: Parameters at which the gradient is computed.
           batch: This program's examples.
-          total: Sums over all devices.
+          total: Sums a tree over all devices.
         """
 
 
@@ -68,15 +68,15 @@ class Plain(GradientRule):
 
 @dataclasses.dataclass(frozen=True)
 class SAM(GradientRule):
-    """Sharpness-aware minimisation (Foret et al. 2021, arXiv:2010.01412): a step costs two.
+    """Sharpness-aware minimisation (Foret et al. 2021, arXiv:2010.01412), at twice the cost.
 
-    The gradient is taken at p + rho g / |g|, g being the plain one. Loss, accuracy and running
-    statistics are those of the first pass. |g| is that of the whole batch, on all devices, so that
-    their number changes nothing; the authors take each device's own, which
+    The gradient is computed at p + rho g / |g|, where g is the plain gradient. Loss, accuracy and
+    running statistics are those of the first pass. |g| is the norm over the whole batch, so that
+    the result does not depend on the number of devices; the authors use each device's own norm, as
     `Accumulate(parts, SAM())` does for parts of the batch.
 
     Attributes:
-      rho: Distance to the point at which the gradient is taken.
+      rho: Distance to the point at which the gradient is computed.
     """
 
     rho: float = 0.05
@@ -101,13 +101,13 @@ class SAM(GradientRule):
 
 @dataclasses.dataclass(frozen=True)
 class ASAM(SAM):
-    """SAM that does not depend on the weights' scale (Kwon et al. 2021, arXiv:2102.11600).
+    """SAM that is invariant to the scale of the weights (Kwon et al. 2021, arXiv:2102.11600).
 
-    The gradient is taken at p + rho t^2 g / |t g|, with t = |p| + eta, and t = 1 for biases.
+    The gradient is computed at p + rho t^2 g / |t g|, with t = |p| + eta, and t = 1 for biases.
 
     Attributes:
-      rho: Distance to the point at which the gradient is taken, in units of t.
-      eta: Added to a weight's size.
+      rho: Distance to the point at which the gradient is computed, in units of t.
+      eta: Added to the absolute value of a weight.
     """
 
     rho: float = 0.5
@@ -130,14 +130,15 @@ class ASAM(SAM):
 
 @dataclasses.dataclass(frozen=True)
 class Accumulate(GradientRule):
-    """The batch in equal parts, one after another: the memory of a part, the gradient of the whole.
+    """Gradient accumulation: processes the batch in equal parts, which saves memory.
 
-    BatchNorm sees a part at a time. Each part's running statistics start from those before the
-    step, and their mean is kept: the norm's momentum counts steps, whatever the number of parts.
+    BatchNorm sees one part at a time. Each part updates the running statistics from before the
+    step, and their mean is kept, so that the norm's momentum does not depend on the number of
+    parts.
 
     Attributes:
-      parts: How many; they must divide the examples that a device has of the batch.
-      rule: How the gradient of a part is found.
+      parts: Number of parts, which must divide the batch's examples on each device.
+      rule: Gradient rule for each part.
     """
 
     parts: int = 4
@@ -153,7 +154,7 @@ class Accumulate(GradientRule):
     def check(self, examples):
         if examples % self.parts:
             raise UserError(
-                f"gradient.parts must divide the {examples} examples that are taken at once, "
+                f"gradient.parts must divide the {examples} examples that are processed at once, "
                 f"got {self.parts}"
             )
         self.rule.check(examples // self.parts)
@@ -162,7 +163,7 @@ class Accumulate(GradientRule):
         self.check(len(batch.index))
 
         def in_parts(x):
-            # Every so many examples: a part is spread over the devices as the batch is.
+            # Strided parts, so that each part is spread over the devices as the batch is.
             if x.ndim == 0:
                 return jnp.broadcast_to(x, self.parts)
             return x.reshape(-1, self.parts, *x.shape[1:]).swapaxes(0, 1)
@@ -176,9 +177,9 @@ class Accumulate(GradientRule):
         sums = jax.tree.map(lambda x: jnp.sum(x, 0, dtype=x.dtype), sums)
 
         def mean(x):
-            if not jnp.issubdtype(x.dtype, jnp.inexact):  # a counter has no mean
+            if not jnp.issubdtype(x.dtype, jnp.inexact):  # such as a counter
                 return x[0]
-            # In this form the mean of equal numbers is that number, to the last bit.
+            # Written this way, the mean of equal numbers is exactly that number.
             return x[0] + jnp.mean(x - x[0], 0)
 
         return gradients, (sums, jax.tree.map(mean, statistics))

@@ -1,4 +1,4 @@
-"""The parts of a net that the airbench optimisers treat each in its own way."""
+"""Groups parameters for optimisers that treat filters, heads and biases differently (airbench)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import optax
 
 
 def groups(params: optax.Params) -> optax.Params:
-    """For each parameter "filters" (of convolutions), "head" (fully connected), "bias" (of one
-    dimension: norms' scales too) or "whitening" (all of the whitening layer)."""
+    """Returns the group of each parameter, as `optax.partition` takes it.
+
+    "filters" (convolutions), "head" (fully connected layers), "bias" (one dimension, so also the
+    scales of norms) or "whitening" (every parameter of the whitening layer).
+    """
 
     def group(path, parameter):
         if any(getattr(entry, "key", "") == "whitening" for entry in path):

@@ -1,4 +1,4 @@
-"""Optimisers for large batches: each layer's step is in proportion to its weights."""
+"""Optimisers for large batches, which scale each layer's step by the norm of its weights."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import dataclasses
 import optax
 
 from cnn_jax import ranges
-from cnn_jax.optim.adam import AdamW
-from cnn_jax.optim.optimizer import Decay, decayed
+from cnn_jax.optim.adaptive import AdamW
+from cnn_jax.optim.optimizer import Decay, decay_mask
 from cnn_jax.optim.sgd import SGD
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LARS(SGD):
-    """SGD at a rate per layer (You et al. 2017, arXiv:1708.03888).
+    """SGD with a learning rate per layer (You et al. 2017, arXiv:1708.03888).
 
-    u = trust |p| / |g + decay p| (g + decay p);  m = momentum m + lr u;  p = p - m. The rate is
-    that of SimCLR (Chen et al. 2020, arXiv:2002.05709), the decay the publication's.
+    d = g + weight_decay p;  m = momentum m + lr trust |p| / |d| d;  p = p - m. The default learning
+    rate is SimCLR's (Chen et al. 2020, arXiv:2002.05709), the default weight decay LARS's own.
 
     Attributes:
-      trust: Share of a layer's norm that a step at the rate 1 moves it by.
-      decay: What is decayed and moves in proportion to its norm: "all" parameters, or only
-        "kernels", while biases and norms follow SGD.
+      trust: Length of a step at learning rate 1, as a share of the layer's norm.
+      decay: Parameters with weight decay and a learning rate per layer: "all", or only "kernels";
+        biases and norms then follow SGD.
     """
 
     peak_lr: float = 0.3
@@ -39,9 +39,9 @@ class LARS(SGD):
         return optax.lars(
             self.learning_rate(factor, batch_size),
             self.weight_decay,
-            weight_decay_mask=decayed(self.decay) or True,
+            weight_decay_mask=decay_mask(self.decay) or True,
             trust_coefficient=self.trust,
-            trust_ratio_mask=decayed(self.decay) or True,
+            trust_ratio_mask=decay_mask(self.decay) or True,
             momentum=self.momentum,
             nesterov=self.nesterov,
         )
@@ -49,13 +49,13 @@ class LARS(SGD):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LAMB(AdamW):
-    """AdamW at a rate per layer (You et al. 2020, arXiv:1904.00962).
+    """AdamW with a learning rate per layer (You et al. 2020, arXiv:1904.00962).
 
-    u = adam + decay p;  p = p - lr |p| / |u| u.
+    u = adam + weight_decay p;  p = p - lr |p| / |u| u.
 
     Attributes:
-      decay: What is decayed and moves in proportion to its norm: "all" parameters, or only
-        "kernels", while biases and norms follow Adam.
+      decay: Parameters with weight decay and a learning rate per layer: "all", or only "kernels";
+        biases and norms then follow Adam.
     """
 
     eps: float = 1e-6
@@ -64,7 +64,7 @@ class LAMB(AdamW):
     def _rule(self, factor, batch_size, total_steps):
         return optax.chain(
             optax.scale_by_adam(self.b1, self.b2, self.eps),
-            optax.add_decayed_weights(self.weight_decay, decayed(self.decay)),
-            optax.masked(optax.scale_by_trust_ratio(), decayed(self.decay) or True),
+            optax.add_decayed_weights(self.weight_decay, decay_mask(self.decay)),
+            optax.masked(optax.scale_by_trust_ratio(), decay_mask(self.decay) or True),
             optax.scale_by_learning_rate(self.learning_rate(factor, batch_size)),
         )

@@ -1,4 +1,4 @@
-"""Weights that return to slower ones every few steps."""
+"""Lookahead: every few steps, the weights return to a slower copy of themselves."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import optax
 
 from cnn_jax import ranges
-from cnn_jax.optim.averages import average_of_one
+from cnn_jax.optim.averages import initial_average
 from cnn_jax.optim.groups import groups
-from cnn_jax.optim.optimizer import Factor, Optimizer
+from cnn_jax.optim.optimizer import CheckedOptimizer, Factor
 from cnn_jax.optim.sgd import coupled_sgd
 
 
 class LookaheadState(NamedTuple):
-    """The rule's own state, the slow weights, and the steps taken."""
+    """State of the wrapped rule, the slow weights, and the number of steps taken."""
 
     rule: optax.OptState
     slow: optax.Params
@@ -27,33 +27,34 @@ class LookaheadState(NamedTuple):
 def lookahead(
     rule: optax.GradientTransformation, *, interval: int, kept: Factor, total_steps: int
 ) -> optax.GradientTransformation:
-    """Lookahead around a rule (Zhang et al. 2019, arXiv:1907.08610), at a rate that changes.
+    """Wraps a rule in lookahead (Zhang et al. 2019, arXiv:1907.08610).
 
     After every `interval` steps, `slow = kept slow + (1 - kept) fast`, and the parameters become
-    the slow weights. Those are also what they are after the last step. The rule keeps its momentum.
+    the slow weights. After the last step they become the slow weights too. The rule keeps its
+    momentum.
 
     Args:
-      rule: What moves the parameters, the fast weights.
-      interval: Steps between two meetings.
-      kept: Share of the slow weights that a meeting after so many steps keeps.
+      rule: Transformation that moves the parameters, the fast weights.
+      interval: Steps between two synchronisations.
+      kept: Share of the slow weights that a synchronisation keeps, as a function of the step.
       total_steps: Steps of the run.
     """
 
     def init(params):
-        return LookaheadState(rule.init(params), average_of_one(params), jnp.zeros((), jnp.int32))
+        return LookaheadState(rule.init(params), initial_average(params), jnp.zeros((), jnp.int32))
 
     def update(gradients, state, params=None):
         if params is None:
             raise ValueError(optax.NO_PARAMS_MSG)
         updates, rule_state = rule.update(gradients, state.rule, params)
         step = state.step + 1
-        meet, share = step % interval == 0, kept(step)
+        synchronize, share = step % interval == 0, kept(step)
 
         def slower(s, p, u):
-            return jnp.where(meet, share * s + (1 - share) * (p + u), s)
+            return jnp.where(synchronize, share * s + (1 - share) * (p + u), s)
 
         slow = jax.tree.map(slower, state.slow, params, updates)
-        back = meet | (step == total_steps)
+        back = synchronize | (step == total_steps)
         updates = jax.tree.map(lambda s, p, u: jnp.where(back, s - p, u), slow, params, updates)
         return updates, LookaheadState(rule_state, slow, step)
 
@@ -62,14 +63,15 @@ def lookahead(
 
 @dataclasses.dataclass(frozen=True)
 class Lookahead:
-    """Lookahead around any optimiser, at a constant rate (Zhang et al. 2019, arXiv:1907.08610).
+    """Lookahead around any optimiser (Zhang et al. 2019, arXiv:1907.08610).
 
-    In the midst of a run validation sees the weights as they are then, and so does the test where
-    patience ended the run; the last planned step leaves the slow ones.
+    Validation evaluates the current weights. So does the test if patience ends the run early; after
+    the last planned step, the weights are the slow ones.
 
     Attributes:
-      interval: Steps between two returns to the slow weights; the authors' program has 5.
-      slow_step: Share of the way to the fast weights that the slow ones go at a return; there 0.8.
+      interval: Steps between two synchronisations; the default is that of the authors' code.
+      slow_step: Fraction of the distance to the fast weights that the slow weights move at each
+        synchronisation; the default is that of the authors' code.
     """
 
     interval: int = 5
@@ -82,7 +84,7 @@ class Lookahead:
     def around(
         self, rule: optax.GradientTransformation, total_steps: int
     ) -> optax.GradientTransformation:
-        """The rule with the returns, for a run of so many steps."""
+        """Wraps a rule for a run of `total_steps`."""
         kept = jnp.float32(1 - self.slow_step)
         return lookahead(
             rule, interval=self.interval, kept=lambda step: kept, total_steps=total_steps
@@ -90,22 +92,23 @@ class Lookahead:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LookaheadSGD(Optimizer):
-    """Nesterov SGD with lookahead and faster biases, as in airbench96 and nearly in airbench93.
+class LookaheadSGD(CheckedOptimizer):
+    """Nesterov SGD with lookahead and faster biases, as in airbench96.
 
-    (Jordan 2024, arXiv:2404.00498.) The weights that lookahead returns to keep a share that grows
-    with the cube of the time. The running statistics of norms are left as they are, while the
-    publication averages them too. Its airbench93 begins with lookahead in the fourth epoch, and
-    also returns to the slow weights at the end of each.
+    (Jordan 2024, arXiv:2404.00498.) The share of the slow weights that a synchronisation keeps
+    grows with the cube of the step. The publication also averages the running statistics of norms,
+    which this class does not. Its airbench93 differs: it starts lookahead in the fourth epoch, and
+    also returns to the slow weights at the end of each epoch.
 
     Attributes:
-      peak_lr: Highest rate of filters and fully connected layers.
+      peak_lr: Highest learning rate of filters and fully connected layers.
       momentum: Nesterov momentum.
-      weight_decay: Strength of the decay that is added to the gradient.
-      bias_factor: Rate of the norms' biases over that of the rest; their decay is divided by it.
-      whitening_until: Fraction of the run after which the whitening layer's bias rests.
-      interval: Steps between two returns to the slow weights.
-      slow_decay: Share of the slow weights that a return at the run's end keeps.
+      weight_decay: Strength of the weight decay, which is added to the gradient.
+      bias_factor: Learning rate of the norms' biases divided by that of the other parameters; their
+        weight decay is divided by it.
+      whitening_until: Fraction of the run after which the whitening layer's bias is fixed.
+      interval: Steps between two synchronisations.
+      slow_decay: Share of the slow weights that a synchronisation at the end of the run keeps.
     """
 
     peak_lr: float = 1.0
@@ -118,8 +121,7 @@ class LookaheadSGD(Optimizer):
 
     def __post_init__(self):
         super().__post_init__()
-        ranges.fraction(momentum=self.momentum, slow_decay=self.slow_decay)
-        ranges.non_negative(weight_decay=self.weight_decay)
+        ranges.fraction(slow_decay=self.slow_decay)
         ranges.positive(
             bias_factor=self.bias_factor,
             whitening_until=self.whitening_until,

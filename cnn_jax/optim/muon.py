@@ -1,4 +1,4 @@
-"""Muon: momentum, orthogonalised, for the filters of convolutions."""
+"""Muon: orthogonalised momentum for convolution filters."""
 
 from __future__ import annotations
 
@@ -12,23 +12,20 @@ import optax
 
 from cnn_jax import ranges
 from cnn_jax.optim.groups import groups
-from cnn_jax.optim.optimizer import Optimizer
+from cnn_jax.optim.optimizer import CheckedOptimizer
 from cnn_jax.optim.sgd import coupled_sgd
 
-# Jordan et al. 2024: a quintic whose iterates push every singular value towards 1, quickly and
-# roughly.
+# Quintic of Jordan et al. 2024: iterating it moves every singular value close to 1 in few steps.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-
-
-# Iterations on one Gram matrix: with more, rounding would tell on small singular values.
+# Iterations per Gram matrix: with more, rounding errors would swamp small singular values.
 ITERATIONS_A_GRAM = 3
 
 
 def orthogonalize(matrix: jax.Array, steps: int) -> jax.Array:
-    """The nearest semi-orthogonal matrix, roughly, by Newton-Schulz: f32[M,N] -> f32[M,N].
+    """Approximates the nearest semi-orthogonal matrix by Newton-Schulz: f32[M,N] -> f32[M,N].
 
-    An iteration is x = p x with p = a + b g + c g^2 and g = x x^T. All p are polynomials of the
-    first g, so they commute, and the next g is p g p: only the first product and the last one touch
+    An iteration is x = p x with p = a + b g + c g^2 and g = x x^T. All p are polynomials in the
+    first g, so they commute, and the next g is p g p: only the first and the last product involve
     the wide matrix.
     """
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
@@ -40,26 +37,26 @@ def orthogonalize(matrix: jax.Array, steps: int) -> jax.Array:
 
 def _iterated(x: jax.Array, steps: int) -> jax.Array:
     a, b, c = COEFFICIENTS
-    # An accelerator's default for products is half precision, which these can't do with.
+    # Accelerators multiply in half precision by default, which is not accurate enough here.
     dot = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
     gram, identity = dot(x, x.T), jnp.eye(len(x), dtype=x.dtype)
-    whole = identity
+    product = identity
     for step in range(steps):
         polynomial = a * identity + b * gram + c * dot(gram, gram)
-        whole = dot(polynomial, whole) if step else polynomial
+        product = dot(polynomial, product) if step else polynomial
         if step < steps - 1:
             gram = dot(dot(gram, polynomial), polynomial)
-    return dot(whole, x)
+    return dot(product, x)
 
 
 class MuonState(NamedTuple):
-    """The running momentum, shaped like the parameters."""
+    """The momentum of each parameter."""
 
     momentum: optax.Updates
 
 
 def scale_by_muon(momentum: float, steps: int) -> optax.GradientTransformation:
-    """Nesterov momentum, then each kernel [...,C_out] orthogonalised as a matrix (C_out, rest)."""
+    """Applies Nesterov momentum, then orthogonalises kernels [...,C_out] as matrices [C_out,N]."""
 
     def init(params):
         return MuonState(jax.tree.map(jnp.zeros_like, params))
@@ -79,7 +76,7 @@ def scale_by_muon(momentum: float, steps: int) -> optax.GradientTransformation:
 
 
 def rescale_filters() -> optax.GradientTransformation:
-    """Adds to each update what brings its kernel [...,C_out] to the norm sqrt(C_out) first."""
+    """Adds to each update the rescaling of its kernel [...,C_out] to the norm sqrt(C_out)."""
 
     def update(updates, state, params=None):
         if params is None:
@@ -87,7 +84,7 @@ def rescale_filters() -> optax.GradientTransformation:
 
         def add(u, p):
             norm = jnp.linalg.norm(p)
-            # A kernel of zeros, as the last of a branch may begin, has no norm to bring anywhere.
+            # A kernel of zeros, such as the last of a residual branch at first, can't be rescaled.
             return u + p * (jnp.sqrt(p.shape[-1]) / jnp.where(norm > 0, norm, 1) - 1)
 
         return jax.tree.map(add, updates, params), state
@@ -96,25 +93,25 @@ def rescale_filters() -> optax.GradientTransformation:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Muon(Optimizer):
+class Muon(CheckedOptimizer):
     """Muon on the filters of convolutions, SGD with Nesterov momentum on the rest.
 
-    As in airbench94 (Jordan 2024, github.com/KellerJordan/cifar10-airbench): filters are brought to
-    the norm sqrt(C_out) before each step; biases and the head follow SGD at rates of their own, all
-    falling with the schedule; the whitening layer's bias stops being trained early.
+    As in airbench94 (Jordan 2024, github.com/KellerJordan/cifar10-airbench): filters are rescaled
+    to the norm sqrt(C_out) before each step; biases and the head have their own learning rates,
+    which follow the schedule too; the whitening layer's bias is trained only at first.
 
     Attributes:
-      peak_lr: Highest rate of the filters' orthogonalised steps.
+      peak_lr: Highest learning rate of the filters' orthogonalised steps.
       momentum: Share of the filters' last momentum that is kept.
-      iterations: Newton-Schulz iterations a step.
-      bias_lr: Highest SGD rate of biases and of norms' scales, for the mean loss, per
+      iterations: Newton-Schulz iterations per step.
+      bias_lr: Highest SGD learning rate of biases and norms' scales, for the mean loss over
         `sgd_per_batch` examples.
-      head_lr: Highest SGD rate of the fully connected layers, likewise.
-      sgd_per_batch: Batch size that `bias_lr` and `head_lr` are meant for.
+      head_lr: Highest SGD learning rate of the fully connected layers, likewise.
+      sgd_per_batch: Batch size for which `bias_lr` and `head_lr` are meant.
       sgd_momentum: Nesterov momentum of SGD.
-      weight_decay: What a step takes off a weight that SGD trains, as a share of it, for each
-        example of the batch, at the schedule's highest point.
-      whitening_until: Fraction of the run after which the whitening layer's bias rests.
+      weight_decay: Share of its value that a weight trained by SGD loses per step and per example
+        of the batch, at the schedule's highest point.
+      whitening_until: Fraction of the run after which the whitening layer's bias is fixed.
     """
 
     peak_lr: float = 0.24
@@ -129,7 +126,7 @@ class Muon(Optimizer):
 
     def __post_init__(self):
         super().__post_init__()
-        ranges.fraction(momentum=self.momentum, sgd_momentum=self.sgd_momentum)
+        ranges.fraction(sgd_momentum=self.sgd_momentum)
         ranges.positive(
             iterations=self.iterations,
             bias_lr=self.bias_lr,
@@ -137,7 +134,6 @@ class Muon(Optimizer):
             sgd_per_batch=self.sgd_per_batch,
             whitening_until=self.whitening_until,
         )
-        ranges.non_negative(weight_decay=self.weight_decay)
 
     def _rule(self, factor, batch_size, total_steps):
         scale = batch_size / self.sgd_per_batch

@@ -1,11 +1,11 @@
-"""What every optimiser has in common."""
+"""Defines the base classes of the optimisers, and what their weight decay has in common."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import optax
@@ -14,8 +14,9 @@ from cnn_jax import ranges
 
 # Step number i32[] -> share of the peak learning rate f32[], from 0 to 1.
 Factor = Callable[[jax.Array], jax.Array]
-# Which parameters weight decay shrinks: "kernels" are those of more than one dimension.
+# Parameters that weight decay shrinks: "kernels" are those of more than one dimension.
 Decay = Literal["all", "kernels"]
+DECAYS = get_args(Decay)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,9 +25,9 @@ class Optimizer(abc.ABC):
 
     Attributes:
       peak_lr: Learning rate at the schedule's highest point.
-      per_batch: Batch size that `peak_lr` is meant for: the rate grows in proportion to the batch;
-        None: `peak_lr` holds at any batch size.
-      clip_norm: Gradients are scaled down to this global norm where they exceed it; None: never.
+      per_batch: Batch size for which `peak_lr` is meant: the learning rate grows in proportion to
+        the batch size; None: `peak_lr` holds at any batch size.
+      clip_norm: Maximum global norm of the gradients, which are scaled down to it; None: no limit.
     """
 
     peak_lr: float = 0.1
@@ -37,20 +38,20 @@ class Optimizer(abc.ABC):
         ranges.positive(peak_lr=self.peak_lr, per_batch=self.per_batch, clip_norm=self.clip_norm)
 
     def peak(self, batch_size: int) -> float:
-        """The highest learning rate at this batch size."""
+        """Returns the highest learning rate at this batch size."""
         return self.peak_lr * (batch_size / self.per_batch if self.per_batch else 1)
 
     def build(
         self, factor: Factor, *, batch_size: int, total_steps: int
     ) -> optax.GradientTransformation:
-        """The optax transformation that a run of `total_steps` applies to its gradients."""
+        """Returns the optax transformation that a run of `total_steps` applies to its gradients."""
         rule = self._rule(factor, batch_size, total_steps)
         if self.clip_norm is None:
             return rule
         return optax.chain(optax.clip_by_global_norm(self.clip_norm), rule)
 
     def learning_rate(self, factor: Factor, batch_size: int) -> Factor:
-        """The learning rate at a step."""
+        """Returns the learning rate as a function of the step."""
         peak = self.peak(batch_size)
         return lambda step: peak * factor(step)
 
@@ -58,11 +59,33 @@ class Optimizer(abc.ABC):
     def _rule(
         self, factor: Factor, batch_size: int, total_steps: int
     ) -> optax.GradientTransformation:
-        """The transformation, but for the clipping."""
+        """Returns the transformation without the clipping."""
 
 
-def decayed(decay: Decay):
-    """The mask of the parameters that weight decay shrinks, as optax takes it."""
+# Ranges of the fields that several of this package's optimisers share.
+_SHARED_FIELDS: dict[str, Callable[..., None]] = {
+    "momentum": ranges.fraction,
+    "b1": ranges.fraction,
+    "b2": ranges.fraction,
+    "eps": ranges.positive,
+    "weight_decay": ranges.non_negative,
+    "decay": lambda decay: ranges.one_of(DECAYS, decay=decay),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckedOptimizer(Optimizer):
+    """An optimiser of this package: checks the ranges of the fields that several of them share."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name, check in _SHARED_FIELDS.items():
+            if hasattr(self, name):
+                check(**{name: getattr(self, name)})
+
+
+def decay_mask(decay: Decay) -> Callable[[optax.Params], optax.Params] | None:
+    """Returns the mask, in optax's form, of the parameters that weight decay shrinks."""
     if decay == "all":
         return None
     return lambda params: jax.tree.map(lambda p: p.ndim > 1, params)
@@ -71,9 +94,9 @@ def decayed(decay: Decay):
 def decoupled(
     direction: optax.GradientTransformation, rate: Factor, *, weight_decay: float, decay: Decay
 ) -> optax.GradientTransformation:
-    """p = p - lr (direction + decay p), at a rate that depends on the step."""
+    """p = p - lr (direction + weight_decay p), with a learning rate that depends on the step."""
     return optax.chain(
         direction,
-        optax.add_decayed_weights(weight_decay, decayed(decay)),
+        optax.add_decayed_weights(weight_decay, decay_mask(decay)),
         optax.scale_by_learning_rate(rate),
     )

@@ -1,6 +1,6 @@
-"""Learning-rate schedules: a share of the peak rate as a function of the step.
+"""Learning-rate schedules: the share of the peak learning rate at each step.
 
-They speak of epochs and of fractions of the run; `Plan` knows how many steps those are.
+Their units are epochs and fractions of the run, which `experiment.Plan` converts to steps.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["Constant", "Cosine", "Linear", "MultiStep", "Schedule"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Schedule(abc.ABC):
-    """Linear warm-up from `warmup_start` to the peak, then the class's own curve to the end.
+    """Linear warm-up from `warmup_start` to the peak, then the curve of the subclass.
 
     Attributes:
       warmup: Epochs of warm-up; 0: start at the peak.
-      warmup_start: Share of the peak rate at which the warm-up begins.
+      warmup_start: Share of the peak learning rate at which the warm-up starts.
     """
 
     warmup: float = 0.0
@@ -35,7 +35,11 @@ class Schedule(abc.ABC):
         ranges.fraction(warmup_start=self.warmup_start)
 
     def factor(self, total_steps: int, steps_per_epoch: int) -> Factor:
-        """The share of the peak rate at step i32[], 0 <= step < total_steps."""
+        """Returns the share f32[] of the peak learning rate as a function of the step i32[].
+
+        Raises:
+          UserError: The warm-up is not shorter than the run.
+        """
         warmup = round(self.warmup * steps_per_epoch)
         if warmup >= total_steps:
             raise UserError(
@@ -50,12 +54,12 @@ class Schedule(abc.ABC):
 
     @abc.abstractmethod
     def _curve(self, steps: int) -> Factor:
-        """The share of the peak rate, counted from the end of the warm-up."""
+        """Returns the share as a function of the steps since the end of the warm-up."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Constant(Schedule):
-    """The peak rate, to the end."""
+    """The peak learning rate until the end."""
 
     def _curve(self, steps):
         return lambda step: jnp.ones_like(step, jnp.float32)
@@ -63,10 +67,10 @@ class Constant(Schedule):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Linear(Schedule):
-    """A straight line from the peak to `end`.
+    """Linear decay from the peak to `end`.
 
     Attributes:
-      end: Share of the peak rate at the end of the run.
+      end: Share of the peak learning rate at the end of the run.
     """
 
     end: float = 0.0
@@ -81,10 +85,10 @@ class Linear(Schedule):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cosine(Schedule):
-    """Half a cosine from the peak to `end` (Loshchilov and Hutter 2017, arXiv:1608.03983).
+    """Cosine decay from the peak to `end` (Loshchilov and Hutter 2017, arXiv:1608.03983).
 
     Attributes:
-      end: Share of the peak rate at the end of the run.
+      end: Share of the peak learning rate at the end of the run.
     """
 
     end: float = 0.0
@@ -99,11 +103,11 @@ class Cosine(Schedule):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MultiStep(Schedule):
-    """The peak rate, multiplied by `gamma` at each milestone.
+    """The peak learning rate, multiplied by `gamma` at each milestone.
 
     Attributes:
-      milestones: Fractions of the run (after the warm-up) at which the rate drops.
-      gamma: What the rate is multiplied by at each.
+      milestones: Fractions of the run after the warm-up, rising and below 1.
+      gamma: Factor at each milestone, at most 1.
     """
 
     milestones: tuple[float, ...] = (0.5, 0.75)

@@ -1,4 +1,4 @@
-"""Every optimiser makes a loss smaller and can be stopped; the adaptive ones against NumPy."""
+"""Every optimiser lowers a loss and can resume; the adaptive ones equal NumPy references."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from cnn_jax.optim import (
     Lion,
     LookaheadSGD,
     NAdam,
+    Optax,
     RAdam,
     RMSprop,
     ScheduleFreeAdamW,
     ScheduleFreeSGD,
 )
 from cnn_jax.optim.freezing import frozen
-from cnn_jax.optim.schedule_free import averaged
+from cnn_jax.optim.schedule_free import eval_params
 
 # At rates for the quadratic below.
 ALL = [
@@ -41,6 +42,7 @@ ALL = [
     Lion(peak_lr=0.03),
     LookaheadSGD(peak_lr=0.1, bias_factor=1.0),
     NAdam(peak_lr=0.1),
+    Optax("adafactor", peak_lr=0.3),
     RAdam(peak_lr=0.5),
     RMSprop(peak_lr=0.03),
     ScheduleFreeAdamW(peak_lr=0.3),
@@ -58,7 +60,7 @@ def factor(step):
 
 
 def test_all_are_here():
-    """But for Muon, which keeps filters at a norm of its own: test_muon.py."""
+    """Except for Muon, which fixes the norm of filters: see test_muon.py."""
     classes = {getattr(optim, name) for name in optim.__all__}
     concrete = {c for c in classes if issubclass(c, optim.Optimizer) and not inspect.isabstract(c)}
     assert {type(optimizer) for optimizer in ALL} == concrete - {optim.Muon}
@@ -92,7 +94,7 @@ def test_a_loss_falls_and_a_stopped_run_goes_on(optimizer, params):
         now, state = run(now, state, noise)
         if number == 1:
             kept = jax.tree.map(np.asarray, (now, state))
-    assert distance(averaged(now, state)) < 0.25 * distance(params)
+    assert distance(eval_params(now, state)) < 0.25 * distance(params)
 
     again = kept
     for noise in noises[2:]:
@@ -262,8 +264,8 @@ def test_what_is_evaluated_by_hand():
             update, state = tx.update({"p": np.float32(gradient)}, state, p)
             p = jax.tree.map(jnp.add, p, update)
             assert float(p["p"]) == pytest.approx(y)
-            assert float(averaged(p, state)["p"]) == pytest.approx(x)
-    assert averaged(p, SGD().build(constant, batch_size=1, total_steps=2).init(p)) is p
+            assert float(eval_params(p, state)["p"]) == pytest.approx(x)
+    assert eval_params(p, SGD().build(constant, batch_size=1, total_steps=2).init(p)) is p
 
 
 def test_what_is_evaluated_where_some_parameters_are_frozen():
@@ -277,7 +279,7 @@ def test_what_is_evaluated_where_some_parameters_are_frozen():
         for _ in range(3):
             update, state = tx.update(p, state, p)
             p = jax.tree.map(jnp.add, p, update)
-        runs.append(averaged(p, state))
+        runs.append(eval_params(p, state))
     alone, beside = runs
     assert beside["moving"] == alone["moving"] != 4
     np.testing.assert_array_equal(beside["still"], [1, 1])

@@ -17,9 +17,9 @@ from cnn_jax.augment import Flip
 from cnn_jax.data import Shapes
 from cnn_jax.data.pixel_normalization import Normalize
 from cnn_jax.data.resident import Resident, epoch_order
-from cnn_jax.distillation import Distill
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Experiment
+from cnn_jax.losses import Distill
 from cnn_jax.models import MLP
 from cnn_jax.modes.dry_run import dry_run
 from cnn_jax.optim import SAM, SGD, Accumulate, Constant
@@ -195,5 +195,5 @@ def test_a_dry_run_counts_the_teacher(teacher):
 
 
 def test_no_teacher_is_not_the_current_folder():
-    with pytest.raises(ValueError, match=r"^teacher must name the folder of a run"):
+    with pytest.raises(ValueError, match=r"^teacher must be the workdir of a finished run"):
         Distill("")
