@@ -1,4 +1,4 @@
-"""The experiment, as a recipe states it, and the plan that it becomes once the data is known."""
+"""Defines the experiment, which a recipe states, and the plan derived from it and its data."""
 
 from __future__ import annotations
 
@@ -30,46 +30,47 @@ from cnn_jax.optim import (
 )
 from cnn_jax.optim.freezing import frozen
 
-# The step is counted in an i32, and a key is made of 32 bits of the seed.
+# Steps are counted in an i32, and `jax.random.key` uses 32 bits of the seed.
 MOST_STEPS = 2**31 - 1
 MOST_SEED = 2**32 - 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One experiment: everything that decides its result, in intent units.
+    """An experiment: everything that decides its result, in hardware-independent units.
 
     Attributes:
       data: The data set.
-      model: The net, a Flax module from f32[B,H,W,C] to f32[B,K].
-      init_from: What to begin with instead of random weights, wherever shapes fit: the folder of a
-        run, the .safetensors of an exported one, or a PyTorch net's state dict as .safetensors or
-        .npz; "": nothing.
-      freeze: Patterns of the parameters that training leaves as they are, such as "Conv_0/*". The
-        running statistics of norms are no parameters: they go on.
-      loss: From the scores to a number per example.
-      distill: The teacher whose scores are learnt too; None: none.
-      augment: What each training batch passes through, in this order; what mixes examples last.
-      normalize: How pixels become the net's input, in training and ever after.
-      gradient: How the gradient of a batch is found: Plain(), SAM(), ASAM() or Accumulate().
-      optimizer: From gradients to updates.
-      schedule: The learning rate's course, as a share of the optimiser's peak.
-      lookahead: Weights that return to slower ones every few steps, Lookahead(); None: they don't.
-      ema: Decay per step of a moving average of the weights, which is then what validation, test
-        and prediction see, such as 0.999; 0: none.
-      batch_size: Examples in a step, over all devices.
-      epochs: Passes over the training set; a fraction ends within one.
-      seed: Of the initialisation, the order, the augmentation and the dropout.
-      tta: Views of each image of validation and test whose scores are averaged: "none": the image;
-        "mirror": it and its mirror image, .5 each; "mirror_translate": those by .5, and by .25 each
-        the same of the image shifted by one pixel up and left, and down and right.
-      patience: Epochs without a new best accuracy on validation after which the run ends early;
-        None: it never does.
-      keep_best: Whether the test set sees the weights that were best on validation, not the last.
-      parallel: How a step is spread over the devices: "jit" shards the batch, "pmap" sums by hand.
-      precision: What the net computes in; parameters, statistics of the data and scores are float32
-        either way.
-      convolutions: "fast": with this package's gradients; "stock": the library's own.
+      model: The net, a Flax module f32[B,H,W,C] -> f32[B,K].
+      init_from: Initial weights, used for parameters whose shapes match: the workdir of a run, the
+        .safetensors of an exported net, or a PyTorch state dict as .safetensors or .npz; "": random
+        weights.
+      freeze: Patterns of parameters that are not trained, such as "Conv_0/*". The running
+        statistics of normalisation layers are not parameters and are still updated.
+      loss: The loss of each example, given the scores.
+      distill: Knowledge distillation from a teacher; None: off.
+      augment: Augmentations of each training batch, in this order; those that mix examples last.
+      normalize: Normalisation of pixels, in training, evaluation and export.
+      gradient: The gradient rule: Plain(), SAM(), ASAM() or Accumulate().
+      optimizer: The optimiser, with its peak learning rate.
+      schedule: The learning-rate schedule, as a share of the optimiser's peak.
+      lookahead: Lookahead() around the optimiser, which averages fast and slow weights; None: off.
+      ema: Decay per step of the exponential moving average of the weights that validation, test
+        and prediction use, such as 0.999; 0: off.
+      batch_size: Examples per step, over all devices.
+      epochs: Number of epochs; may be fractional.
+      seed: Random seed of the initialisation, data order, augmentation and dropout.
+      tta: Test-time augmentation, in validation and test: the views whose scores are averaged.
+        "none": the image; "mirror": also its mirror image; "mirror_translate": these two with
+        weight 1/2, and the same of two shifts by one pixel with weight 1/4 each.
+      patience: Early stopping: epochs without a new best validation accuracy before the run ends;
+        None: off.
+      keep_best: Whether to test the weights with the best validation accuracy, not the last.
+      parallel: Data parallelism over the devices: "jit" shards the batch; "pmap" runs a program on
+        each device and sums gradients explicitly.
+      precision: Precision of the net's computations; parameters, data statistics and scores are
+        always float32.
+      convolutions: "fast": with this package's gradients; "stock": JAX's.
     """
 
     data: DataConfig
@@ -98,9 +99,7 @@ class Experiment:
     def __post_init__(self):
         ranges.positive(batch_size=self.batch_size, epochs=self.epochs, patience=self.patience)
         ranges.fraction(ema=self.ema)
-        ranges.non_negative(seed=self.seed)
-        if self.seed > MOST_SEED:
-            raise ValueError(f"seed must be at most {MOST_SEED:,}, got {self.seed:,}")
+        ranges.between(0, MOST_SEED, seed=self.seed)
         ranges.one_of(get_args(Views), tta=self.tta)
         ranges.one_of(("jit", "pmap"), parallel=self.parallel)
         ranges.one_of(("float32", "bfloat16"), precision=self.precision)
@@ -109,12 +108,11 @@ class Experiment:
 
     @property
     def mixes_examples(self) -> bool:
-        """Whether labels are weights of classes in training, f32[B,K]."""
+        """Whether training labels are class weights f32[B,K] instead of class indices."""
         return any(augment.mixes_examples for augment in self.augment)
 
     def _check_mixing(self):
-        """What mixes examples comes last, and needs a loss that takes what becomes of labels."""
-        if not isinstance(self.augment, tuple):  # which the config's check tells
+        if not isinstance(self.augment, tuple):  # reported by the config's type check
             return
         mixing = ""
         for augment in self.augment:
@@ -123,25 +121,25 @@ class Experiment:
                 mixing = mixing or name
             elif mixing:
                 raise ValueError(
-                    f"augment must have {name} before {mixing}: what mixes examples comes last"
+                    f"augment must have {name} before {mixing}: mixing examples comes last"
                 )
         if mixing and not getattr(self.loss, "takes_mixed_labels", False):
             raise ValueError(
-                f"loss must take mixed labels, since augment has {mixing}: "
-                f"{type(self.loss).__name__} can't, Softmax can"
+                f"loss must support mixed labels, since augment has {mixing}: "
+                f"{type(self.loss).__name__} does not, Softmax does"
             )
 
 
 @dataclasses.dataclass(frozen=True)
 class DataFacts:
-    """What a plan needs to know of the data; a run keeps it, so that it can be restored without.
+    """The facts about the data that a plan needs. A run stores them, to be restored without data.
 
     Attributes:
-      name: What numbers made on the data are filed under.
-      classes: The classes' names.
+      name: Name under which results are recorded.
+      classes: The class names.
       image_shape: Height, width and channels of an image.
-      mean: Mean of each channel, of pixels scaled to 0..1.
-      std: Standard deviation of each channel, likewise.
+      mean: Mean of each channel, pixels scaled to 0..1.
+      std: Standard deviation of each channel, pixels scaled to 0..1.
       train: Number of training images.
       validation: Number of validation images; 0: none.
       test: Number of test images.
@@ -160,7 +158,7 @@ class DataFacts:
 
     @classmethod
     def of(cls, data: Dataset) -> DataFacts:
-        """The facts of a data set in memory."""
+        """Returns the facts of a data set in memory."""
         return cls(
             name=data.name,
             classes=data.classes,
@@ -180,17 +178,18 @@ class DataFacts:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """An experiment in steps, with what its data decides filled in.
+    """An experiment converted to steps and completed with the facts of its data.
 
     Attributes:
-      experiment: As the recipe states it.
+      experiment: The experiment.
       data: The facts of its data.
       model: The net, with the data's number of classes.
-      normalize: With the data's statistics.
-      steps_per_epoch: Full batches in the training set; the examples left over differ by epoch.
-      total_steps: Steps of the whole run.
+      normalize: The normalisation, with the data's statistics.
+      steps_per_epoch: Number of full batches in the training set; each epoch leaves out other
+        examples.
+      total_steps: Number of steps of the run.
       tx: The optimiser, as an optax transformation.
-      teacher: The plan of the run that this one distils, see teacher.py.
+      teacher: The plan of the run that this one distils, see transfer/teacher.py.
     """
 
     experiment: Experiment
@@ -204,7 +203,7 @@ class Plan:
 
     @classmethod
     def of(cls, experiment: Experiment, data: DataFacts) -> Plan:
-        """Raises UserError, naming the field, where experiment and data don't fit."""
+        """Completes an experiment. Raises UserError if a field does not fit the data."""
         batch_size = experiment.batch_size
         if batch_size > data.train:
             raise UserError(
@@ -214,12 +213,12 @@ class Plan:
         for field in ("keep_best", "patience"):
             if getattr(experiment, field) and not data.validation:
                 raise UserError(
-                    f"{field} needs validation images, of which {data.name} has none here: raise "
+                    f"{field} needs validation images, but {data.name} has none: raise "
                     "data.validation"
                 )
         experiment.gradient.check(batch_size)
         if experiment.lookahead and isinstance(experiment.optimizer, LookaheadSGD):
-            raise UserError("lookahead must be None with LookaheadSGD, which looks ahead itself")
+            raise UserError("lookahead must be None with LookaheadSGD, which has its own")
         if isinstance(experiment.optimizer, ScheduleFree):
             name = type(experiment.optimizer).__name__
             for field, off in (("ema", 0), ("lookahead", None)):
@@ -239,8 +238,8 @@ class Plan:
         total_steps = max(1, round(experiment.epochs * steps_per_epoch))
         if total_steps > MOST_STEPS:
             raise UserError(
-                f"epochs must make at most {MOST_STEPS:,} steps, got {experiment.epochs:g} epochs "
-                f"of {steps_per_epoch:,}"
+                f"epochs must give at most {MOST_STEPS:,} steps, got {experiment.epochs:g} epochs "
+                f"of {steps_per_epoch:,} steps"
             )
         factor = experiment.schedule.factor(total_steps, steps_per_epoch)
         tx = experiment.optimizer.build(factor, batch_size=batch_size, total_steps=total_steps)
@@ -269,7 +268,7 @@ class Plan:
         )
 
     def learning_rate(self, step: int) -> float:
-        """The rate that step `step` (from 0) takes."""
+        """Returns the learning rate of step `step`, counted from 0."""
         experiment = self.experiment
         factor = experiment.schedule.factor(self.total_steps, self.steps_per_epoch)
         with jax.ensure_compile_time_eval():

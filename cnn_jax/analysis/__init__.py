@@ -1,1 +1,4 @@
-"""A net's layers, volumes and activations; saliency and calibration."""
+"""Analyses of a net: its layers, volumes and FLOPs, activations, saliency and calibration.
+
+Imports `experiment`, `config` and the rooms before them; no training and no runs.
+"""

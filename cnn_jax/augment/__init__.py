@@ -1,8 +1,10 @@
-"""Augmentations: (key, Batch) -> Batch, batched and pure, on the device.
+"""Augmentations: pure, batched functions (key, Batch) -> Batch that run on the device.
 
-Images are u8[B,H,W,C], before normalisation, so zero padding is black as the publications have it.
-Each example's randomness is drawn from the step's key and the example's index: the result does not
-depend on how a batch is split over devices. What mixes examples comes last (mix.py).
+Images are u8[B,H,W,C] before normalisation, so zero padding is black as in the publications. An
+example's randomness depends only on the step's key and the example's index, so the result does not
+depend on how a batch is sharded. Augmentations that mix examples come last (mix.py).
+
+Imports `errors`, `ranges`, `data` and `runtime`.
 """
 
 from cnn_jax.augment.auto_augment import AutoAugment

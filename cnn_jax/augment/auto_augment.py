@@ -1,4 +1,4 @@
-"""AutoAugment: the policy that was found for CIFAR-10."""
+"""AutoAugment, with the policy published for CIFAR-10."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from cnn_jax import ranges
 from cnn_jax.augment import image_operations, policies
 from cnn_jax.augment.base import Augmentation, example_keys
 from cnn_jax.augment.image_operations import Operation
 from cnn_jax.data.batch import Batch
 
-# The 25 sub-policies: two operations, each with its probability and its level from 0 to 9 (0 where
-# it has none).
+# The 25 sub-policies: two operations, each with its probability and its level from 0 to 9 (0 if the
+# operation has no level).
 CIFAR10 = (
     (("invert", 0.1, 0), ("contrast", 0.2, 6)),
     (("rotate", 0.7, 2), ("translate_x", 0.3, 9)),
@@ -46,26 +47,26 @@ _MOST_LEVEL = 9
 
 @dataclasses.dataclass(frozen=True)
 class AutoAugment(Augmentation):
-    """Does one of 25 pairs of operations to each image (Cubuk et al. 2018, arXiv:1805.09501).
+    """Applies one of 25 pairs of operations to each image (Cubuk et al. 2018, arXiv:1805.09501).
 
-    The policy is the publication's for CIFAR-10. Each operation of the pair is done with its own
-    probability, and goes either way. What levels come to is torchvision's: 9 is shears of 0.3,
-    shifts of 150/331 of the side, 30 degrees, factors 0.9 from 1 (the authors' program has 0.1 at
-    level 0 and 1.9 at level 10, and no sign), 4 of 8 bits.
+    The policy is the one published for CIFAR-10. Each operation of a pair has its own probability
+    and a random sign. Levels scale as in torchvision: 9 means shears of 0.3, shifts of 150/331 of
+    the side, rotations of 30 degrees, factors of 1 +- 0.9 (the authors' code has 0.1 at level 0 and
+    1.9 at level 10, without sign) and 4 of 8 bits.
 
     Attributes:
-      fill: What a shift leaves behind, from 0 (black) to 255.
+      fill: Value of pixels that are shifted in, from 0 (black) to 255.
     """
 
     fill: int = 128
 
     def __post_init__(self):
-        policies.check_fill(self.fill)
+        ranges.between(0, 255, fill=self.fill)
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
         height, width = batch.image.shape[1:3]
         most = policies.usual_strengths(height, width)
-        # For each operation of each pair: one way, the other way, not at all.
+        # Three rows for each operation of each pair: positive sign, negative sign, identity.
         table = []
         for name, _, level in (operation for pair in CIFAR10 for operation in pair):
             for sign in (1, -1):
@@ -78,8 +79,8 @@ class AutoAugment(Augmentation):
             pairs, done, signs = jax.random.split(key, 3)
             pair = jax.random.randint(pairs, (), 0, len(CIFAR10))
             is_done = jax.random.uniform(done, (2,)) < probability[pair]
-            way = jnp.where(is_done, jax.random.bits(signs, (2,)) % 2, 2)
-            return 3 * (2 * pair + jnp.arange(2)) + way.astype(jnp.int32)
+            row = jnp.where(is_done, jax.random.bits(signs, (2,)) % 2, 2)
+            return 3 * (2 * pair + jnp.arange(2)) + row.astype(jnp.int32)
 
         numbers = jax.vmap(draw)(example_keys(key, batch))
         return policies.apply_each(image_operations.stack(table), numbers, batch, self.fill)

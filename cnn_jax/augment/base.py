@@ -1,4 +1,4 @@
-"""What every augmentation is, and where an example's randomness comes from."""
+"""Defines the base class of augmentations and the random keys of examples."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from cnn_jax.data.batch import Batch
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation(abc.ABC):
-    """What every augmentation is an instance of."""
+    """Base class of all augmentations."""
 
-    # Whether examples are mixed, and their labels with them: f32[B,K] weights of classes.
+    # Whether examples are mixed, which needs labels f32[B,K]: weights of classes.
     mixes_examples: ClassVar[bool] = False
 
     @abc.abstractmethod
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
-        """The batch, changed; `key` is the step's and this augmentation's own."""
+        """Returns the augmented batch; `key` differs for each step and augmentation."""
 
 
 def example_keys(key: jax.Array, batch: Batch) -> jax.Array:
-    """A key for each example, key[B], by its index."""
+    """Returns a key for each example, key[B], derived from its index."""
     return jax.vmap(jax.random.fold_in, (None, 0))(key, batch.index)

@@ -1,4 +1,4 @@
-"""Random brightness, contrast, saturation and hue."""
+"""Changes brightness, contrast, saturation and hue at random."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from cnn_jax.data.batch import Batch
 
 @dataclasses.dataclass(frozen=True)
 class Jitter(Augmentation):
-    """Shifts each image's brightness and scales its contrast, all pixels and channels alike.
+    """Shifts each image's brightness and scales its contrast, equally for all pixels and channels.
 
-    A pixel p becomes (p + 255 b - 127.5) (1 + c) + 127.5, cut off at 0 and 255.
+    A pixel p becomes (p + 255 b - 127.5) (1 + c) + 127.5, clipped to 0..255.
 
     Attributes:
-      brightness: Most that b may be either way, as a share of the range from black to white.
-      contrast: Most that c may be either way, from 0 to below 1.
+      brightness: Largest |b|, as a share of the range from black to white.
+      contrast: Largest |c|, below 1.
     """
 
     brightness: float = 0.1
@@ -42,18 +42,19 @@ class Jitter(Augmentation):
 
 @dataclasses.dataclass(frozen=True)
 class ColorJitter(Augmentation):
-    """Changes each image's brightness, contrast, saturation and hue, as torchvision's does.
+    """Changes each image's brightness, contrast, saturation and hue like torchvision.
 
-    Each factor is uniform between 1 - most (not below 0) and 1 + most, and the hue's shift between
-    -most and most of the circle. Brightness, contrast and saturation are Pillow's `ImageEnhance`.
-    The order in which the four come is drawn for each step, where torchvision draws one for each
-    image: that would cost four times as much. A grey image has no saturation and hue to change.
+    Each factor is uniform between 1 - x (at least 0) and 1 + x, where x is the field's value; the
+    hue's shift is uniform between -x and x of the colour circle. Brightness, contrast and
+    saturation are Pillow's `ImageEnhance`. The order of the four is random for each step;
+    torchvision's is random for each image, which would cost four times as much. Saturation and hue
+    do not change greyscale images.
 
     Attributes:
-      brightness: Most that the factor towards or from black differs from 1.
-      contrast: Likewise, towards or from the mean grey.
-      saturation: Likewise, towards or from the image in greys.
-      hue: Most that the hue is turned, from 0 to 0.5 (half of the circle).
+      brightness: Largest difference from 1 of the factor that blends with black.
+      contrast: Largest difference from 1 of the factor that blends with the mean grey.
+      saturation: Largest difference from 1 of the factor that blends with the greyscale image.
+      hue: Largest rotation of the hue, from 0 to 0.5 (half of the circle).
     """
 
     brightness: float = 0.4
@@ -65,9 +66,7 @@ class ColorJitter(Augmentation):
         ranges.non_negative(
             brightness=self.brightness, contrast=self.contrast, saturation=self.saturation
         )
-        ranges.non_negative(hue=self.hue)
-        if self.hue > 0.5:
-            raise ValueError(f"hue must be at most 0.5, got {self.hue!r}")
+        ranges.between(0, 0.5, hue=self.hue)
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
         image_operations.check(batch.image)
@@ -115,18 +114,18 @@ def _saturate(image: jax.Array, factor: jax.Array) -> jax.Array:
 
 
 def _turn_hue(image: jax.Array, turn: jax.Array) -> jax.Array:
-    """Adds to the hue of HSV, u8[H,W,3], f32[] -> u8[H,W,3]. (Pillow's HSV rounds it to 1/255.)"""
+    """Adds to the HSV hue, u8[H,W,3], f32[] -> u8[H,W,3]; Pillow rounds the hue to 1/255."""
     red, green, blue = jnp.moveaxis(image.astype(jnp.float32), -1, 0)
     value = jnp.maximum(jnp.maximum(red, green), blue)
     chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
-    # The hue in sixths of the circle: from the two channels that are not the greatest.
+    # The hue in sixths of the circle, from the two channels that are not the maximum.
     sixths = jnp.where(
         value == red,
         green - blue,
         jnp.where(value == green, blue - red, red - green),
     ) / jnp.maximum(chroma, 1)
     sixths += jnp.where(value == red, 0, jnp.where(value == green, 2, 4)) + 6 * turn
-    # A channel falls below the value by as much as the hue is away from the channel's third.
+    # A channel falls below the value with the distance of the hue from the channel's own hue.
     away = sixths[..., None] + jnp.array([5.0, 3.0, 1.0])
     away -= 6 * jnp.floor(away / 6)
     fall = jnp.clip(jnp.minimum(away, 4 - away), 0, 1)

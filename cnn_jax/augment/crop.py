@@ -1,4 +1,4 @@
-"""Random crops."""
+"""Crops images at random positions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from cnn_jax.data.batch import Batch
 
 @dataclasses.dataclass(frozen=True)
 class RandomCrop(Augmentation):
-    """Pads each image and crops it back to its size at a random place.
+    """Pads each image, then crops it to its original size at a random position.
 
     Attributes:
       padding: Pixels added on every side.
-      fill: What the padding holds: "zero" (black) or "reflect" (the image mirrored at its edge).
+      fill: Content of the padding: "zero" (black) or "reflect" (the image mirrored at its edge).
     """
 
     padding: int = 4

@@ -1,4 +1,4 @@
-"""Parts of an image covered: a square (Cutout) or a rectangle of random shape (RandomErasing)."""
+"""Covers a square (Cutout) or a rectangle of random shape (RandomErasing) of each image."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from cnn_jax.augment.base import Augmentation, example_keys
 from cnn_jax.data.batch import Batch
 from cnn_jax.errors import UserError
 
-# A shape that does not fit into the image is drawn anew, at most so many times in all.
+# Number of shapes drawn for each image; the first one that fits is used.
 _ATTEMPTS = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Cutout(Augmentation):
-    """Covers a square at a random place (DeVries and Taylor 2017, arXiv:1708.04552).
+    """Covers a square at a random position (DeVries and Taylor 2017, arXiv:1708.04552).
 
-    As published, the square's centre is uniform over the image, so part of it may fall outside.
-    (The publication's square has the mean colour, since it is cut after normalisation.)
+    As published, the square's centre is uniform over the image, so part of it may be outside. The
+    publication's square has the mean colour, since it is applied after normalisation.
 
     Attributes:
       size: Side of the square in pixels.
-      color: What the square holds, from 0 to 255: a value for each channel, or one for all.
-      whole: Whether the square lies inside the image as a whole, at each place as likely.
+      color: Value of the square, from 0 to 255: one for each channel, or one for all.
+      whole: Whether the whole square is inside the image, uniformly over all positions.
     """
 
     size: int = 16
@@ -56,17 +56,17 @@ class Cutout(Augmentation):
 
 @dataclasses.dataclass(frozen=True)
 class RandomErasing(Augmentation):
-    """Covers a rectangle of random size, shape and place (Zhong et al. 2017, arXiv:1708.04896).
+    """Covers a rectangle of random size, shape and position (Zhong et al. 2017, arXiv:1708.04896).
 
-    Its share of the image's area and its height over its width are uniform, as published; as in
-    the authors' program it is smaller than the image both ways, and each place as likely.
+    Area and aspect ratio are uniform, as published; as in the authors' code, the rectangle is
+    smaller than the image in both directions and its position is uniform.
 
     Attributes:
-      probability: Of an image to be erased from.
-      area: Least and most share of the image's area.
-      ratio: Least height over width; the most is its inverse.
-      color: What the rectangle holds, from 0 to 255: a value for each channel, or one for all;
-        None: noise, uniform for each pixel, which the publication found best.
+      probability: Probability that an image is changed.
+      area: Smallest and largest share of the image's area.
+      ratio: Smallest ratio of height to width; the largest is its inverse.
+      color: Value of the rectangle, from 0 to 255: one for each channel, or one for all; None:
+        uniform noise for each pixel, which the publication found best.
     """
 
     probability: float = 0.5
@@ -78,10 +78,9 @@ class RandomErasing(Augmentation):
         ranges.probability(probability=self.probability)
         ranges.finite(area=self.area)
         if len(self.area) != 2 or not 0 < self.area[0] <= self.area[1] <= 1:
-            raise ValueError(f"area must be two shares, 0 < least <= most <= 1, got {self.area!r}")
+            raise ValueError(f"area must be two shares, 0 < low <= high <= 1, got {self.area!r}")
         ranges.positive(ratio=self.ratio)
-        if self.ratio > 1:
-            raise ValueError(f"ratio must be at most 1, got {self.ratio!r}")
+        ranges.between(0, 1, ratio=self.ratio)
         if self.color is not None:
             _check_color(self.color)
 
@@ -95,9 +94,9 @@ class RandomErasing(Augmentation):
         return _covered(batch, hole, noise(keys[:, 1]))
 
     def _hole(self, key: jax.Array, height: int, width: int) -> jax.Array:
-        """bool[H,W]: the pixels that one image is to lose."""
+        """bool[H,W]: the pixels of one image to cover."""
         whole = jnp.array([height, width])
-        # One draw for all: several would take longer to compile than anything else here.
+        # A single draw: several take longer to compile than all the rest here.
         drawn = jax.random.uniform(key, (2 * _ATTEMPTS + 3,))
         least, most = self.area
         area = height * width * (least + (most - least) * drawn[:_ATTEMPTS])
@@ -113,7 +112,7 @@ class RandomErasing(Augmentation):
 
 
 def _noise(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """u8, four of each 32 random bits: drawn as u8, they take three times as long."""
+    """u8 noise, four values from each 32 random bits: three times as fast as drawing u8."""
     number = math.prod(shape)
     bits = jax.random.bits(key, (-(-number // 4),))
     return jax.lax.bitcast_convert_type(bits, jnp.uint8).ravel()[:number].reshape(shape)
@@ -132,7 +131,7 @@ def _per_channel(color: tuple[int, ...], channels: int) -> jax.Array:
 
 
 def _rectangle(height: int, width: int, first, size) -> jax.Array:
-    """bool[H,W]: the pixels of a rectangle from its first row and column on, as far as inside."""
+    """bool[H,W]: the pixels of a rectangle at `first` (row, column), clipped to the image."""
     rows, columns = jnp.arange(height), jnp.arange(width)
     rows = (rows >= first[0]) & (rows < first[0] + size[0])
     columns = (columns >= first[1]) & (columns < first[1] + size[1])

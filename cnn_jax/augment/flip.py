@@ -1,4 +1,4 @@
-"""Mirrored images, at random or in turn."""
+"""Flips images horizontally, at random or in alternate epochs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cnn_jax.data.batch import Batch
 
 @dataclasses.dataclass(frozen=True)
 class Flip(Augmentation):
-    """Mirrors each image left to right with probability one half."""
+    """Flips each image horizontally with probability 1/2."""
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
         return _flip(batch, jax.vmap(jax.random.bernoulli)(example_keys(key, batch)))
@@ -21,11 +21,11 @@ class Flip(Augmentation):
 
 @dataclasses.dataclass(frozen=True)
 class AlternatingFlip(Augmentation):
-    """Mirrors an image in every other epoch; which half starts mirrored is fixed by its index.
+    """Flips each image in every other epoch; the index decides whether it starts flipped.
 
-    Every two epochs show each image both ways, which random flips don't (Jordan 2024,
-    arXiv:2404.00498). The publication draws the half anew for each run; here it is the same for all
-    seeds.
+    Every two epochs show both versions of each image, unlike random flips (Jordan 2024,
+    arXiv:2404.00498). The publication draws the initial flips for each run; here they are the same
+    for all seeds.
     """
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:

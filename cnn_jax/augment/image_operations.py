@@ -1,12 +1,12 @@
-"""The operations of the policies, as numbers: one program does any of them to any image.
+"""Implements the operations of the policies; one compiled program applies any of them to any image.
 
-`apply` does eight things to an image and keeps what is asked for: a shift of places covers all
-affine maps, and a blend with a plainer version of the image is four things for the cost of one. A
-`lax.switch` would compute all fifteen operations where each image of a batch has its own.
+An `Operation` encodes an operation as numbers. `apply` computes eight kinds of results and selects
+one: an affine map covers all moves, and a blend with a base image covers four operations at the
+cost of one. A `lax.switch` under `vmap` would compute all fifteen operations for each image.
 
-The definitions are Pillow's, bit for bit: `Image.transform` and `Image.rotate` with the nearest
-neighbour, `ImageOps` and `ImageEnhance`. (One exception: where `autocontrast` should come to a
-whole number, Pillow's rounding errors sometimes make it the number below.)
+The definitions are Pillow's, bit for bit: `Image.transform` and `Image.rotate` with nearest
+neighbour, `ImageOps` and `ImageEnhance`. One exception: where the exact result of `autocontrast` is
+an integer, Pillow's rounding errors sometimes give the integer below.
 """
 
 from __future__ import annotations
@@ -21,20 +21,22 @@ import numpy as np
 
 from cnn_jax.errors import UserError
 
-# What an operation does. From BLACK on it blends the image with that.
+# The kinds of operations. STRETCH is Pillow's autocontrast. The kinds from BLACK on blend the image
+# with a base: black (Pillow's brightness), the mean grey (contrast), the greyscale image (color,
+# here saturation) or the smoothed image (sharpness).
 MOVE, MASK, STRETCH, EQUALIZE, BLACK, MEAN, GREY, SMOOTH = range(8)
 
 
 class Operation(NamedTuple):
-    """An operation as numbers, or N of them with N as the first axis.
+    """An operation encoded as numbers, or N of them with N as the first axis.
 
     Attributes:
-      kind: i32[], one of the above; what follows counts for one kind each.
-      matrix: i32[6], (a, b, c, d, e, f) in 65536ths of a pixel: what comes to row y and column x
-        was at column ax + by + c and row dx + ey + f, rounded down.
-      mask: i32[], the bits of a value that stay.
-      threshold: i32[], the value from which on values are then inverted.
-      factor: f32[], how far from what is blended in towards the image, or beyond it.
+      kind: i32[], one of the constants above; each other field belongs to one kind.
+      matrix: i32[6], (a, b, c, d, e, f) in 1/65536 pixel, of MOVE: the pixel at row y and column x
+        comes from column ax + by + c and row dx + ey + f, rounded down.
+      mask: i32[], of MASK: the bits of a value that are kept.
+      threshold: i32[], of MASK: values of at least this are then inverted.
+      factor: f32[], of the blends: 0 is the base, 1 the image.
     """
 
     kind: Any = MOVE
@@ -45,12 +47,12 @@ class Operation(NamedTuple):
 
 
 def shear_x(slope: float) -> Operation:
-    """Shifts each row by `slope` pixels a row, left for a positive one."""
+    """Shears horizontally by `slope` pixels per row, to the left if positive."""
     return Operation(matrix=_fixed_point(1, slope, 0, 0, 1, 0))
 
 
 def shear_y(slope: float) -> Operation:
-    """Shifts each column by `slope` pixels a column, up for a positive one."""
+    """Shears vertically by `slope` pixels per column, upwards if positive."""
     return Operation(matrix=_fixed_point(1, 0, 0, slope, 1, 0))
 
 
@@ -65,7 +67,7 @@ def translate_y(pixels: float) -> Operation:
 
 
 def rotate(degrees: float, height: int, width: int) -> Operation:
-    """Turns an image of this size counter-clockwise about its centre."""
+    """Rotates an image of this size counter-clockwise about its centre."""
     angle = -math.radians(degrees % 360)
     cos, sin = round(math.cos(angle), 15), round(math.sin(angle), 15)
     x, y = width / 2, height / 2
@@ -74,7 +76,7 @@ def rotate(degrees: float, height: int, width: int) -> Operation:
 
 
 def _fixed_point(a, b, c, d, e, f) -> tuple[int, ...]:
-    """An affine map of continuous places, as one of the pixels, which lie half a pixel inside."""
+    """Converts an affine map of coordinates to one of pixels, whose centres are at 1/2."""
     numbers = a, b, c + a * 0.5 + b * 0.5, d, e, f + d * 0.5 + e * 0.5
     return tuple(math.floor(number * 65536 + 0.5) for number in numbers)
 
@@ -85,67 +87,32 @@ def posterize(bits: int) -> Operation:
 
 
 def solarize(threshold: float) -> Operation:
-    """Inverts the values from the threshold on."""
+    """Inverts the values of at least the threshold; 0 inverts all."""
     return Operation(MASK, threshold=math.ceil(threshold))
 
 
-def invert() -> Operation:
-    """Inverts all values."""
-    return solarize(0)
-
-
-def autocontrast() -> Operation:
-    """Stretches each channel's values to 0..255."""
-    return Operation(STRETCH)
-
-
-def equalize() -> Operation:
-    """Makes each channel's values about equally frequent."""
-    return Operation(EQUALIZE)
-
-
-def brightness(factor: float) -> Operation:
-    """0 is black, 1 the image."""
-    return Operation(BLACK, factor=factor)
-
-
-def contrast(factor: float) -> Operation:
-    """0 is the mean grey, 1 the image."""
-    return Operation(MEAN, factor=factor)
-
-
-def saturation(factor: float) -> Operation:
-    """0 is the image in greys, 1 the image. (Pillow's and the policies' "Color".)"""
-    return Operation(GREY, factor=factor)
-
-
-def sharpness(factor: float) -> Operation:
-    """0 is the image smoothed, 1 the image."""
-    return Operation(SMOOTH, factor=factor)
-
-
 def stack(operations: Sequence[Operation]) -> Operation:
-    """N operations as arrays."""
+    """Stacks N operations as arrays with N as the first axis."""
     *whole, factor = zip(*operations, strict=True)
     columns = [np.array(column, np.int32) for column in whole]
     return Operation._make([*columns, np.array(factor, np.float32)])
 
 
 def apply(operation: Operation, image: jax.Array, fill: int) -> jax.Array:
-    """Does an operation to an image.
+    """Applies an operation to an image.
 
     Args:
       operation: The operation.
-      image: u8[H,W,C], of one channel or of three (red, green, blue).
-      fill: What is put where a shift leaves nothing, from 0 to 255.
+      image: u8[H,W,C] with one channel, or three (red, green, blue).
+      fill: Value of pixels that a move shifts in, from 0 to 255.
 
     Returns:
       u8[H,W,C].
     """
     check(image)
     image, kind = jnp.asarray(image), operation.kind
-    # All from the same image, not one from the other's result: what is read at many places would
-    # be computed anew for each.
+    # All kinds read the original image: XLA would recompute an intermediate image for each place
+    # at which it is read.
     masked = image.astype(jnp.int32) & operation.mask
     value = jnp.where(masked < operation.threshold, masked, 255 - masked)
     value = jnp.where(kind == STRETCH, _stretched(image), value)
@@ -158,7 +125,7 @@ def apply(operation: Operation, image: jax.Array, fill: int) -> jax.Array:
 
 
 def check(image: jax.Array) -> None:
-    """Raises UserError where an image or a batch of images is not u8[...,1] or u8[...,3]."""
+    """Raises UserError if an image or a batch of images is not u8[...,1] or u8[...,3]."""
     if image.dtype != jnp.uint8 or image.shape[-1] not in (1, 3):
         raise UserError(
             "operations on images need u8 images of 1 or 3 channels, got "
@@ -177,7 +144,7 @@ def _moved(image: jax.Array, matrix: Any, fill: int) -> jax.Array:
 
 
 def _stretched(image: jax.Array) -> jax.Array:
-    """f32[H,W,C]: each channel from its least and greatest value to 0 and 255."""
+    """f32[H,W,C]: maps the minimum and maximum of each channel to 0 and 255."""
     value = image.astype(jnp.float32)
     least, most = value.min((0, 1)), value.max((0, 1))
     stretched = _divided((value - least) * 255, jnp.maximum(most - least, 1))
@@ -185,7 +152,7 @@ def _stretched(image: jax.Array) -> jax.Array:
 
 
 def _equalized(image: jax.Array) -> jax.Array:
-    """f32[H,W,C]: each value by how many of its channel's pixels are darker."""
+    """f32[H,W,C]: histogram equalisation of each channel."""
     height, width, channels = image.shape
     value, channel = image.astype(jnp.int32), jnp.arange(channels)
     count = jnp.zeros((256, channels)).at[value, channel].add(1)
@@ -197,15 +164,15 @@ def _equalized(image: jax.Array) -> jax.Array:
 
 
 def _divided(number: jax.Array, by: Any) -> jax.Array:
-    """number // by, for whole numbers from 0 to a million, in f32: that is vectorised.
+    """number // by, for integers from 0 to a million, in f32, which is vectorised.
 
-    With the half, the quotient is never nearer to a whole number than it is off.
+    Adding 1/2 keeps the quotient farther from an integer than its rounding error.
     """
     return jnp.floor((number + 0.5) / by)
 
 
 def grey(image: jax.Array) -> jax.Array:
-    """u8[H,W,C] -> i32[H,W,1], the luma of ITU-R 601."""
+    """Returns the luma of ITU-R 601, u8[H,W,C] -> i32[H,W,1]."""
     if image.shape[-1] == 1:
         return image.astype(jnp.int32)
     red, green, blue = jnp.split(image.astype(jnp.int32), 3, axis=-1)
@@ -213,13 +180,13 @@ def grey(image: jax.Array) -> jax.Array:
 
 
 def mean_grey(image: jax.Array) -> jax.Array:
-    """u8[H,W,C] -> i32[], the mean luma, rounded."""
+    """Returns the rounded mean luma, u8[H,W,C] -> i32[]."""
     number = image.shape[0] * image.shape[1]
     return (2 * grey(image).sum() + number) // (2 * number)
 
 
 def smooth(image: jax.Array) -> jax.Array:
-    """u8[H,W,C] -> i32[H,W,C]: a 3x3 filter with 5 in the middle and 1 around; not at the edge."""
+    """Applies a 3x3 filter (5 amid ones) except at the edge, u8[H,W,C] -> i32[H,W,C]."""
     value = image.astype(jnp.int32)
     three = value[:-2] + value[1:-1] + value[2:]
     nine = three[:, :-2] + three[:, 1:-1] + three[:, 2:]
@@ -228,10 +195,10 @@ def smooth(image: jax.Array) -> jax.Array:
 
 
 def blend(base: jax.Array, image: jax.Array, factor: Any) -> jax.Array:
-    """base + factor (image - base), cut off at 0 and 255 and rounded down: u8, as the image."""
+    """Returns base + factor (image - base), clipped to 0..255 and rounded down, as u8."""
     base = jnp.asarray(base, jnp.float32)
     change = factor * (image.astype(jnp.float32) - base)
-    # The bound is never reached. It keeps compilers from contracting product and sum, which would
-    # round once where Pillow rounds twice.
+    # The bound is never reached. It prevents a fused multiply-add, which would round once where
+    # Pillow rounds twice.
     change = jnp.maximum(change, -1e9)
     return jnp.clip(base + change, 0, 255).astype(jnp.uint8)

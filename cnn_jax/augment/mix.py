@@ -1,13 +1,12 @@
-"""Examples mixed with each other: mixup and CutMix.
+"""Mixes pairs of examples: mixup and CutMix.
 
-An example's partner is the one before it in the global batch, and the first one's is the last: in
-an order that is random, that is another example at random, as published. Where the batch is split
-over devices, each has the last example of the device before it sent over, so that the partners are
-the same. One weight is drawn for each step, as in both publications' programs.
+An example's partner is the one before it in the global batch; the partner of the first is the last.
+Since the order is random, so is the partner, as published. If the batch is split over devices, each
+device receives the last example of the previous device, so that partners stay the same. One weight
+is drawn for each step, as in the code of both publications.
 
-Labels come in and go out as weights of classes f32[B,K]; the step makes them of the class numbers.
-These augmentations come after all others: what moves or covers pixels afterwards would change the
-shares that the labels speak of.
+Labels are class weights f32[B,K] before and after; the step converts class indices. These
+augmentations come last: moving or covering pixels afterwards would make the label weights wrong.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ from cnn_jax.runtime.parallel import BATCH_AXIS, is_split
 
 @dataclasses.dataclass(frozen=True)
 class Mixup(Augmentation):
-    """Averages each image and label with another's (Zhang et al. 2017, arXiv:1710.09412).
+    """Averages each image and label with its partner's (Zhang et al. 2017, arXiv:1710.09412).
 
-    x becomes w x + (1 - w) x' with w from Beta(alpha, alpha), one for the batch. Images come out
-    as f32[B,H,W,C] from 0 to 255, so that nothing is rounded: normalisation is linear, so that
-    mixing before it, as here, is mixing after it, as published.
+    x becomes w x + (1 - w) x' with one w from Beta(alpha, alpha) for the batch. Images become
+    f32[B,H,W,C] from 0 to 255 without rounding. Normalisation is linear, so mixing before it, as
+    here, equals mixing after it, as published.
 
     Attributes:
-      alpha: Of the Beta distribution: 1 is uniform (the publication's on CIFAR-10), below 1 most
-        weights are near 0 or 1.
+      alpha: Parameter of the Beta distribution: 1: uniform weights, as published for CIFAR-10;
+        below 1: mostly weights near 0 or 1.
     """
 
     alpha: float = 1.0
@@ -57,15 +56,15 @@ class Mixup(Augmentation):
 
 @dataclasses.dataclass(frozen=True)
 class CutMix(Augmentation):
-    """Pastes a rectangle of another's image (Yun et al. 2019, arXiv:1905.04899).
+    """Pastes a rectangle of the partner's image (Yun et al. 2019, arXiv:1905.04899).
 
-    With w from Beta(alpha, alpha) the rectangle has sqrt(1 - w) of the height and width; its
-    centre is uniform, and what falls outside is cut off. The label's weight is the share of pixels
-    that an image has kept. Weight and rectangle are one for the batch. Images keep their type.
+    With w from Beta(alpha, alpha), the rectangle has sqrt(1 - w) of the height and width. Its
+    centre is uniform, and it is clipped to the image. The label's weight is the share of pixels
+    that an image keeps. The batch shares one weight and rectangle. Images keep their dtype.
 
     Attributes:
-      alpha: Of the Beta distribution: 1 is uniform, as published.
-      probability: Of a batch to be mixed (the authors' program: 0.5 on CIFAR, 1 on ImageNet).
+      alpha: Parameter of the Beta distribution; 1: uniform weights, as published.
+      probability: Probability that a batch is mixed; the authors use 0.5 on CIFAR, 1 on ImageNet.
     """
 
     alpha: float = 1.0
@@ -97,13 +96,13 @@ class CutMix(Augmentation):
 
 def _weight(key: jax.Array, alpha: float) -> jax.Array:
     """f32[], from Beta(alpha, alpha)."""
-    if alpha == 1:  # uniform: compiled in a tenth of the time
+    if alpha == 1:  # the same distribution, compiled in a tenth of the time
         return jax.random.uniform(key)
     return jax.random.beta(key, alpha, alpha)
 
 
 def _partner(array: jax.Array) -> jax.Array:
-    """The array of each example's partner: that before it in the global batch."""
+    """Returns the array of each example's partner, the previous example of the global batch."""
     last = array[-1:]
     if is_split():
         devices = jax.lax.axis_size(BATCH_AXIS)
@@ -115,7 +114,7 @@ def _partner(array: jax.Array) -> jax.Array:
 def _mixed_labels(label: jax.Array, weight: jax.Array) -> jax.Array:
     if label.ndim != 2:
         raise UserError(
-            "label must be weights of classes, f32[B,K], to be mixed, got class numbers: "
-            "see jax.nn.one_hot"
+            "label must be weights of classes, f32[B,K], to be mixed, got class indices: "
+            "use jax.nn.one_hot"
         )
     return weight * label + (1 - weight) * _partner(label)

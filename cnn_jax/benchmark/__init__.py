@@ -1,1 +1,4 @@
-"""Measures how fast a recipe trains and scores, and where the time of a step goes."""
+"""Measures the throughput of training and inference, and which parts of a step take how long.
+
+Imports `runs`, `training`, `report` and the rooms before them.
+"""

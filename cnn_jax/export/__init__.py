@@ -1,4 +1,7 @@
-"""A trained net in a folder of its own, which runs without this package's models or the recipe."""
+"""Exports a trained net to a folder that runs without this package's models and the recipe.
+
+Imports `runs`, `training`, `report` and the rooms before them.
+"""
 
 from cnn_jax.export.artifact import Exported, load
 from cnn_jax.export.write import export

@@ -1,6 +1,7 @@
-"""ConvNets as Flax modules: `f32[B,H,W,C] -> f32[B,K]`, one family per file.
+"""ConvNets as Flax modules `f32[B,H,W,C] -> f32[B,K]`, one family per file.
 
-`num_classes=None` means as many as the data has; any image size works unless a docstring says so.
+`num_classes=None` is replaced by the data's number of classes. Any image size works unless a
+docstring says otherwise. Imports only `ops`, `ranges` and `runtime`.
 """
 
 from cnn_jax.models.airbench import Airbench, Airbench93, Airbench94, Airbench96

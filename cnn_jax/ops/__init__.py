@@ -1,12 +1,14 @@
-"""Convolution, pooling and activation, with gradients that are fast on the platform at hand.
+"""Convolution, pooling and activation with gradients that are fast on CPUs.
 
-`stock()` is the one switch back to the library's own operations, which also have forward-mode
-and higher derivatives:
+Imports no other sub-package.
+
+`stock()` switches to the operations of JAX and Flax, which also support forward-mode and higher
+derivatives:
 
     with ops.stock():
         jax.jvp(lambda p: loss(p), (params,), (tangent,))
 
-What has been traced before keeps its form (JAX caches it by the function), hence the new function.
+A function traced before keeps its form, because JAX caches by function, hence the new lambda.
 """
 
 from cnn_jax.ops.activation import gelu

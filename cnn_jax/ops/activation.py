@@ -1,4 +1,4 @@
-"""The GELU, with its derivative in closed form."""
+"""Computes the GELU, with its derivative in closed form."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import jax.numpy as jnp
 
 @jax.custom_jvp
 def gelu(x: jax.Array) -> jax.Array:
-    """x P(X < x) for a standard normal X (Hendrycks and Gimpel 2016, arXiv:1606.08415), exactly.
+    """Returns x P(X < x) for a standard normal X (Hendrycks and Gimpel 2016, arXiv:1606.08415).
 
-    As `nn.gelu(x, approximate=False)`. Differentiating that one step by step keeps half a dozen
-    arrays of the size of x for the way back; the closed form keeps one.
+    Equals `nn.gelu(x, approximate=False)`, whose automatic derivative keeps half a dozen arrays of
+    the size of x for the backward pass; the closed form keeps one.
     """
     return x * _below(x)
 
@@ -27,6 +27,6 @@ def _gelu_jvp(primals, tangents):
 
 
 def _below(x: jax.Array) -> jax.Array:
-    """In float32: in half precision 1 + erf has lost most digits at -3."""
+    """P(X < x), computed in float32: in half precision 1 + erf loses most digits at -3."""
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     return (0.5 * (1 + jax.lax.erf(wide * math.sqrt(0.5)))).astype(x.dtype)

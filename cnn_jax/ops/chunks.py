@@ -1,4 +1,4 @@
-"""Work on a few images of a batch at a time, so that what lies between stays in the cache."""
+"""Processes a batch in chunks of a few images, so that intermediate results stay in the cache."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from jax import lax
 
 
 def map_chunks(function: Callable[..., jax.Array], size: int, *arrays: jax.Array) -> jax.Array:
-    """`function(*arrays)`, called on up to `size` examples of them at a time, one after the other.
+    """Computes `function(*arrays)` on chunks of up to `size` examples, one after the other.
 
-    What is left over is a chunk of its own, and compiled apart: where a chunk of more than half the
-    size divides the batch, it is taken instead.
+    If a size above half of `size` divides the batch, chunks have that size. Otherwise the remaining
+    examples are a chunk of their own, which is compiled separately.
     """
     whole, rest = _split(size, arrays)
     parts = []
@@ -25,10 +25,10 @@ def map_chunks(function: Callable[..., jax.Array], size: int, *arrays: jax.Array
 
 
 def _loop(function: Callable[..., jax.Array], whole: list[jax.Array]) -> jax.Array:
-    """`lax.map`, but what its results are written into isn't there before the arrays are.
+    """Like `lax.map`, but allocates the buffer of results only once the arrays exist.
 
-    A scan's begins as zeros, which XLA makes at the program's start: the buffers of a backward pass
-    would lie about during the forward one.
+    `lax.scan` starts from zeros, which XLA allocates at the program's start: the buffers of the
+    backward pass would occupy memory during the forward pass.
     """
     first, count = [array[0] for array in whole], len(whole[0])
     shape = jax.eval_shape(function, *first)
@@ -43,7 +43,7 @@ def _loop(function: Callable[..., jax.Array], whole: list[jax.Array]) -> jax.Arr
 
 
 def sum_chunks(function: Callable[..., jax.Array], size: int, *arrays: jax.Array) -> jax.Array:
-    """The sum of `function`, f32, over chunks of up to `size` examples of the arrays, likewise."""
+    """Sums `function(*arrays)`, f32, over chunks of up to `size` examples, like `map_chunks`."""
     whole, rest = _split(size, arrays)
     if not whole:
         return function(*rest)
@@ -56,7 +56,7 @@ def sum_chunks(function: Callable[..., jax.Array], size: int, *arrays: jax.Array
 
 
 def _split(size: int, arrays: tuple[jax.Array, ...]):
-    """The arrays as [chunks,size,...], and what is left over; None where there is none."""
+    """Returns the arrays as [chunks,size,...] and the remaining examples; None if empty."""
     batch = arrays[0].shape[0]
     size = next((n for n in range(size, size // 2, -1) if batch % n == 0), size)
     chunks, left = divmod(batch, size)

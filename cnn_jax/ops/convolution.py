@@ -1,10 +1,10 @@
-"""Convolution whose gradients are fast on a CPU.
+"""Convolution with gradients that are fast on CPUs.
 
-XLA:CPU computes the kernel's gradient of a large batch at a tenth of the rate of a small one, and
-a convolution in any but the canonical layout inside a loop at a thirtieth. So both gradients are
-written out as canonical convolutions, the kernel's as a sum over small chunks of the batch that
-stay in the cache. Wide convolutions of stride 1 take Winograd's form instead, those of one pixel
-become a product of matrices, and those in groups shifted products.
+XLA:CPU computes the kernel's gradient of a large batch at a tenth of the rate of a small batch, and
+a convolution inside a loop at a thirtieth unless its layout is canonical. So both gradients are
+written as canonical convolutions; the kernel's is a sum over small chunks of the batch that stay in
+the cache. Wide convolutions of stride 1 use Winograd's algorithm instead, 1x1 convolutions a matrix
+product, and grouped ones shifted products.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ from cnn_jax.ops import grouped, pointwise, winograd
 from cnn_jax.ops.chunks import sum_chunks
 from cnn_jax.ops.switch import fast
 
-# What a chunk of images and of their gradients may take, in bytes, where the kernel's gradient is
-# summed over them: a core's second cache.
+# Bytes of a chunk of images and their gradients in the sum of the kernel's gradient: a core's L2.
 CHUNK_BYTES = 2 * 2**20
-# A Winograd tile of C channels and K filters has C + K values to transform at each of its points,
-# and C K products. With fewer products a value, the transforms cost more than they save. XLA's own
-# gradient of the kernel is the slowest of the three, so that one pays earlier.
+# A Winograd tile with C channels and K filters transforms C + K values and computes C K products at
+# each point. With fewer products per value than this, the transforms cost more than they save. The
+# kernel's gradient is the slowest of the three convolutions in XLA, so Winograd pays earlier there.
 LEAST_PRODUCTS = 16
 LEAST_PRODUCTS_FOR_KERNEL = 9
 Padding = tuple[tuple[int, int], tuple[int, int]]
@@ -39,13 +38,13 @@ def conv_general_dilated(
     padding: str | Sequence[tuple[int, int]],
     **options,
 ) -> jax.Array:
-    """`lax.conv_general_dilated` for `nn.Conv(conv_general_dilated=...)`, with fast gradients.
+    """`lax.conv_general_dilated` with fast gradients, for `nn.Conv(conv_general_dilated=...)`.
 
-    Convolutions of two spatial dimensions in NHWC and HWIO, grouped and depthwise ones too, take
-    the fast form. Those with dilation, in double precision or without an output, and everything
-    under `ops.stock()`, are the library's own.
+    The fast form applies to convolutions of two spatial dimensions in NHWC and HWIO, including
+    grouped and depthwise ones. Convolutions with dilation, in double precision or with an empty
+    output, and all under `ops.stock()`, are JAX's.
     """
-    if fast() and _plain(image, kernel, options):
+    if fast() and _has_fast_form(image, kernel, options):
         strides, size = tuple(window_strides), kernel.shape[:2]
         pads: Sequence[tuple[int, int]] = (
             lax.padtype_to_pads(image.shape[1:3], size, strides, padding)
@@ -60,7 +59,7 @@ def conv_general_dilated(
     return lax.conv_general_dilated(image, kernel, window_strides, padding, **options)
 
 
-def _plain(image: jax.Array, kernel: jax.Array, options: dict) -> bool:
+def _has_fast_form(image: jax.Array, kernel: jax.Array, options: dict) -> bool:
     numbers = lax.conv_dimension_numbers(
         image.shape, kernel.shape, options.get("dimension_numbers")
     )
@@ -131,7 +130,7 @@ def _is_pointwise(shape, padding, groups) -> bool:
 
 
 def _group_by_group(function, groups: int, *arrays):
-    """Each group's channels, or filters, apart, as an operation without groups."""
+    """Applies a function without groups to each group of the last axis of the arrays."""
     if groups == 1:
         return function(*arrays)
     apart = [jnp.moveaxis(a.reshape(*a.shape[:-1], groups, -1), -2, 0) for a in arrays]
@@ -166,11 +165,9 @@ def _image_gradient(shape, kernel, gradient, strides, padding, groups):
     pads = _full_padding(shape, gradient.shape, kernel.shape, strides, padding)
     flipped = jnp.flip(kernel, (0, 1))
     if _winograd_pays(kernel.shape, kernel.dtype.itemsize, strides, groups, LEAST_PRODUCTS):
-
-        def form(gradient, flipped):
-            return winograd.convolve(gradient, flipped.swapaxes(2, 3), pads)
-
-        return _group_by_group(form, groups, gradient, flipped)
+        return _group_by_group(
+            lambda g, k: winograd.convolve(g, k.swapaxes(2, 3), pads), groups, gradient, flipped
+        )
     if groups > 1 and kernel.shape[2] == 1:
         return grouped.depthwise_image_gradient(gradient, flipped, groups, strides, pads)
     if groups > 1:
@@ -179,7 +176,7 @@ def _image_gradient(shape, kernel, gradient, strides, padding, groups):
 
 
 def _kernel_gradient(image, shape, gradient, strides, padding, groups):
-    """f32[h,w,C/G,K], this shape."""
+    """f32[h,w,C/G,K] of this shape."""
     size, itemsize = shape[:2], image.dtype.itemsize
     if _winograd_pays(shape, itemsize, strides, groups, LEAST_PRODUCTS_FOR_KERNEL):
         form = functools.partial(winograd.kernel_gradient, r=size[0], padding=padding)
@@ -194,9 +191,9 @@ def _kernel_gradient(image, shape, gradient, strides, padding, groups):
 
 
 def _full_padding(image, gradient, kernel, strides, padding) -> Padding:
-    """What the output's gradient is padded by, `strides` apart, to correlate to the image's.
+    """Padding of the output's gradient, dilated by the strides, that gives the image's gradient.
 
-    Of the shapes of image, gradient and kernel.
+    Args: the shapes of image, gradient and kernel, then the forward convolution's settings.
     """
     pads = []
     for axis in range(2):
@@ -209,7 +206,7 @@ def _full_padding(image, gradient, kernel, strides, padding) -> Padding:
 def _chunked_kernel_gradient(image, gradient, size, strides, padding):
     """dW[i,j,c,f] = sum over b,y,x of image[b, i+s*y, j+s*x, c] * gradient[b,y,x,f].
 
-    This is a convolution whose batch is c, whose features are f, and whose window is the gradient.
+    This is a convolution with batch c and features f, and with the gradient as its kernel.
     """
     pads = []
     for axis in range(2):
@@ -226,7 +223,7 @@ def _chunked_kernel_gradient(image, gradient, size, strides, padding):
             rhs_dilation=strides,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
-        # A sum of many chunks would lose digits in half precision.
+        # In half precision, a sum of many chunks would lose digits.
         return part.transpose(1, 2, 0, 3).astype(jnp.float32)
 
     bytes_each = 4 * (math.prod(image.shape[1:]) + math.prod(gradient.shape[1:]))

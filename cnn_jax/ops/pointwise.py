@@ -1,7 +1,7 @@
-"""1x1 convolution as a product of matrices: the pixels of all images by the kernel.
+"""1x1 convolution as a matrix product of the pixels of all images and the kernel.
 
-XLA:CPU takes it for a convolution all the same, and is slow at it: the kernel's gradient, whose
-window is the whole image, takes up to nine times as long as the product of two matrices.
+XLA:CPU treats it as a convolution, which is slow: the kernel's gradient, whose window is the whole
+image, takes up to nine times as long as the matrix product.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ Pair = tuple[int, int]
 
 
 def convolve(image: jax.Array, kernel: jax.Array, strides: Pair) -> jax.Array:
-    """f[B,H,W,C], f[1,1,C,F] -> f[B,H',W',F], unpadded."""
+    """Convolves f[B,H,W,C], f[1,1,C,F] -> f[B,H',W',F] without padding."""
     image = _taken(image, strides)
     return _product(_pixels(image), kernel[0, 0], image.dtype).reshape(*image.shape[:3], -1)
 
 
 def image_gradient(gradient, kernel, shape: tuple[int, ...], strides: Pair) -> jax.Array:
-    """f[B,H,W,C] of this shape from the gradient of the output, f[B,H',W',F]."""
+    """Returns f[B,H,W,C] of this shape from the gradient of the output, f[B,H',W',F]."""
     taken = _product(_pixels(gradient), kernel[0, 0].T, gradient.dtype)
     taken = taken.reshape(*gradient.shape[:3], -1)
     edges = [(0, 0, 0)]
@@ -31,12 +31,12 @@ def image_gradient(gradient, kernel, shape: tuple[int, ...], strides: Pair) -> j
 
 
 def kernel_gradient(image: jax.Array, gradient: jax.Array, strides: Pair) -> jax.Array:
-    """f32[1,1,C,F] from the image and the gradient of the output."""
+    """Returns f32[1,1,C,F] from the image and the gradient of the output."""
     return _product(_pixels(_taken(image, strides)).T, _pixels(gradient), jnp.float32)[None, None]
 
 
 def _taken(image: jax.Array, strides: Pair) -> jax.Array:
-    """The pixels that the windows see."""
+    """The pixels at the strides."""
     return image[:, :: strides[0], :: strides[1]]
 
 
@@ -46,5 +46,5 @@ def _pixels(image: jax.Array) -> jax.Array:
 
 
 def _product(left: jax.Array, right: jax.Array, dtype) -> jax.Array:
-    """Summed in float32."""
+    """A matrix product with sums in float32."""
     return jnp.matmul(left, right, preferred_element_type=jnp.float32).astype(dtype)

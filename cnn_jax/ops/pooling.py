@@ -1,4 +1,4 @@
-"""Max pooling whose gradient is one pass over the image."""
+"""Max pooling with a gradient that is one pass over the image."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from cnn_jax.ops.switch import fast
 
 
 def max_pool(image: jax.Array, window: int, stride: int | None = None) -> jax.Array:
-    """Maximum over windows, without padding: f32[B,H,W,C] -> f32[B,(H-window)//stride+1,...,C].
+    """Max pooling without padding: f32[B,H,W,C] -> f32[B,(H-window)//stride+1,...,C].
 
-    The values are those of `nn.max_pool`; so are the gradients, which go to the first of the
-    largest entries, where windows lie side by side. Otherwise each comparison on the way to the
-    maximum halves the gradient between two sides that tie. XLA:CPU's gradient of `reduce_window`
-    scatters, and takes several times as long. Forward mode needs `ops.stock()`.
+    The values equal those of `nn.max_pool`. So do the gradients if windows do not overlap: they go
+    to the first of the largest entries. Otherwise each comparison of two equal entries halves the
+    gradient between them. XLA:CPU's gradient of `reduce_window` scatters, which takes several times
+    as long. Forward-mode derivatives need `ops.stock()`.
 
     Args:
       image: f32[B,H,W,C].
-      window: side of the square window in pixels.
-      stride: step between windows in pixels; default: `window`.
+      window: Side of the square window in pixels.
+      stride: Step between windows in pixels; default: `window`.
 
     Raises:
-      ValueError: where the window is larger than the image.
+      ValueError: The window is larger than the image.
     """
     stride = stride or window
     height, width = image.shape[1:3]
@@ -42,7 +42,7 @@ def max_pool(image: jax.Array, window: int, stride: int | None = None) -> jax.Ar
 
 
 def _entries(image: jax.Array, window: int, stride: int) -> list[jax.Array]:
-    """The first entry of every window, then the second of every window, and so on, row by row."""
+    """Returns, for each position in a window, the entries of all windows: f32[B,H',W',C] each."""
     batch, height, width, channels = image.shape
     reach = [(side - window) // stride * stride + 1 for side in (height, width)]
     return [
@@ -62,7 +62,7 @@ def _max_of_tiles(image: jax.Array, window: int) -> jax.Array:
 
 
 def _forward(image, window):
-    """The largest entry of each tile, and its place: a byte each is all that the way back needs."""
+    """Also returns the position of the maximum, a byte for each tile, for the backward pass."""
     largest, *others = _entries(image, window, window)
     place = jnp.zeros(largest.shape, np.min_scalar_type(window**2))
     for number, entry in enumerate(others, 1):

@@ -1,4 +1,4 @@
-"""The switch between the fast operations and the library's own, read while a program is traced."""
+"""Switches between the fast operations and those of JAX and Flax, at trace time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _FAST = contextvars.ContextVar("fast", default=True)
 
 
 def fast() -> bool:
-    """Whether operations traced now take their fast form."""
+    """Whether operations that are traced now use their fast form."""
     return _FAST.get()
 
 
 @contextlib.contextmanager
 def stock(use: bool = True) -> Iterator[None]:
-    """Within it, operations are traced in the library's own form (`use=False`: in the fast one)."""
+    """A block that traces operations in their JAX or Flax form (`use=False`: the fast form)."""
     token = _FAST.set(not use)
     try:
         yield

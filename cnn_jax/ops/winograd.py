@@ -1,11 +1,11 @@
-"""Convolution of stride 1 in Winograd's form: fewer multiplications, the same result.
+"""Winograd's algorithm for convolutions of stride 1, which needs fewer multiplications.
 
-Lavin and Gray 2016 (arXiv:1509.09308). The output is cut into tiles of m x m pixels, each of which
-depends on n x n pixels of the image, n = m + r - 1 for an r x r kernel. Kernel and image tiles are
-taken to n^2 points each, where a convolution is one product a point: n^2 multiplications instead of
-m^2 r^2. In between, the channels are contracted by n^2 matrix products. F(4,3) needs a quarter of
-the multiplications; in float32 it keeps five digits, as much as a sum of its length can be trusted
-for anyway (tests/ops/test_winograd.py holds it to that).
+Lavin and Gray 2016 (arXiv:1509.09308). The output is divided into tiles of m x m pixels, each of
+which depends on n x n pixels of the image, n = m + r - 1 for an r x r kernel. Kernel and tiles are
+transformed to n^2 points, at which a convolution is one product: n^2 multiplications instead of
+m^2 r^2. The channels are contracted by n^2 matrix products. F(4,3) needs a quarter of the
+multiplications. In float32 it is accurate to five digits, like a direct sum of this length
+(checked by tests/ops/test_winograd.py).
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from jax import lax
 from cnn_jax.ops.chunks import map_chunks, sum_chunks
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
-# Interpolation points, besides infinity. The order keeps the rounding error low: for F(4,3),
-# 1/2 and -2 have two thirds of the error of 2 and -2.
+# Interpolation points besides infinity, ordered for low rounding errors: for F(4,3), 1/2 and -2
+# have two thirds of the error of 2 and -2.
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
-# Half precision bears the differences of few points only.
+# Largest n by bytes per value. Half precision is accurate enough for few points only.
 LARGEST_TILE = {2: 4, 4: len(POINTS) + 1}
-# What the tiles of a chunk of images may take, in bytes: a share of a CPU's last cache.
+# Bytes of the tiles of a chunk of images: a share of a CPU's last-level cache.
 CHUNK_BYTES = 8 * 2**20
-# Whether small matrix products take both cores only where the first factor's last axis is summed,
-# so that transposing it pays: XLA:CPU's newer kernels.
+# Newer XLA:CPU kernels use several cores for small matrix products only if they sum over the last
+# axis of the first factor, so transposing it pays.
 SUMS_LAST = jax.__version_info__ >= (0, 11)
 
 
 @functools.cache
 def matrices(m: int, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A^T f64[m,n], G f64[n,r] and B^T f64[n,n], of y = A^T [(G g) * (B^T d)].
+    """Returns A^T f64[m,n], G f64[n,r] and B^T f64[n,n] of y = A^T [(G g) * (B^T d)].
 
-    y are the m outputs of correlating d, n = m + r - 1 inputs, with the r weights g (Toom and Cook:
-    multiplication of polynomials by their values at n points, one of them infinity).
+    y: m outputs of the correlation of n = m + r - 1 inputs d with r weights g, by Toom and Cook's
+    multiplication of polynomials through their values at n points, one of them infinity.
     """
     n = m + r - 1
     points = POINTS[: n - 1]
@@ -54,7 +54,7 @@ def matrices(m: int, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _product_without(points: Sequence[Fraction], i: int) -> list[Fraction]:
-    """The coefficients, lowest first, of the product of all x - p but the i-th."""
+    """Coefficients, lowest first, of the product of all x - p except the i-th."""
     product = [Fraction(1)]
     for point in (*points[:i], *points[i + 1 :]):
         shifted = [Fraction(0), *product]
@@ -63,7 +63,7 @@ def _product_without(points: Sequence[Fraction], i: int) -> list[Fraction]:
 
 
 def tile(side: Sequence[int], r: int, itemsize: int) -> int:
-    """The tile size m, at least 2, with the fewest multiplications for an output of these sides."""
+    """Returns the tile size m >= 2 with the fewest multiplications for an output of these sides."""
     largest = LARGEST_TILE[itemsize] - r + 1
     return min(
         range(2, largest + 1), key=lambda m: math.prod(-(-s // m) for s in side) * (m + r - 1) ** 2
@@ -71,12 +71,12 @@ def tile(side: Sequence[int], r: int, itemsize: int) -> int:
 
 
 def takes(shape: Sequence[int], itemsize: int) -> bool:
-    """Whether a kernel HWIO of this shape can take this form in numbers of so many bytes."""
+    """Whether the algorithm supports a kernel of this shape (HWIO) and bytes per value."""
     return shape[0] == shape[1] and 2 < shape[0] < LARGEST_TILE[itemsize]
 
 
 def convolve(image: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
-    """f[B,H,W,C], f[r,r,C,K] -> f[B,H',W',K], stride 1; products are summed in float32."""
+    """Convolves f[B,H,W,C], f[r,r,C,K] -> f[B,H',W',K] with stride 1 and sums in float32."""
     r, dtype = kernel.shape[0], image.dtype
     side = [s + sum(pads) - r + 1 for s, pads in zip(image.shape[1:3], padding, strict=True)]
     m = tile(side, r, dtype.itemsize)
@@ -92,7 +92,7 @@ def convolve(image: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array
             (((2,), (1,)), ((0,), (0,))),
             preferred_element_type=jnp.float32,
         ).reshape(n, n, -1, *tiles, filters)
-        # From [n,n,B,y,x,K] over [n,B,y,x,m,K] to [B,y,m,x,m,K]: pixels lie in their order.
+        # From [n,n,B,y,x,K] over [n,B,y,x,m,K] to [B,y,m,x,m,K], the order of the pixels.
         columns = _combined(outputs, products, dtype, axis=4)
         pixels = _combined(outputs, columns, dtype, axis=2)
         whole = pixels.reshape(-1, tiles[0] * m, tiles[1] * m, filters)
@@ -102,7 +102,7 @@ def convolve(image: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array
 
 
 def kernel_gradient(image: jax.Array, gradient: jax.Array, r: int, padding: Padding) -> jax.Array:
-    """The gradient f32[r,r,C,K] of the kernel, from that of the output, f[B,H',W',K].
+    """Returns the kernel's gradient f32[r,r,C,K] from the output's gradient f[B,H',W',K].
 
     It correlates image and gradient: each tile has r x r outputs of an m x m kernel.
     """
@@ -115,7 +115,8 @@ def kernel_gradient(image: jax.Array, gradient: jax.Array, r: int, padding: Padd
     def gradient_chunk(images, gradients):
         values = _points(inputs, images, m, tiles, padding).swapaxes(1, 2)
         if SUMS_LAST:
-            values = lax.optimization_barrier(values)  # or the product undoes the transposition
+            # Otherwise XLA merges the transposition into the product.
+            values = lax.optimization_barrier(values)
         return lax.dot_general(
             values,
             _points(weights, gradients, m, tiles, ((0, 0), (0, 0))),
@@ -129,21 +130,21 @@ def kernel_gradient(image: jax.Array, gradient: jax.Array, r: int, padding: Padd
 
 
 def _chunk(n: int, tiles: Sequence[int], depth: int) -> int:
-    """Images whose points, four bytes each, fit CHUNK_BYTES."""
+    """Number of images whose points, four bytes each, fit into CHUNK_BYTES."""
     return max(1, CHUNK_BYTES // (4 * n * n * math.prod(tiles) * depth))
 
 
 def _sandwich(matrix: np.ndarray, kernel: jax.Array) -> jax.Array:
-    """M k M^T over the first two axes, which trade places: f[a,b,C,K] -> f32[j,i,C,K]."""
+    """M k M^T over the first two axes, which swap: f[a,b,C,K] -> f32[j,i,C,K]."""
     rows = _combined(matrix, kernel, jnp.float32)
     return _combined(matrix, rows.swapaxes(0, 1), jnp.float32)
 
 
 def _points(matrix, image, m: int, tiles: Sequence[int], padding: Padding) -> jax.Array:
-    """The values of an image's tiles, m pixels apart, at the points: f[B,H,W,C] -> f[n*n,B*y*x,C].
+    """Transforms the image's tiles, m pixels apart, to points: f[B,H,W,C] -> f[n*n,B*y*x,C].
 
-    One pass over the rows of the tiles and one over their columns; each joins its results, where
-    XLA ends a fusion, so that nothing is computed twice.
+    One pass over rows and one over columns. Each stacks its results, which ends an XLA fusion, so
+    that nothing is computed twice.
     """
     points, window = matrix.shape
     pads = [(0, 0, 0), (0, 0, 0)]
@@ -158,7 +159,7 @@ def _points(matrix, image, m: int, tiles: Sequence[int], padding: Padding) -> ja
 
 
 def _combined(matrix: np.ndarray, terms, dtype, axis: int = 0) -> jax.Array:
-    """sum over j of M[i,j] terms[j], for each i, joined along a new axis."""
+    """Stacks sum_j M[i,j] terms[j] over i along a new axis."""
 
     def combination(row):
         parts = [np.float32(c) * terms[j].astype(jnp.float32) for j, c in enumerate(row) if c]

@@ -1,1 +1,4 @@
-"""What a run leaves behind: its log, its progress on the screen and its figures."""
+"""What people look at: console output, progress, tables, figures and HTML pages.
+
+Imports `analysis`, `data`, `storage` and `errors`; the caller passes in everything else.
+"""

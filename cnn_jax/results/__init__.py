@@ -1,1 +1,4 @@
-"""The recorded results, the sizes of the models and the list of recipes."""
+"""The recorded results, the sizes of all models, and the list of recipes.
+
+Imports `report`, `analysis`, `models` and the rooms before them.
+"""

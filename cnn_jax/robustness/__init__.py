@@ -1,1 +1,4 @@
-"""What a net meets outside of its test set: corrupted images, and images made to fool it."""
+"""Tests a net on corrupted images, shifted test sets and adversarial examples.
+
+Imports `training`, `report` and the rooms before them.
+"""

@@ -1,4 +1,7 @@
-"""A run's folder: identity, lock, checkpoints, logs, summary; and runs restored from it."""
+"""A run's workdir: identity, lock, checkpoints, metrics and summary; restores runs from it.
+
+Imports `training`, `report` and the rooms before them.
+"""
 
 from cnn_jax.runs.restoring import restore, restore_plan
 

@@ -1,1 +1,4 @@
-"""The devices, the host and this process: hardware facts, signals, malloc, the compile cache."""
+"""The devices, the host and this process: hardware, sharding, signals, malloc, compile cache.
+
+Imports only `errors` and `storage`.
+"""

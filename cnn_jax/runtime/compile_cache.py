@@ -1,6 +1,6 @@
-"""Compiled programs kept on disk, so that a program is compiled once and not at every start.
+"""Caches compiled programs on disk, so that a program is compiled only once.
 
-JAX finds a program by its content, the compiler's version and options, and the kind of the device.
+JAX's key is the program, the compiler's version and options, and the kind of device.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ import jax
 from cnn_jax.storage import cache_folder
 
 OFF = "off"
-# A recipe's programs take half a megabyte on a CPU.
-LIMIT = 256 * 2**20
+LIMIT = 256 * 2**20  # bytes; a recipe's programs take half a megabyte on a CPU
 
 
 def use(folder: str | None = None) -> str:
-    """Takes programs from a folder, and keeps there what this process compiles from now on.
+    """Sets the folder from which this process reads compiled programs, and to which it writes them.
 
     Args:
-      folder: Made if absent; "off" for none. By default what `$JAX_COMPILATION_CACHE_DIR` names,
-        which is left to JAX and its other variables, or else `compiled` in the user's cache.
+      folder: Created if missing; "off": no cache; None: `$JAX_COMPILATION_CACHE_DIR` with JAX's
+        own settings, or else `compiled` in the user's cache.
 
     Returns:
-      What the user should know, in a line; "" if nothing.
+      A line for the user if the cache cannot be used; otherwise "".
     """
     if folder == OFF:
         jax.config.update("jax_enable_compilation_cache", False)
@@ -43,18 +42,18 @@ def use(folder: str | None = None) -> str:
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         return (
-            f"note: compiled programs are not kept ({reason}): give --compile_cache a folder "
-            f"that can be written, or {OFF}"
+            f"note: compiled programs are not cached ({reason}): set --compile_cache to a "
+            f"writable folder or {OFF}"
         )
     jax.config.update("jax_compilation_cache_dir", str(place))
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    # Small programs too: a run has a dozen, and each takes longer to compile than to read.
+    # Also caches small programs: a run has a dozen, and compiling each takes longer than reading.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     return ""
 
 
 def folder() -> str:
-    """Where programs are kept; "" if nowhere."""
+    """Returns the cache folder in use; "" if there is none."""
     settings: Any = jax.config
     used = settings.jax_enable_compilation_cache
     return (settings.jax_compilation_cache_dir if used else None) or ""
@@ -67,10 +66,10 @@ def _place(folder: str | None) -> Path:
 
 
 def prune(folder: Path, limit: int = LIMIT) -> None:
-    """Removes programs, the longest unused first, until they take at most so many bytes.
+    """Removes the least recently used programs until the rest take at most `limit` bytes.
 
-    JAX can do it too (`jax_compilation_cache_max_size`), but locks the folder for it at every look
-    and needs another package.
+    JAX can do so (`jax_compilation_cache_max_size`), but locks the folder at every access and needs
+    another package.
     """
     found = []
     for path in folder.glob("*-cache"):

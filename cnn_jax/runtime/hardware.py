@@ -1,4 +1,4 @@
-"""What a number was measured on: devices, versions, the state of the code."""
+"""Describes what a result depends on: devices, software versions, the state of the code."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ import jax
 from cnn_jax.errors import UserError, first_line
 from cnn_jax.runtime import compile_cache, host
 
-# What decides a number; README and results/ change whenever one is recorded.
+# The files that determine results, unlike README and results/, which change with each result.
 CODE = ("cnn_jax", "experiments", "run.py", "pyproject.toml")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 
 
 def be_deterministic() -> None:
-    """Has XLA add in a fixed order on a GPU, at the cost of speed. Call it before JAX starts.
+    """Makes XLA deterministic on GPUs, at the cost of speed. Call it before JAX starts.
 
-    Without it the gradients of convolutions, sums and scatters may differ in their last bits from
-    launch to launch. On a CPU they never do.
+    Otherwise gradients of convolutions, sums and scatters may differ in their last bits between
+    executions. On CPUs they never do.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
 
 
 def check_devices() -> None:
-    """Raises UserError where the platform that JAX is told to use isn't there."""
+    """Raises UserError if the platform that JAX should use is not available."""
     try:
         jax.local_devices()
     except (RuntimeError, AssertionError) as error:
@@ -40,7 +40,7 @@ def check_devices() -> None:
 
 
 def device_name() -> str:
-    """The devices in words: "AMD EPYC, 2 cores" or "4 x NVIDIA H100"."""
+    """Describes the devices: "AMD EPYC, 2 cores" or "4 x NVIDIA H100"."""
     devices = jax.local_devices()
     kind = devices[0].device_kind
     if devices[0].platform == "cpu":
@@ -49,7 +49,7 @@ def device_name() -> str:
 
 
 def software() -> dict[str, str]:
-    """The versions of Python and of the packages that decide a run's numbers."""
+    """Returns the versions of Python and of the packages that affect results."""
     return {"python": platform.python_version()} | {
         name: _version(name) for name in PACKAGES if _version(name)
     }
@@ -63,7 +63,7 @@ def _version(package: str) -> str:
 
 
 def git() -> dict[str, Any]:
-    """The commit of the code, and whether the code differs from it; empty outside a checkout."""
+    """Returns the commit of the code and whether the code differs; empty outside a checkout."""
     commit = _git("rev-parse", "HEAD")
     if not commit:
         return {}
@@ -85,7 +85,7 @@ def _git(*arguments: str) -> str:
 
 
 def manifest() -> dict[str, Any]:
-    """Everything of the process that a run's numbers depend on besides its experiment."""
+    """Returns everything besides the experiment that may affect a run's results."""
     return {
         "git": git(),
         "software": software(),

@@ -1,4 +1,4 @@
-"""The computer that a process runs on. The standard library only: benchmarks use it without JAX."""
+"""Describes the host. Uses only the standard library: benchmarks use it without JAX."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pathlib import Path
 
 
 def processor() -> str:
-    """The processor's name."""
+    """Returns the name of the processor."""
     names = _values("/proc/cpuinfo", "model name")
     return names[0] if names else platform.processor() or platform.machine()
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Returns the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def peak_resident_bytes() -> int:
-    """The most memory that this process has had resident."""
-    # On Linux `ru_maxrss` outlives `exec`, so it would begin with the parent's; VmHWM does not.
+    """Returns the peak resident memory of this process in bytes."""
+    # On Linux `ru_maxrss` survives `exec`, so it would include the parent's peak; VmHWM does not.
     peaks = _values("/proc/self/status", "VmHWM")
     if peaks:
         return int(peaks[0].split()[0]) * 1024
@@ -34,16 +34,16 @@ def peak_resident_bytes() -> int:
 
 
 def release_freed_memory() -> None:
-    """Returns to the system what the process has freed; where the C library can't, nothing is done.
+    """Returns freed memory to the system, if the C library can.
 
-    Compiling a training step leaves hundreds of megabytes behind, which malloc would keep.
+    Compiling a training step frees hundreds of megabytes, which malloc would keep.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def _values(path: str, key: str) -> list[str]:
-    """What stands behind the colon of a file's lines that begin so; nothing where it is absent."""
+    """Returns the text after the colon of the lines that start with a key; [] without the file."""
     try:
         lines = Path(path).read_text().splitlines()
     except OSError:

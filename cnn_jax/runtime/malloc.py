@@ -1,4 +1,7 @@
-"""Settings that a process has only if they are there when it starts. Imports nothing heavy."""
+"""Sets environment variables that must exist before Python starts (glibc malloc tuning).
+
+Imports only light modules of the standard library.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +11,26 @@ import sys
 from collections.abc import Mapping, Sequence
 
 VARIABLE = "GLIBC_TUNABLES"
-# XLA on a CPU asks malloc for the buffers of every step anew. Memory that malloc gives back to the
-# system, or maps for one buffer alone, is cleared and faulted in page by page each time: keep it,
-# and take it in huge pages.
+# XLA:CPU allocates the buffers of every step with malloc. Memory that malloc returns to the system,
+# or maps for a single buffer, is cleared and page-faulted again in every step. These settings make
+# malloc keep it, in huge pages.
 MALLOC = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=100000000000"
-# In small letters, without dashes: flags that switch it off, and flags that are answered at once.
+# In lower case without dashes: flags that disable tuning, and flags of commands that take no time.
 _OFF = {"nocpu_tuning", "cpu_tuning=false"}
 _QUICK = {"h", "help", "helpshort", "helpfull", "list", "print_config", "dry_run", "mode=volumes"}
 
 
 def tune(argv: Sequence[str]) -> None:
-    """Starts the program again with malloc tuned for XLA on a CPU, where that pays.
+    """Restarts the program by `exec` with malloc tuned for XLA:CPU, if that pays.
 
-    The process stays the same one: its number, terminal, signals and exit code. Call it before JAX
-    is imported: what was imported is imported again.
+    The process keeps its ID, terminal, signals and exit code. Call it before importing JAX, since
+    all imports are repeated.
 
     Args:
       argv: `sys.argv`.
     """
     if _glibc() and pays(argv, os.environ):
-        with contextlib.suppress(OSError):  # it goes as well without, only slower
+        with contextlib.suppress(OSError):  # the program also works untuned, only slower
             os.execve(
                 sys.executable,
                 [sys.executable, *sys.orig_argv[1:]],
@@ -36,11 +39,11 @@ def tune(argv: Sequence[str]) -> None:
 
 
 def pays(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
-    """Whether tuning malloc is of use, and nobody has decided otherwise.
+    """Whether tuning malloc is useful and the user has not disabled it.
 
     Args:
-      argv: As `sys.argv`.
-      environ: As `os.environ`.
+      argv: `sys.argv`.
+      environ: `os.environ`.
     """
     words = {argument.lstrip("-").lower() for argument in argv[1:] if argument.startswith("-")}
     platforms = set(environ.get("JAX_PLATFORMS", "").replace(",", " ").split())
@@ -48,7 +51,7 @@ def pays(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
 
 
 def tuned() -> bool:
-    """Whether this process runs with malloc tuned as `tune` does it."""
+    """Whether this process runs with malloc tuned by `tune`."""
     return os.environ.get(VARIABLE) == MALLOC
 
 

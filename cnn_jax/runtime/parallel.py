@@ -1,4 +1,4 @@
-"""How a step is spread over the local devices: by `jit` that shards, or by `pmap` that sums."""
+"""Distributes a step over the local devices: `jit` with a sharded batch, or `pmap` with `psum`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from jax.stages import Lowered
 
 from cnn_jax.errors import UserError
 
-# The axis over which a batch is split in `pmap` or `shard_map`.
+# The mesh axis over which a batch is split.
 BATCH_AXIS = "batch"
 
 
 def is_split() -> bool:
-    """Whether what is traced now sees a part of the batch: one device's, along BATCH_AXIS.
+    """Whether the function being traced sees only one device's part of the batch (`pmap`).
 
-    Under `jit` the batch is global, also where it is sharded.
+    Under `jit` it sees the global batch, even if that is sharded.
     """
     try:
         jax.lax.axis_index(BATCH_AXIS)
@@ -29,29 +29,29 @@ def is_split() -> bool:
 
 
 class Parallel(Protocol):
-    """A way to place a tree of arrays on the devices and to advance it there."""
+    """Places replicated pytrees on the devices and lowers steps that run on them."""
 
     def place(self, tree: Any) -> Any:
-        """The tree, whole on every device."""
+        """Replicates a tree of arrays on every device."""
 
     def shapes(self, tree: Any) -> Any:
-        """The shapes that a tree of arrays or shapes has once it is placed."""
+        """Returns the shapes of a placed tree, given arrays or shapes."""
 
     def fetch(self, tree: Any) -> Any:
-        """One copy of a placed tree, as arrays that `jit` takes."""
+        """Returns one replica of a placed tree, as arrays for `jit`."""
 
     def lower(self, step: Callable, *arguments: Any) -> Lowered:
-        """Traces `step(state, *rest, split=, total=)` for placed arguments, or for their shapes.
+        """Traces `step(state, *rest, split=, total=)` for placed arguments or their shapes.
 
-        The program that it compiles to donates `state`.
+        The compiled program donates `state`.
         """
 
 
 def parallel(kind: str, batch_size: int) -> Parallel:
-    """The way that an experiment names, over all local devices.
+    """Returns the `Parallel` of an experiment ("jit" or "pmap") over all local devices.
 
     Raises:
-      UserError: where the batch does not divide over the devices.
+      UserError: The batch size is not a multiple of the number of devices.
     """
     devices = jax.local_devices()
     if batch_size % len(devices):
@@ -62,19 +62,19 @@ def parallel(kind: str, batch_size: int) -> Parallel:
 
 
 class Jit:
-    """One program over a mesh: the batch is sharded, everything else is whole on every device."""
+    """One program over a mesh: the batch is sharded, everything else is replicated."""
 
     def __init__(self, devices):
         mesh = Mesh(devices, (BATCH_AXIS,), axis_types=(AxisType.Auto,))
-        self.whole = NamedSharding(mesh, PartitionSpec())
+        self.replicated = NamedSharding(mesh, PartitionSpec())
         self.sharded = NamedSharding(mesh, PartitionSpec(BATCH_AXIS))
 
     def place(self, tree):
-        return jax.device_put(tree, self.whole)
+        return jax.device_put(tree, self.replicated)
 
     def shapes(self, tree):
         return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.whole), tree
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.replicated), tree
         )
 
     def fetch(self, tree):
@@ -88,12 +88,12 @@ class Jit:
                 total=lambda sums: sums,
             )
 
-        jitted = jax.jit(sharded_step, donate_argnums=0, out_shardings=self.whole)
+        jitted = jax.jit(sharded_step, donate_argnums=0, out_shardings=self.replicated)
         return jitted.lower(*arguments)
 
 
 class Pmap:
-    """A program per device: each takes its part of the batch, and gradients are summed by `psum`.
+    """One program per device: each takes a part of the batch, and `psum` sums the gradients.
 
     The arrays of a placed tree have the devices as their first axis.
     """

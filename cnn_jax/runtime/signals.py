@@ -1,4 +1,4 @@
-"""Being asked to stop: SIGTERM and Ctrl-C, noted where a run can be left, and raised elsewhere."""
+"""Handles stop requests (SIGTERM and Ctrl-C): notes them during training, raises them elsewhere."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from typing import Any
 import jax
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-# Seconds. Schedulers and shells signal a whole group, whose members pass it on: what comes so soon
-# after a request is the same one.
+# Seconds. Schedulers and shells signal a process group, whose members may forward the signal:
+# signals within this time after a request belong to the same request.
 ONE_REQUEST = 0.5
-# When this process was last asked to stop, by `time.monotonic`.
-_asked = -math.inf
+# Time of the last request to stop, by `time.monotonic`.
+_last_request = -math.inf
 
 
 class StopRequest:
-    """Whether this process, or another of the same job, has been asked to stop."""
+    """A request to stop this process, or another one of the same job."""
 
     def __init__(self) -> None:
         self._signal: int | None = None
 
     def note(self, number: int) -> None:
-        """Takes note of a signal."""
+        """Records a signal."""
         self._signal = number
 
     def after(self, step: int) -> int | None:
-        """The signal to stop for after this step, if any.
+        """Returns the signal to stop for after this step, or None.
 
         Args:
-          step: Steps taken. Where a job has several processes, each must ask after each step: they
-            get the same answer.
+          step: Number of completed steps. In a job of several processes, each must call this after
+            every step; all get the same answer.
         """
         if self._signal is None and jax.distributed.is_initialized():
             # Imported here, as it starts the backend.
@@ -47,12 +47,12 @@ class StopRequest:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: a script's Ctrl-C."""
+    """SIGTERM, which scripts and schedulers send instead of Ctrl-C."""
 
 
 @contextlib.contextmanager
 def noted() -> Iterator[StopRequest]:
-    """A block in which a first SIGTERM or Ctrl-C is only noted; a later one is raised."""
+    """A block that records the first SIGTERM or Ctrl-C, and raises later ones."""
     request = StopRequest()
     with _handled(request.note):
         yield request
@@ -60,7 +60,7 @@ def noted() -> Iterator[StopRequest]:
 
 @contextlib.contextmanager
 def raised() -> Iterator[None]:
-    """A block in which SIGTERM is raised as `Terminated`, Ctrl-C as KeyboardInterrupt."""
+    """A block that raises SIGTERM as `Terminated` and Ctrl-C as KeyboardInterrupt."""
     with _handled(_interrupt):
         yield
 
@@ -71,18 +71,18 @@ def _interrupt(number: int) -> None:
 
 @contextlib.contextmanager
 def _handled(first: Callable[[int], None]) -> Iterator[None]:
-    """A block in which `first` is called with the first signal; later ones are raised.
+    """A block that calls `first` with the first signal, and raises later ones.
 
-    Under `jax.distributed` SIGTERM is left to JAX, whose processes agree on a step to stop at; a
-    signal that the process was started to ignore is ignored. Outside the main thread, where Python
-    has no say over signals, nothing is changed.
+    Under `jax.distributed`, JAX handles SIGTERM: its processes agree on a step at which to stop.
+    Signals that the process ignores stay ignored. Outside the main thread, where Python cannot
+    handle signals, nothing changes.
     """
     heard = False
 
     def handle(number: int, frame: object) -> None:
         nonlocal heard
         del frame
-        if not _another_request():
+        if not _is_new_request():
             return
         if heard:
             _interrupt(number)
@@ -102,11 +102,11 @@ def _handled(first: Callable[[int], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _another_request() -> bool:
-    """Whether a signal that has just come is more than an echo of the one before."""
-    global _asked
+def _is_new_request() -> bool:
+    """Whether a signal that arrives now is not part of the previous request."""
+    global _last_request
     now = time.monotonic()
-    if now - _asked < ONE_REQUEST:
+    if now - _last_request < ONE_REQUEST:
         return False
-    _asked = now
+    _last_request = now
     return True

@@ -1,1 +1,4 @@
-"""Whole files, locks between processes, digests, JSON, and arrays as Orbax writes them."""
+"""Atomic files, locks between processes, digests, JSON, and pytrees of arrays on disk.
+
+Imports only `errors`.
+"""

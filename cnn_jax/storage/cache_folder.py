@@ -1,4 +1,4 @@
-"""Where the program keeps what it can make again."""
+"""Locates the user's cache folder."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def user_cache() -> Path:
-    """The program's folder in the user's cache: `$XDG_CACHE_HOME`, or else `~/.cache`.
+    """Returns `cnn_jax` in `$XDG_CACHE_HOME`, or else in `~/.cache`.
 
     Raises:
-      RuntimeError: the user has no home folder.
+      RuntimeError: The user has no home folder.
     """
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "cnn_jax"

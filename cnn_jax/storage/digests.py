@@ -1,4 +1,4 @@
-"""Digests of the files of a folder, and what has happened to them since. No file is trusted."""
+"""Writes and verifies the digests of all files of a folder."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 from cnn_jax.storage import files
 
 NAME = "SHA256SUMS"
-# The last line is the digest of those before it: the list itself may have changed too.
+# Prefix of the last line, the digest of the lines before it: the list itself may be damaged too.
 OWN = "# "
-# What file browsers and network disks leave in any folder, and change as they like.
-DROPPED = re.compile(r"\.DS_Store|\._.*|\.nfs.*|Thumbs\.db|desktop\.ini")
+# Files that file browsers and network disks create and change in any folder.
+IGNORED = re.compile(r"\.DS_Store|\._.*|\.nfs.*|Thumbs\.db|desktop\.ini")
 
 
 def seal(folder: Path) -> None:
-    """Puts every file of a folder on the disk, and then the list of their digests.
+    """Flushes every file of a folder to disk, then writes the list of their digests.
 
-    The list is in the form of `sha256sum`, which can check it as well.
+    The list has the format of `sha256sum`, which can check it too.
     """
     lines = []
     for path in _paths(folder):
@@ -32,11 +32,11 @@ def seal(folder: Path) -> None:
 
 
 def problem(folder: Path, *, among_others: bool = False) -> str:
-    """Names the first thing that is not as it was when the folder was sealed; "" if all is.
+    """Describes the first change since the folder was sealed; "" if there is none.
 
     Args:
       folder: The folder.
-      among_others: Whether files that have come since are left alone.
+      among_others: Whether to ignore files that were added later.
     """
     try:
         *lines, own = (folder / NAME).read_bytes().splitlines(keepends=True)
@@ -66,7 +66,7 @@ def _paths(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.is_file() and path != folder / NAME and not DROPPED.fullmatch(path.name)
+        if path.is_file() and path != folder / NAME and not IGNORED.fullmatch(path.name)
     )
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and locks between processes. The standard library only."""
+"""Writes files atomically, and locks between processes. Uses only the standard library."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-# Errors that say that there is no room left: nobody's mistake, and a folder that was well chosen.
+# Errors of a full disk, which do not mean that the user chose a wrong folder.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file that a kill at any moment leaves either as it was or as it shall be.
+    """Writes a file so that a kill at any moment leaves the old or the new content.
 
-    Of two processes that write it at once, one has its way.
+    If two processes write it at once, the file has the content of one of them.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -33,7 +33,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def named(path: Path) -> Iterator[None]:
-    """A block that writes a file: an OSError that names none, as that of a full disk, names it."""
+    """A block that writes a file: adds its name to an OSError without one (full disk)."""
     try:
         yield
     except OSError as error:
@@ -43,7 +43,7 @@ def named(path: Path) -> Iterator[None]:
 
 
 def sync(path: Path) -> None:
-    """Waits until a file, or which names a folder has, is on the disk."""
+    """Flushes a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -53,14 +53,14 @@ def sync(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Holds a lock between processes; it ends with the process that holds it, however that ends.
+    """A block that holds a lock between processes, which also ends when the process does.
 
     Args:
-      path: The lock file, made if absent, and left behind. It names the holder's process number.
-      wait: Whether to wait for a process that holds it.
+      path: The lock file, created if missing and never removed; contains the holder's process ID.
+      wait: Whether to wait for another process that holds the lock.
 
     Raises:
-      BlockingIOError: another process holds it, and `wait` is off.
+      BlockingIOError: Another process holds the lock and `wait` is False.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+") as file:

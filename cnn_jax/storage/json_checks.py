@@ -1,4 +1,4 @@
-"""What has been read from JSON, held to what will be asked of it. The standard library only."""
+"""Schema checks for JSON read from disk. Uses only the standard library."""
 
 from __future__ import annotations
 
@@ -12,28 +12,27 @@ NUMBER_OR_NULL = (int, float, NoneType)
 
 
 def loads(text: bytes) -> Any:
-    """As `json.loads`, for which it is no ValueError that a text is nested too deep."""
+    """Like `json.loads`, but raises ValueError if the text is nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise ValueError("it is nested too deeply") from None
 
 
 def fault(content: object, /, **kinds: Any) -> str:
-    """What is wrong with an object of JSON; "" if nothing.
+    """Describes the first violation of a schema by a JSON object; "" if there is none.
 
     Args:
-      content: As `json.loads` gives it.
-      **kinds: The keys that it must have, and the type, or the types, of their values. A number
-        must be finite, and one that a float can hold.
+      content: The parsed JSON.
+      **kinds: Type, or types, of the value of each required key. Numbers must be finite as floats.
     """
     if not isinstance(content, dict):
-        return "it is no JSON object"
+        return "it is not a JSON object"
     for key, kind in kinds.items():
         if key not in content:
             return f"it has no {key}"
         value = content[key]
-        # True is an int to Python, and none to a reader.
+        # In Python, True is an int.
         wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
         if wrong or (isinstance(value, NUMBER) and not _finite(value)):
             return f"its {key} can't be {value!r:.60}"
@@ -43,5 +42,5 @@ def fault(content: object, /, **kinds: Any) -> str:
 def _finite(number: float) -> bool:
     try:
         return math.isfinite(number)
-    except OverflowError:  # an int that no float can hold
+    except OverflowError:  # an int beyond the range of floats
         return False

@@ -1,1 +1,4 @@
-"""The training step, its state, the loop around it and the evaluation of a split."""
+"""The training step and its state, the loop around it, and the evaluation of a split.
+
+Imports `experiment`, `config` and the rooms before them. It reads and writes no files.
+"""

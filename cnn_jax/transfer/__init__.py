@@ -1,1 +1,4 @@
-"""Weights from elsewhere: initial weights, PyTorch nets, teachers."""
+"""Weights from elsewhere: initial weights, PyTorch state dicts, teachers for distillation.
+
+Imports `runs`, `training` and the rooms before them.
+"""

@@ -14,7 +14,7 @@ from cnn_jax.runtime import signals
 @pytest.fixture(autouse=True)
 def unheard(monkeypatch):
     """No signal has come so far, and one that the program does not take fails the test."""
-    monkeypatch.setattr(signals, "_asked", -1e9)
+    monkeypatch.setattr(signals, "_last_request", -1e9)
     before = {number: signal.signal(number, missed) for number in signals.SIGNALS}
     yield
     for number, handler in before.items():

@@ -33,25 +33,25 @@ def start(plan, state_of):
 
 @pytest.fixture(scope="module")
 def runs():
-    """States and metrics by way and number of devices, as they are computed."""
+    """States and metrics by kind and number of devices, as they are computed."""
     return {}
 
 
 @pytest.fixture
 def run(plan, start, dataset, devices, runs):
-    """A function: the last state and each step's metrics, by a way over so many devices."""
+    """A function: the last state and each step's metrics, by kind and number of devices."""
 
     def take(kind: str, count: int):
         if (kind, count) in runs:
             return runs[kind, count]
         devices(count)
-        way, keys = parallel(kind, plan.experiment.batch_size), streams(0)
-        data, placed, state = (way.place(t) for t in (Resident.of(dataset.train), keys, start))
+        layout, keys = parallel(kind, plan.experiment.batch_size), streams(0)
+        data, placed, state = (layout.place(t) for t in (Resident.of(dataset.train), keys, start))
         orders = [
-            way.place(epoch_order(keys.order, epoch, len(dataset.train))) for epoch in range(2)
+            layout.place(epoch_order(keys.order, epoch, len(dataset.train))) for epoch in range(2)
         ]
         step = functools.partial(train_step, plan)
-        advance = way.lower(step, state, data, orders[0], placed).compile()
+        advance = layout.lower(step, state, data, orders[0], placed).compile()
         metrics = []
         for step in range(STEPS):
             before = state
@@ -60,8 +60,8 @@ def run(plan, start, dataset, devices, runs):
             jax.block_until_ready(state)
         assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before.params))
         # Read at the end: they have outlived the states that they are copies of.
-        kept = [jax.device_get(way.fetch(sums)) for sums in metrics]
-        runs[kind, count] = jax.device_get(way.fetch(state)), kept, state
+        kept = [jax.device_get(layout.fetch(sums)) for sums in metrics]
+        runs[kind, count] = jax.device_get(layout.fetch(state)), kept, state
         return runs[kind, count]
 
     return take
@@ -98,13 +98,13 @@ def test_every_device_holds_the_same(run, kind):
 @pytest.mark.parametrize("kind", ["jit", "pmap"])
 def test_placing_and_fetching_gives_back_the_same(devices, start, kind):
     devices(4)
-    way = parallel(kind, 16)
-    placed = way.place(start)
+    layout = parallel(kind, 16)
+    placed = layout.place(start)
     for mine, theirs in zip(
-        jax.tree.leaves(way.fetch(placed)), jax.tree.leaves(start), strict=True
+        jax.tree.leaves(layout.fetch(placed)), jax.tree.leaves(start), strict=True
     ):
         np.testing.assert_array_equal(mine, theirs)
-    shapes = way.shapes(start)
+    shapes = layout.shapes(start)
     for mine, theirs in zip(jax.tree.leaves(shapes), jax.tree.leaves(placed), strict=True):
         assert (mine.shape, mine.dtype) == (theirs.shape, theirs.dtype)
 
