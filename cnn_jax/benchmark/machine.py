@@ -7,9 +7,9 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from cnn_jax.benchmark.timing import measure
 from cnn_jax.runtime import host
 from cnn_jax.runtime.parallel import Jit
+from cnn_jax.training.timing import measure
 
 SIDES = (512, 1024, 2048, 4096, 8192, 16384)
 
@@ -24,12 +24,12 @@ def matmul_flops_per_second(dtype: str, seconds: float) -> float:
       seconds: About how long to measure.
     """
     devices = jax.local_devices()
-    way = Jit(devices)
+    parallel = Jit(devices)
     best = 0.0
     for side in SIDES:
         ones = jnp.ones((len(devices) * side, side), dtype)
-        left, right = jax.device_put(ones, way.sharded), way.place(ones[:side])
-        product = jax.jit(jnp.matmul, out_shardings=way.sharded).lower(left, right).compile()
+        left, right = jax.device_put(ones, parallel.sharded), parallel.place(ones[:side])
+        product = jax.jit(jnp.matmul, out_shardings=parallel.sharded).lower(left, right).compile()
         taken = measure(functools.partial(product, left, right), seconds / 4).best
         best = max(best, 2.0 * len(devices) * side**3 / taken)
         if taken > seconds / 10:

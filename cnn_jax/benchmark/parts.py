@@ -15,13 +15,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnn_jax.benchmark.timing import Timing, measure
 from cnn_jax.data import Split
 from cnn_jax.data.resident import Resident, epoch_order
 from cnn_jax.experiment import Plan
 from cnn_jax.runtime.parallel import Jit
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.step import train_step
+from cnn_jax.training.timing import Timing, measure
 
 SCAN_STEPS = 4
 
@@ -87,12 +87,12 @@ class Parts:
 
     def __init__(self, plan: Plan, split: Split, state: Any, seconds: float):
         self._plan, self._seconds = plan, seconds
-        self._way = Jit(jax.local_devices())
+        self._devices = Jit(jax.local_devices())
         keys = streams(plan.experiment.seed)
         order = epoch_order(keys.order, jnp.zeros((), jnp.int32), len(split))
         # Without averages of the weights: what stands in for the net has other statistics.
         state = state.replace(ema=None)
-        self._arguments = self._way.place((state, Resident.of(split), order, keys))
+        self._arguments = self._devices.place((state, Resident.of(split), order, keys))
 
     def time(self, part: Callable[..., Any], steps: int = 1) -> Timing:
         """Seconds a step of one of the functions above, which takes so many at once."""
@@ -114,7 +114,7 @@ class Parts:
             done = jax.tree.leaves(params)[0].ravel()[0]
             return (params, opt_state), done
 
-        jitted = jax.jit(update, donate_argnums=0, out_shardings=self._way.whole)
+        jitted = jax.jit(update, donate_argnums=0, out_shardings=self._devices.replicated)
         program = jitted.lower(weights, gradients).compile()
 
         def call():
@@ -131,4 +131,4 @@ class Parts:
         return jax.jit(program).lower(*self._arguments).compile()
 
     def _split(self, index):
-        return jax.lax.with_sharding_constraint(index, self._way.sharded)
+        return jax.lax.with_sharding_constraint(index, self._devices.sharded)

@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 
-from cnn_jax.benchmark.timing import SAMPLES, Timing, measure
 from cnn_jax.data import Split
 from cnn_jax.data.resident import Resident, epoch_order
 from cnn_jax.experiment import Plan
@@ -16,6 +15,7 @@ from cnn_jax.runtime import host
 from cnn_jax.runtime.parallel import parallel
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.step import train_step
+from cnn_jax.training.timing import SAMPLES, Timing, measure
 
 
 class Training:
@@ -29,23 +29,23 @@ class Training:
 
     def __init__(self, plan: Plan, split: Split, state: Any):
         self.plan, self._state = plan, state
-        self._way = parallel(plan.experiment.parallel, plan.experiment.batch_size)
+        self._devices = parallel(plan.experiment.parallel, plan.experiment.batch_size)
         keys = streams(plan.experiment.seed)
         self._draw = jax.jit(functools.partial(epoch_order, keys.order, examples=len(split)))
         self._constant = (
-            self._way.place(Resident.of(split)),
+            self._devices.place(Resident.of(split)),
             self._order(),
-            self._way.place(keys),
+            self._devices.place(keys),
         )
 
     def _order(self) -> jax.Array:
-        return self._way.place(self._draw(0))
+        return self._devices.place(self._draw(0))
 
     def compile(self) -> Any:
         """Traces and compiles the step."""
         step = functools.partial(train_step, self.plan)
-        state = self._way.place(self._state)
-        program = self._way.lower(step, state, *self._constant).compile()
+        state = self._devices.place(self._state)
+        program = self._devices.lower(step, state, *self._constant).compile()
         host.release_freed_memory()
         return program
 
@@ -68,7 +68,7 @@ class Training:
 
     def steps(self, program: Any) -> Callable[[], Any]:
         """A function that takes the next step of the compiled program, and returns its metrics."""
-        state = self._way.place(self._state)
+        state = self._devices.place(self._state)
 
         def call() -> Any:
             nonlocal state

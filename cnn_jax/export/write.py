@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import re
 import tempfile
@@ -28,6 +27,7 @@ from cnn_jax.runs.restoring import tested_step, trained_state
 from cnn_jax.runtime import hardware
 from cnn_jax.storage import digests, files
 from cnn_jax.storage.json_files import write_json
+from cnn_jax.training.evaluator import BatchScorer
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import image_scores
 
@@ -223,8 +223,8 @@ def _difference(plan: Plan, state: TrainState, exported: artifact.Exported) -> f
     """
     shape = (CHECKED_IMAGES, *plan.data.image_shape)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    own = np.asarray(jax.jit(functools.partial(image_scores, plan))(state.variables, images))
-    difference, largest = abs(exported(images) - own).max(), abs(own).max()
+    scores = BatchScorer(plan, state.variables, CHECKED_IMAGES)(images)
+    difference, largest = abs(exported(images) - scores).max(), abs(scores).max()
     if not difference <= TOLERANCE * largest:  # NaN is neither less nor more
         raise RunFailed(
             f"the exported program's scores are off by {difference:.2g}, where the largest is "

@@ -1,10 +1,9 @@
-"""How many images a net still gets right under attack, in batches, by one program an attack."""
+"""Attacks a net with FGSM and PGD in batches, with one compiled program per attack."""
 
 from __future__ import annotations
 
 import functools
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,33 +13,35 @@ import numpy as np
 from cnn_jax.data import Split
 from cnn_jax.experiment import Plan
 from cnn_jax.robustness import attacks
-from cnn_jax.runtime.parallel import Jit
+from cnn_jax.training.batches import Batches
 from cnn_jax.training.step import image_scores
+from cnn_jax.training.timing import measure
 
 EPSILONS = (2 / 255, 8 / 255, 16 / 255)
 STEP = 2 / 255
 STEPS = (10, 20)
-# Steps between two looks at which images are still right: the others need no more steps.
+# PGD steps between two checks of which images are lost: these need no more steps.
 STAGE = 5
-# The share of images taken to be left after the first stage, in saying how long all will take.
+# The fraction of images assumed to be left after the first stage, for the estimate of the time.
 LEFT = 1 / 3
 
 Done = Callable[[float], None]
 
 
 class Attacker:
-    """FGSM and PGD on a split with a net's weights, through its own gradient to the pixels.
+    """Attacks a net's images by FGSM and PGD, and counts those that it still classifies correctly.
 
     Args:
-      plan: The run's plan; its views are part of what is attacked.
-      variables: The net's (`TrainState.variables`).
+      plan: The run's plan. Its test-time views are part of the function that is attacked.
+      variables: The net's weights (`TrainState.variables`).
       split: The images.
-      right: i[M], which of them the net gets right; the others are wrong without an attack.
+      correct: i[M], the indices of the images that the net classifies correctly; only these are
+        attacked.
       batch_size: Images in a step.
-      seed: Of PGD's random starts.
+      seed: Seed of PGD's random starts.
 
     Attributes:
-      seconds: How long an epsilon is expected to take.
+      seconds: Estimated time for one epsilon.
     """
 
     def __init__(
@@ -48,96 +49,80 @@ class Attacker:
         plan: Plan,
         variables: Any,
         split: Split,
-        right: np.ndarray,
+        correct: np.ndarray,
         batch_size: int,
         seed: int = 0,
     ):
-        devices = jax.local_devices()
-        self._way = Jit(devices)
-        self._size = -(-min(batch_size, max(len(right), 1)) // len(devices)) * len(devices)
-        self._variables = self._way.place(variables)
-        self._split, self._right, self._key = split, right, jax.random.key(seed)
+        self._batches = Batches(min(batch_size, max(len(correct), 1)))
+        self._variables = self._batches.devices.place(variables)
+        self._split, self._correct, self._key = split, correct, jax.random.key(seed)
         self._fgsm = jax.jit(functools.partial(_fgsm, plan))
-        self._start = jax.jit(_start)
+        self._random_start = jax.jit(_random_start)
         self._pgd = jax.jit(functools.partial(_pgd, plan))
-        self._fgsm_seconds, self._pgd_seconds = self._measure()
-        batches, left = self._count(len(right)), self._count(int(LEFT * len(right)))
-        more = (max(STEPS) // STAGE - 1) * left
-        self.seconds = batches * self._fgsm_seconds + (batches + more) * self._pgd_seconds
-
-    def _count(self, images: int) -> int:
-        return -(-images // self._size)
-
-    def _measure(self) -> tuple[float, float]:
-        """The seconds of a batch of FGSM, and of a stage of PGD, once they are compiled."""
-        ones = np.resize(np.append(self._right, 0), self._size)
-        start = self._begin(ones, EPSILONS[0])
-        seconds = []
-        for call in (
-            lambda: self._fgsm(self._variables, *self._batch(ones), EPSILONS[0]),
-            lambda: self._advance(start, ones, EPSILONS[0]),
-        ):
-            jax.block_until_ready(call())
-            began = time.monotonic()
-            jax.block_until_ready(call())
-            seconds.append(time.monotonic() - began)
-        return seconds[0], seconds[1]
+        indices = self._batches.pad(correct)
+        points = self._start(indices, EPSILONS[0])
+        self._fgsm_seconds, self._pgd_seconds = (
+            measure(call, seconds=0).p50
+            for call in (
+                lambda: self._fgsm(self._variables, *self._batch(indices), EPSILONS[0]),
+                lambda: self._advance(points, indices, EPSILONS[0]),
+            )
+        )
+        count = self._batches.count
+        stages = count(len(correct)) + (max(STEPS) // STAGE - 1) * count(int(LEFT * len(correct)))
+        self.seconds = count(len(correct)) * self._fgsm_seconds + stages * self._pgd_seconds
 
     def __call__(self, epsilon: float, done: Done) -> dict[str, int]:
-        """The images that are still right: {"fgsm", "pgd10", "pgd20"}.
+        """Counts the images that are still classified correctly: {"fgsm", "pgd10", "pgd20"}.
 
-        PGD counts an image as lost at the first point on its way that is given another class.
+        For PGD an image is lost as soon as any iterate is misclassified.
 
         Args:
-          epsilon: The ball's radius, of pixels from 0 to 1.
-          done: Is told the expected seconds of what has been done since the call before.
+          epsilon: Radius of the L-infinity ball, for pixels from 0 to 1.
+          done: Called with the estimated seconds of the work since the call before; the sum over
+            an epsilon is `seconds`.
         """
-        told = 0.0
+        reported = 0.0
 
-        def tell(seconds: float) -> None:
-            nonlocal told
-            seconds = max(min(seconds, self.seconds - told), 0)
-            told += seconds
+        def report(seconds: float) -> None:
+            nonlocal reported
+            seconds = max(min(seconds, self.seconds - reported), 0)
+            reported += seconds
             done(seconds)
 
         counts = {"fgsm": 0}
-        for place, ones in self._batches(self._right):
-            lost = self._fgsm(self._variables, *self._batch(ones), epsilon)
-            counts["fgsm"] += int((~np.asarray(lost)[: len(place)]).sum())
-            tell(self._fgsm_seconds)
-        left = self._right
+        for part, indices in self._batches.split(self._correct):
+            lost = self._fgsm(self._variables, *self._batch(indices), epsilon)
+            counts["fgsm"] += int((~np.asarray(lost)[: len(part)]).sum())
+            report(self._fgsm_seconds)
+        remaining = self._correct
         points = np.zeros((len(self._split), *self._split.images.shape[1:]), np.float32)
-        for place, ones in self._batches(left):
-            points[place] = np.asarray(self._begin(ones, epsilon))[: len(place)]
+        for part, indices in self._batches.split(remaining):
+            points[part] = np.asarray(self._start(indices, epsilon))[: len(part)]
         for step in range(STAGE, max(STEPS) + 1, STAGE):
-            still = []
-            for place, ones in self._batches(left):
-                made, lost = self._advance(points[ones], ones, epsilon)
-                points[place] = np.asarray(made)[: len(place)]
-                still.append(place[~np.asarray(lost)[: len(place)]])
-                tell(self._pgd_seconds)
-            left = np.concatenate([*still, left[:0]])
+            kept = [remaining[:0]]
+            for part, indices in self._batches.split(remaining):
+                moved, lost = self._advance(points[indices], indices, epsilon)
+                points[part] = np.asarray(moved)[: len(part)]
+                kept.append(part[~np.asarray(lost)[: len(part)]])
+                report(self._pgd_seconds)
+            remaining = np.concatenate(kept)
             if step in STEPS:
-                counts[f"pgd{step}"] = len(left)
-        tell(self.seconds - told)
+                counts[f"pgd{step}"] = len(remaining)
+        report(self.seconds - reported)
         return counts
 
-    def _batches(self, examples: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Examples in turn, and each batch filled up to its size."""
-        for start in range(0, len(examples), self._size):
-            place = examples[start : start + self._size]
-            yield place, np.resize(place, self._size)
+    def _batch(self, indices: np.ndarray) -> tuple[jax.Array, jax.Array]:
+        split, shard = self._split, self._batches.shard
+        return shard(split.images[indices]), shard(split.labels[indices])
 
-    def _batch(self, ones: np.ndarray) -> tuple[jax.Array, jax.Array]:
-        shard = functools.partial(jax.device_put, device=self._way.sharded)
-        return shard(self._split.images[ones]), shard(self._split.labels[ones])
+    def _start(self, indices: np.ndarray, epsilon: float) -> jax.Array:
+        images, _ = self._batch(indices)
+        return self._random_start(self._key, images, indices.astype(np.int32), epsilon)
 
-    def _begin(self, ones: np.ndarray, epsilon: float) -> jax.Array:
-        return self._start(self._key, *self._batch(ones)[:1], ones.astype(np.int32), epsilon)
-
-    def _advance(self, points: Any, ones: np.ndarray, epsilon: float) -> tuple[Any, Any]:
-        points = jax.device_put(points, self._way.sharded)
-        return self._pgd(self._variables, points, *self._batch(ones), epsilon)
+    def _advance(self, points: Any, indices: np.ndarray, epsilon: float) -> tuple[Any, Any]:
+        points = self._batches.shard(points)
+        return self._pgd(self._variables, points, *self._batch(indices), epsilon)
 
 
 def _score(plan: Plan, variables: Any) -> attacks.Score:
@@ -146,11 +131,13 @@ def _score(plan: Plan, variables: Any) -> attacks.Score:
 
 def _fgsm(plan: Plan, variables: Any, image: jax.Array, label: jax.Array, epsilon: jax.Array):
     score = _score(plan, variables)
-    made = attacks.fgsm(score, image.astype(jnp.float32) / 255, label, epsilon)
-    return score(made).argmax(-1) != label
+    attacked = attacks.fgsm(score, image.astype(jnp.float32) / 255, label, epsilon)
+    return score(attacked).argmax(-1) != label
 
 
-def _start(key: jax.Array, image: jax.Array, index: jax.Array, epsilon: jax.Array) -> jax.Array:
+def _random_start(
+    key: jax.Array, image: jax.Array, index: jax.Array, epsilon: jax.Array
+) -> jax.Array:
     return attacks.random_start(key, image.astype(jnp.float32) / 255, index, epsilon)
 
 

@@ -1,4 +1,4 @@
-"""What a net is worth beyond its test set: other views, corruptions, other test sets, attacks."""
+"""Measures robustness: accuracy with other views, corruptions, other test sets and attacks."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from cnn_jax.robustness import corruptions
 from cnn_jax.robustness.attacker import EPSILONS, STEP, Attacker
 from cnn_jax.robustness.corruptions import CHUNK, KINDS, SEVERITIES
 from cnn_jax.training.evaluator import BatchScorer
+from cnn_jax.training.timing import measure
 
 SEED = 0
-# Views, and how many images each makes of one.
+# Test-time views, and how many forward passes each takes per image.
 VIEWS: dict[Views, int] = {"none": 1, "mirror": 2, "mirror_translate": 6}
 
 
@@ -29,50 +30,51 @@ def stress(
     plan: Plan,
     variables: Any,
     test: Split,
-    right: np.ndarray,
+    correct: np.ndarray,
     *,
     batch_size: int,
     examples: int | None = None,
     data_dir: str | None = None,
     console: Any,
 ) -> dict[str, Any]:
-    """Scores the test set in other views, corrupted and under attack, and other test sets.
+    """Measures accuracy on the test set with other views, corrupted or attacked, and on other sets.
 
-    Says how long that will take, after one batch of each.
+    Prints an estimate of the time first, from one batch of each measurement.
 
     Args:
       plan: The run's plan.
       variables: The net's (`TrainState.variables`).
       test: The test set.
-      right: bool[N], which of it the net gets right.
+      correct: bool[N], which test images the net classifies correctly.
       batch_size: Examples in a step.
-      examples: How many of the test set, evenly spread over it; None: all.
-      data_dir: Where TFDS data is.
+      examples: Number of test images to use, evenly spread over the test set; None: all.
+      data_dir: Folder of the prepared TFDS data.
       console: A `rich.console.Console`.
 
     Returns:
-      As evaluation.json has it: "examples", "clean_accuracy", "tta", "views", "corruptions",
+      An entry of evaluation.json: "examples", "clean_accuracy", "tta", "views", "corruptions",
       "attacks", "cifar10_c", "cifar10_1" and "seconds".
     """
     began = time.monotonic()
     chosen = spread(len(test), examples)
-    split, right = Split(test.images[chosen], test.labels[chosen]), np.flatnonzero(right[chosen])
+    split = Split(test.images[chosen], test.labels[chosen])
+    correct = np.flatnonzero(correct[chosen])
     batch_size = min(batch_size, len(split))
     scorer = BatchScorer(plan, variables, batch_size)
-    attacker = Attacker(plan, variables, split, right, batch_size, SEED)
+    attacker = Attacker(plan, variables, split, correct, batch_size, SEED)
     sets = _other_sets(plan, data_dir, console)
-    expected = _Expected.measured(plan, scorer, split, attacker)
-    total = expected.total(sum(map(len, sets.values())))
+    estimate = _Estimate.of(plan, scorer, split, batch_size)
+    total = estimate.total(sum(map(len, sets.values()))) + attacker.seconds * len(EPSILONS)
     console.print(
         f"robustness on {len(split):,} test images: about {duration(total)}",
         highlight=False,
         soft_wrap=True,
     )
     if plan.data.image_shape[:2] != (32, 32):
-        console.print("severities are those published for images of 32x32", highlight=False)
+        console.print("the severities are those published for 32x32 images", highlight=False)
     found: dict[str, Any] = {
         "examples": len(split),
-        "clean_accuracy": len(right) / len(split),
+        "clean_accuracy": len(correct) / len(split),
         "tta": plan.experiment.tta,
         "seed": SEED,
     }
@@ -81,73 +83,61 @@ def stress(
         for views in VIEWS:
             seen = BatchScorer(with_views(plan, views), variables, batch_size)
             found["views"][views] = _accuracy(seen, split)
-            work.done(expected.views[views], f"views: {views}")
-        found["corruptions"] = _corrupted(scorer, split, expected, work)
+            work.done(estimate.views[views], f"views: {views}")
+        found["corruptions"] = _corrupted(scorer, split, estimate, work)
         found["attacks"] = _attacked(attacker, len(split), work)
         for name, configs in sets.items():
             found[shifted.KEYS[name]] = _on_other_set(
-                plan, scorer, name, configs, expected.scoring, work, console
+                plan, scorer, name, configs, estimate.scoring, work, console
             )
     found["seconds"] = time.monotonic() - began
     return found
 
 
 @dataclasses.dataclass(frozen=True)
-class _Expected:
-    """How long the parts are expected to take, in seconds, from one batch of each.
+class _Estimate:
+    """Estimated seconds of the measurements, each from one batch or one chunk of images.
 
     Attributes:
-      scoring: All images, once.
-      views: All images in other views.
-      corrupting: All images under a kind and one severity, scoring included.
-      attacking: An epsilon.
+      scoring: All images, scored once.
+      views: All images, by test-time views.
+      corruptions: All images under one severity, by kind of corruption; scoring included.
     """
 
     scoring: float
     views: dict[Views, float]
-    corrupting: dict[str, float]
-    attacking: float
+    corruptions: dict[str, float]
 
     @classmethod
-    def measured(
-        cls, plan: Plan, scorer: BatchScorer, split: Split, attacker: Attacker
-    ) -> _Expected:
-        batch = split.images[: scorer.batch_size]
-        scorer(batch)
-        scoring = _timed(lambda: scorer(batch)) * len(split) / len(batch)
-        chunk = split.images[:CHUNK]
+    def of(cls, plan: Plan, scorer: BatchScorer, split: Split, batch_size: int) -> _Estimate:
+        def seconds(call: Callable[[np.ndarray], Any], size: int) -> float:
+            images = split.images[:size]
+            return measure(lambda: call(images), seconds=0).p50 * len(split) / len(images)
 
         def corrupting(kind: str) -> float:
             rng = corruptions.generator(SEED, kind, 3, 0)
-            return _timed(lambda: corruptions.corrupt(kind, chunk, 3, rng))
+            return seconds(lambda images: corruptions.corrupt(kind, images, 3, rng), CHUNK)
 
-        own = VIEWS[plan.experiment.tta]
+        scoring, views = seconds(scorer, batch_size), VIEWS[plan.experiment.tta]
         return cls(
             scoring=scoring,
-            views={views: scoring * number / own for views, number in VIEWS.items()},
-            corrupting={
-                kind: corrupting(kind) * len(split) / len(chunk) + scoring for kind in KINDS
-            },
-            attacking=attacker.seconds,
+            views={name: scoring * number / views for name, number in VIEWS.items()},
+            corruptions={kind: corrupting(kind) + scoring for kind in KINDS},
         )
 
-    def total(self, configs: int) -> float:
-        """Everything, with so many other test sets."""
-        return (
-            sum(self.views.values())
-            + sum(self.corrupting.values()) * len(SEVERITIES)
-            + self.attacking * len(EPSILONS)
-            + self.scoring * configs
-        )
+    def total(self, other_sets: int) -> float:
+        """Seconds of everything but the attacks, with this number of other test sets."""
+        corrupting = sum(self.corruptions.values()) * len(SEVERITIES)
+        return sum(self.views.values()) + corrupting + self.scoring * other_sets
 
 
 def with_views(plan: Plan, views: Views) -> Plan:
-    """The plan, with these views at test time."""
+    """Returns the plan with other test-time views."""
     return dataclasses.replace(plan, experiment=dataclasses.replace(plan.experiment, tta=views))
 
 
 def spread(whole: int, examples: int | None) -> np.ndarray:
-    """So many places in a split, evenly spread; the whole where None or more are asked for."""
+    """Returns `examples` indices spread evenly over `whole`; all if None or more than there are."""
     count = min(examples or whole, whole)
     return np.arange(count) * whole // count
 
@@ -156,14 +146,8 @@ def _accuracy(scorer: BatchScorer, split: Split) -> float:
     return float((scorer(split.images).argmax(1) == split.labels).mean())
 
 
-def _timed(call: Callable[[], Any]) -> float:
-    began = time.monotonic()
-    call()
-    return time.monotonic() - began
-
-
 def corrupted(split: Split, kind: str, severity: int) -> Split:
-    """The split with one corruption; an example's is the same whatever else is measured."""
+    """Returns the split under one corruption; the result depends on no other measurement."""
     parts = []
     for chunk, start in enumerate(range(0, len(split), CHUNK)):
         rng = corruptions.generator(SEED, kind, severity, chunk)
@@ -173,7 +157,7 @@ def corrupted(split: Split, kind: str, severity: int) -> Split:
 
 
 def one_corrupted(split: Split) -> dict[str, list[np.ndarray]]:
-    """The first image of a split by kind of corruption: as it is, and at severities 1 to 5."""
+    """Returns a split's first image by kind of corruption: clean, then at severities 1 to 5."""
     first = Split(split.images[:1], split.labels[:1])
     found = {}
     for kind in KINDS:
@@ -183,14 +167,14 @@ def one_corrupted(split: Split) -> dict[str, list[np.ndarray]]:
 
 
 def _corrupted(
-    scorer: BatchScorer, split: Split, expected: _Expected, work: Work
+    scorer: BatchScorer, split: Split, estimate: _Estimate, work: Work
 ) -> dict[str, Any]:
     accuracy: dict[str, list[float]] = {}
     for kind in KINDS:
         accuracy[kind] = []
         for severity in SEVERITIES:
             accuracy[kind].append(_accuracy(scorer, corrupted(split, kind, severity)))
-            work.done(expected.corrupting[kind], f"corruptions: {kind}")
+            work.done(estimate.corruptions[kind], f"corruptions: {kind}")
     counted = [accuracy[name] for name, kind in KINDS.items() if kind.group != "extra"]
     return {
         "mean_accuracy": float(np.mean(counted)),
@@ -210,15 +194,15 @@ def _attacked(attacker: Attacker, images: int, work: Work) -> dict[str, Any]:
 
 
 def _other_sets(plan: Plan, data_dir: str | None, console: Any) -> dict[str, dict[str, Any]]:
-    """The folders of CIFAR-10-C and CIFAR-10.1 by config, for a net of CIFAR-10's classes."""
+    """The prepared folders of CIFAR-10-C and CIFAR-10.1 by config; none for other classes."""
     if plan.data.classes != Cifar10.source.classes:
         return {}
     sets = {name: shifted.prepared(name, data_dir) for name in shifted.NAMES}
     for name, configs in sets.items():
         if not configs:
-            place = shifted.root(data_dir) / name
+            folder = shifted.root(data_dir) / name
             console.print(
-                f"{shifted.NAMES[name]}: not prepared ({place})", highlight=False, soft_wrap=True
+                f"{shifted.NAMES[name]}: not prepared ({folder})", highlight=False, soft_wrap=True
             )
     return sets
 
@@ -232,7 +216,7 @@ def _on_other_set(
     work: Work,
     console: Any,
 ) -> dict[str, float] | None:
-    """The accuracy on each config; None where none is prepared or they can't be read."""
+    """Accuracy on each config; None if none is prepared or one cannot be read."""
     found = {}
     for config, folder in configs.items():
         try:

@@ -1,4 +1,4 @@
-"""Scoring a split: exact sums over every example of it."""
+"""Scores splits and images in batches; sums over a split are exact, whatever the batch size."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import numpy as np
 from cnn_jax.data import Split
 from cnn_jax.data.resident import Resident
 from cnn_jax.experiment import Plan
-from cnn_jax.runtime.parallel import Jit
-from cnn_jax.training.metric_sums import Sums
+from cnn_jax.training.batches import Batches
 from cnn_jax.training.step import eval_step, image_scores
 
 EVAL_BATCH = 500
@@ -21,11 +20,11 @@ EVAL_BATCH = 500
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a net is worth on a split.
+    """A net's scores on a split, and the metrics computed from them.
 
     Attributes:
-      loss: Mean over the examples.
-      accuracy: Fraction of the examples whose highest score is their label.
+      loss: Mean loss of the examples.
+      accuracy: Fraction of the examples whose highest score is their label's.
       logits: f32[N,K], the scores.
       labels: i32[N].
     """
@@ -36,23 +35,23 @@ class Evaluation:
     labels: np.ndarray
 
     def means(self) -> dict[str, float]:
-        """`{"loss", "accuracy"}`, as a row of metrics has them."""
+        """`{"loss", "accuracy"}`, as in a row of metrics.jsonl."""
         return {"loss": self.loss, "accuracy": self.accuracy}
 
     def confusion(self) -> np.ndarray:
-        """i64[K,K]: how many examples of the row's class were given the column's."""
+        """i64[K,K]: examples by true class (row) and predicted class (column)."""
         classes = self.logits.shape[1]
         pairs = self.labels.astype(np.int64) * classes + self.logits.argmax(1)
         return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
     def per_class(self) -> np.ndarray:
-        """f64[K]: accuracy on each class, its recall; NaN for a class without examples."""
+        """f64[K]: accuracy (recall) of each class; NaN for a class without examples."""
         counts = self.confusion()
         with np.errstate(invalid="ignore"):
             return counts.diagonal() / counts.sum(1)
 
     def precision(self) -> np.ndarray:
-        """f64[K]: of what was taken for a class, the fraction that is it; NaN where nothing was."""
+        """f64[K]: precision of each class; NaN for a class that is never predicted."""
         counts = self.confusion()
         with np.errstate(invalid="ignore"):
             return counts.diagonal() / counts.sum(0)
@@ -65,35 +64,31 @@ class Evaluation:
 
 
 class Evaluator:
-    """Scores one split with any weights; compiled once, when it is made.
+    """Scores one split with any weights; its program is compiled once, in the constructor.
 
     Args:
       plan: The run's plan.
-      split: What is scored; it lives on the device from now on.
-      batch_size: Examples in a step; the last one may be ragged. It does not change the result
-        beyond the last digits of the loss.
+      variables: Weights of the shapes to come (`TrainState.variables`).
+      split: The examples; they are kept on the device.
+      batch_size: Examples in a step. It affects only the last digits of the loss.
     """
 
     def __init__(self, plan: Plan, variables: Any, split: Split, batch_size: int = EVAL_BATCH):
-        devices = jax.local_devices()
-        self._way = Jit(devices)
-        self._size = _rounded_up(min(batch_size, len(split)), len(devices))
-        self._data = self._way.place(Resident.of(split))
+        batches = Batches(min(batch_size, len(split)))
+        self._devices = batches.devices
+        self._data = self._devices.place(Resident.of(split))
         self._labels = split.labels
-        step = jax.jit(
-            functools.partial(_scored, plan, self._size, self._way.sharded),
-            out_shardings=self._way.whole,
-        )
-        self._step = step.lower(self._way.place(variables), self._data, self._place(0)).compile()
-
-    def _place(self, start: int) -> jax.Array:
-        return self._way.place(np.int32(start))
+        # An index beyond the last example is padding: `gather` masks it.
+        indices = np.arange(batches.count(len(split)) * batches.size, dtype=np.int32)
+        self._batches = [batches.shard(batch) for batch in indices.reshape(-1, batches.size)]
+        step = jax.jit(functools.partial(eval_step, plan), out_shardings=self._devices.replicated)
+        variables = self._devices.place(variables)
+        self._step = step.lower(variables, self._data, self._batches[0]).compile()
 
     def __call__(self, variables: Any) -> Evaluation:
-        """The evaluation of these variables (`TrainState.variables`)."""
-        variables = self._way.place(variables)
-        starts = range(0, len(self._labels), self._size)
-        results = [self._step(variables, self._data, self._place(start)) for start in starts]
+        """Evaluates these weights (`TrainState.variables`)."""
+        variables = self._devices.place(variables)
+        results = [self._step(variables, self._data, batch) for batch in self._batches]
         sums, logits = zip(*jax.device_get(results), strict=True)
         examples = len(self._labels)
         return Evaluation(
@@ -105,41 +100,27 @@ class Evaluator:
 
 
 class BatchScorer:
-    """Scores any number of images of the run's size; compiled once, when it is made.
+    """Scores any number of images; its program is compiled once, in the constructor.
 
     Args:
       plan: The run's plan.
-      variables: The net's (`TrainState.variables`).
-      batch_size: Images in a step; the last one is filled up. Over several devices it is rounded
-        up to a multiple of them.
+      variables: The net's weights (`TrainState.variables`).
+      batch_size: Images in a step.
     """
 
     def __init__(self, plan: Plan, variables: Any, batch_size: int = EVAL_BATCH):
-        devices = jax.local_devices()
-        self.batch_size = _rounded_up(batch_size, len(devices))
-        self._way = Jit(devices)
-        self._variables = self._way.place(variables)
-        step = jax.jit(functools.partial(image_scores, plan), out_shardings=self._way.whole)
-        nothing = np.zeros((0, *plan.data.image_shape), np.uint8)
-        self._step = step.lower(self._variables, self._place(nothing)).compile()
-
-    def _place(self, images: np.ndarray) -> jax.Array:
-        batch = np.zeros((self.batch_size, *images.shape[1:]), np.uint8)
-        batch[: len(images)] = images
-        return jax.device_put(batch, self._way.sharded)
+        self._batches = Batches(batch_size)
+        devices = self._batches.devices
+        self._variables = devices.place(variables)
+        shape = (self._batches.size, *plan.data.image_shape)
+        images = jax.ShapeDtypeStruct(shape, np.uint8, sharding=devices.sharded)
+        step = jax.jit(functools.partial(image_scores, plan), out_shardings=devices.replicated)
+        self._step = step.lower(self._variables, images).compile()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """u8[N,H,W,C] -> f32[N,K]."""
-        starts = range(0, len(images), self.batch_size)
-        parts = [images[start : start + self.batch_size] for start in starts]
-        logits = [self._step(self._variables, self._place(part)) for part in parts]
+        logits = [
+            self._step(self._variables, self._batches.shard(batch))
+            for _, batch in self._batches.split(images)
+        ]
         return np.concatenate(jax.device_get(logits))[: len(images)]
-
-
-def _scored(plan, size, sharded, variables, data, start) -> tuple[Sums, jax.Array]:
-    index = start + jax.lax.iota("int32", size)
-    return eval_step(plan, variables, data, jax.lax.with_sharding_constraint(index, sharded))
-
-
-def _rounded_up(number: int, multiple: int) -> int:
-    return -(-number // multiple) * multiple

@@ -19,7 +19,6 @@ from cnn_jax.augment import Flip, RandomCrop
 from cnn_jax.benchmark import parts
 from cnn_jax.benchmark.compiling import compile_twice
 from cnn_jax.benchmark.machine import peak_memory
-from cnn_jax.benchmark.timing import measure
 from cnn_jax.config.names import NAMES
 from cnn_jax.data import Shapes
 from cnn_jax.data.resident import Resident, epoch_order, gather
@@ -31,6 +30,7 @@ from cnn_jax.optim import SGD
 from cnn_jax.results.record import record_benchmark
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.step import train_step
+from cnn_jax.training.timing import measure
 
 RECIPE = '''
 """A regular network on the first data that can be had."""

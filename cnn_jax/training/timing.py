@@ -1,4 +1,4 @@
-"""How long a program takes: warmed up, waited for, and as a median of samples."""
+"""Times calls that start work on the devices: warm-up, then samples until the result is ready."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import numpy as np
 from cnn_jax.training.loop import IN_FLIGHT
 
 SAMPLES = 20
-# A shorter sample would time the clock and the call; so many calls go into one as fill it.
+# Seconds. Shorter samples measure the clock and the dispatch; calls are repeated to fill one.
 SHORTEST_SAMPLE = 0.02
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds a call.
+    """Seconds per call.
 
     Attributes:
-      samples: The mean of each sample.
-      calls: How many calls were timed, over all samples; warm-up is not counted.
+      samples: Mean seconds per call of each sample.
+      calls: Number of timed calls in all samples, without the warm-up.
     """
 
     samples: tuple[float, ...]
@@ -38,7 +38,7 @@ class Timing:
 
     @property
     def p90(self) -> float:
-        """What nine of ten samples stay below."""
+        """The 90th percentile."""
         return float(np.percentile(self.samples, 90))
 
     @property
@@ -50,16 +50,16 @@ class Timing:
 def measure(
     call: Callable[[], Any], seconds: float, samples: int = SAMPLES, least: int = 1
 ) -> Timing:
-    """Times calls until there are enough samples or the time is up, whichever comes first.
+    """Times calls, after one or two for warm-up, until the samples or the seconds are reached.
 
-    One or two calls warm up. Within a sample
-    calls are given to the device ahead, as in training; it ends when the last result is there.
+    Within a sample calls are dispatched ahead, as in training; the sample ends when the last result
+    is ready.
 
     Args:
       call: Starts the work, and returns arrays that are ready when it is done.
-      seconds: About how long to go on after the warm-up.
-      samples: How many samples are enough.
-      least: How many are taken however long they last.
+      seconds: Time limit after the warm-up (approximate); with 0 there are `least` samples.
+      samples: Maximum number of samples.
+      least: Minimum number of samples, whatever the time limit.
     """
     once = _seconds(call, 1)
     if once < seconds:
