@@ -1,4 +1,4 @@
-"""A pytree of arrays in a folder, as Orbax writes it. Orbax is used here and nowhere else."""
+"""Writes and reads a pytree of arrays in a folder with Orbax; no other module uses Orbax."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def write(folder: Path, tree: Any) -> None:
 
 
 def read(folder: Path, like: Any) -> Any:
-    """The arrays in a folder, on the host's first device.
+    """Reads the arrays in a folder onto the first local device.
 
     Args:
-      folder: Where `write` has written them.
+      folder: A folder that `write` wrote.
       like: Arrays or shapes of the same structure.
     """
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
@@ -38,8 +38,8 @@ def read(folder: Path, like: Any) -> Any:
 
 
 def _named(tree: Any) -> Any:
-    """A dataclass's fields by name, less those that are None: a checkpoint from before there was
-    such a field is of the same structure."""
+    """A dataclass's fields by name, without those that are None: a checkpoint from before a field
+    was added has the same structure."""
     if not dataclasses.is_dataclass(tree):
         return tree
     fields = {field.name: getattr(tree, field.name) for field in dataclasses.fields(tree)}
@@ -49,7 +49,7 @@ def _named(tree: Any) -> Any:
 def _orbax() -> Any:
     from orbax import checkpoint
 
-    # Orbax tells every save at INFO, some retries at WARNING, and logs what it raises besides.
+    # Orbax logs every save at INFO, some retries at WARNING, and also what it raises.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     return checkpoint
 
@@ -60,16 +60,24 @@ def _checkpointer() -> Any:
 
 @contextlib.contextmanager
 def _quiet_once_it_failed() -> Iterator[None]:
-    """Passes over what Orbax's other writes say when one has failed, and nobody listens any more.
+    """Hides the errors of Orbax's other writes once one has failed and been reported.
 
-    They may say it long after, so the hook stays once a save has failed.
+    They may surface long after, when their tasks are garbage-collected. So the hook and the filter
+    stay once a save has failed.
     """
-    hook = sys.unraisablehook
+    hook, logger = sys.unraisablehook, logging.getLogger("asyncio")
+    hide_unretrieved = functools.partial(_is_not, "exception was never retrieved")
     sys.unraisablehook = functools.partial(_unless_too_late, hook)
+    logger.addFilter(hide_unretrieved)
     yield
     sys.unraisablehook = hook
+    logger.removeFilter(hide_unretrieved)
 
 
 def _unless_too_late(hook: Callable[[Any], object], unraisable: Any) -> None:
     if str(unraisable.exc_value) != "Event loop is closed":
         hook(unraisable)
+
+
+def _is_not(message: str, record: logging.LogRecord) -> bool:
+    return message not in record.getMessage()
