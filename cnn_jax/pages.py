@@ -1,9 +1,15 @@
-"""The parts of README and docs/ that the program writes, so that they can't differ from it.
+"""Writes the generated tables of README and docs/.
 
-A part stands between `<!-- KIND arguments -->` and `<!-- /KIND -->`:
-`results NAME ...` is the table of measured recipes, `volumes NAME` the table of a recipe's layers,
-`parts MODULE [CLASS]` that of the classes a recipe may name (only the kinds of that class),
-`tricks` that of benchmarks/tricks.py, `families FILE` that of a file of benchmarks/families.py.
+    python -m cnn_jax.pages
+
+rewrites them. A table stands between `<!-- KIND arguments -->` and `<!-- /KIND -->`:
+
+- `results NAME ...`: measured recipes; all of them if none is named.
+- `unverified`: recipes without a measured number.
+- `volumes NAME`: the layers of a recipe's net.
+- `parts MODULE [CLASS]`: the classes that a recipe may name; with CLASS, only its subclasses.
+- `tricks`: the results of benchmarks/tricks.py.
+- `families FILE`: a result file of benchmarks/families.py.
 """
 
 from __future__ import annotations
@@ -12,32 +18,33 @@ import importlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from cnn_jax import config
 from cnn_jax.analysis.volumes import of_experiment
 from cnn_jax.config.names import NAMES
 from cnn_jax.report.volume_table import to_markdown
-from cnn_jax.results import listing
-from cnn_jax.results.record import RESULTS
+from cnn_jax.results.recipes_table import (
+    accuracy_text,
+    hardware_text,
+    measured_table,
+    unverified_table,
+    where_text,
+)
+from cnn_jax.results.writing import RESULTS
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def _results(names: Sequence[str]) -> str:
-    return listing.markdown(names or None)
-
-
-def _volumes(names: Sequence[str]) -> str:
-    (name,) = names
+def _volumes(name: str) -> str:
     table = of_experiment(config.load(name, NAMES).experiment)
     return to_markdown(table).rstrip("\n")
 
 
-def _parts(names: Sequence[str]) -> str:
-    module = importlib.import_module(f"cnn_jax.{names[0]}")
-    kind = getattr(module, names[1]) if len(names) > 1 else object
+def _parts(module_name: str, class_name: str | None = None) -> str:
+    module = importlib.import_module(f"cnn_jax.{module_name}")
+    kind = getattr(module, class_name) if class_name else object
     lines = ["| part | what it is |", "|---|---|"]
     for name, part in config.public_names(module).items():
         if not isinstance(part, type) or not issubclass(part, kind):
@@ -55,19 +62,17 @@ def _setting(field: inspect.Parameter) -> str:
     return f"{field.name}={value}"
 
 
-def _tricks(names: Sequence[str]) -> str:
-    del names
+def _tricks() -> str:
     measured = json.loads((RESULTS / "tricks.json").read_bytes())
     lines = ["| trick | flag | test accuracy |", "|---|---|---|"]
     for row in measured["tricks"]:
         flag = f"`{row['flag']}`" if row["flag"] else ""
-        lines.append(f"| {row['trick']} | {flag} | {listing.accuracy_text(row)} |")
-    where = f"{measured['recipe']}, {measured['epochs']} epochs; {listing.hardware_text(measured)}"
+        lines.append(f"| {row['trick']} | {flag} | {accuracy_text(row)} |")
+    where = f"{measured['recipe']}, {measured['epochs']} epochs; {hardware_text(measured)}"
     return "\n".join([*lines, "", f"({where})"])
 
 
-def _families(names: Sequence[str]) -> str:
-    (name,) = names
+def _families(name: str) -> str:
     measured = json.loads((RESULTS / "benchmarks" / name).read_bytes())
     lines = ["| net | stock, ms | fast, ms | times as fast |", "|---|--:|--:|--:|"]
     for model, row in measured["models"].items():
@@ -75,12 +80,13 @@ def _families(names: Sequence[str]) -> str:
         ratio = row["speedup"]
         spread = f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})"
         lines.append(f"| {model} | {stock} | {fast} | {spread} |")
-    where = listing.where_text(measured)
+    where = where_text(measured)
     return "\n".join([*lines, "", f"({where}, batch {measured['batch_size']})"])
 
 
-KINDS: dict[str, Callable[[Sequence[str]], str]] = {
-    "results": _results,
+KINDS: dict[str, Callable[..., str]] = {
+    "results": lambda *names: measured_table(names),
+    "unverified": unverified_table,
     "volumes": _volumes,
     "parts": _parts,
     "tricks": _tricks,
@@ -89,10 +95,10 @@ KINDS: dict[str, Callable[[Sequence[str]], str]] = {
 
 
 def refreshed(text: str) -> str:
-    """The text of a page with its generated parts written anew."""
+    """The text of a page with its generated tables up to date."""
 
     def written(part: re.Match[str]) -> str:
-        return f"{part[1]}\n{KINDS[part[2]](part[3].split())}\n{part[4]}"
+        return f"{part[1]}\n{KINDS[part[2]](*part[3].split())}\n{part[4]}"
 
     kinds = "|".join(KINDS)
     generated = rf"(<!-- ({kinds})\b(.*?)-->)\n.*?(<!-- /\2 -->)"
@@ -105,11 +111,12 @@ def pages() -> list[Path]:
 
 
 def refresh() -> None:
-    """Writes the generated parts of every page anew."""
+    """Rewrites the generated tables of every page."""
     for page in pages():
         text = page.read_text(encoding="utf-8")
-        if refreshed(text) != text:
-            page.write_text(refreshed(text), encoding="utf-8")
+        new = refreshed(text)
+        if new != text:
+            page.write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -140,6 +140,9 @@ def test_list_shows_recipes_and_models_with_exact_counts(capsys):
     assert re.search(r"ResNet18\s+11,173,962\s+1,110,845,440", printed)
     assert re.search(r"LeNet\s+62,006\s+1,303,440", printed)
     assert "91.25 %" in printed
+    measured, _, unverified = printed.partition("Unverified recipes")
+    assert re.search(r"quickstart.*?\n +published +none\n +measured +86\.12 %", measured)
+    assert "cifar10_resnet20 " in unverified and "quickstart" not in unverified
 
 
 def test_dry_run_says_what_a_run_takes_and_leaves_nothing(capsys, tmp_path, monkeypatch):
@@ -263,7 +266,7 @@ def test_a_part_of_a_net_and_one_for_other_images_do_not_disturb_the_list(tmp_pa
     assert call("--list", f"--config={recipe}") == 0
     printed = capsys.readouterr().out
     assert re.search(r"Tiny +162 ", printed) and "Block" not in printed
-    assert re.search(r"(?m)^Large has no sizes for these: .*mine.py:", printed)
+    assert re.search(r"(?m)^Large cannot be traced on this shape: .*mine.py:", printed)
 
 
 def test_import_starts_no_backend_and_run_is_short():

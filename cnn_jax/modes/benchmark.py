@@ -19,7 +19,7 @@ from cnn_jax.experiment import Experiment, Plan
 from cnn_jax.modes.mode import RECORD, Mode, as_tuple, new_workdir
 from cnn_jax.report import benchmark_figure
 from cnn_jax.report.tables import console as standard_output
-from cnn_jax.results.record import check_recordable, record_benchmark
+from cnn_jax.results.writing import check_recordable, write_benchmark
 from cnn_jax.runs.folder import Run
 from cnn_jax.runtime import hardware
 from cnn_jax.runtime.parallel import parallel
@@ -159,7 +159,7 @@ def run(command: Command) -> None:
         profile=flags.profile,
     )
     if flags.record:
-        print(f"recorded in {record_benchmark(command.recipe, result)}")
+        print(f"recorded in {write_benchmark(command.recipe, result)}")
 
 
 MODE = Mode(

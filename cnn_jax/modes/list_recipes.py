@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -12,52 +13,51 @@ from cnn_jax.errors import located_message, shape_text
 from cnn_jax.report import tables
 from cnn_jax.report.progress import duration
 from cnn_jax.results import sizes
-from cnn_jax.results.listing import accuracy_text, hardware_text, recipe_entries
+from cnn_jax.results.recipes_table import accuracy_text, hardware_text, recipe_entries
+
+TITLES = {
+    "Measured recipes: python run.py --config=NAME": True,
+    "Unverified recipes, not measured with this package yet": False,
+}
 
 
 def show(names: Mapping[str, Any] = MappingProxyType({}), console: Any = None) -> None:
-    """Prints both lists.
+    """Prints the measured recipes, the unverified ones, and the models with their sizes.
 
     Args:
-      names: What the recipe at hand may name; models of one's own among it are listed too.
+      names: The names that the loaded recipe may use; its custom models are listed too.
       console: A `rich.console.Console`.
     """
     out = console or tables.console()
-    out.print("Recipes: python run.py --config=NAME\n", highlight=False)
-    for entry in recipe_entries():
-        out.print(f"[bold]{entry.name}[/]  {entry.about}", highlight=False)
-        out.print(f"    published  {entry.published}", highlight=False, soft_wrap=True)
-        measured = [
-            f"{accuracy_text(row)} in {duration(row['train_seconds'])} on {hardware_text(row)}"
-            for row in entry.measured
-        ]
-        for text in measured or ["not measured"]:
-            out.print(f"    measured   {text}", highlight=False, soft_wrap=True)
+    line = functools.partial(out.print, highlight=False, soft_wrap=True)
+    entries = list(recipe_entries())
+    for title, measured in TITLES.items():
+        line(f"{title}\n")
+        for entry in (entry for entry in entries if bool(entry.measured) == measured):
+            line(f"[bold]{entry.name}[/]  {entry.about}")
+            line(f"    published  {entry.published}")
+            for row in entry.measured:
+                took = f"{duration(row['train_seconds'])} on {hardware_text(row)}"
+                line(f"    measured   {accuracy_text(row)} in {took}")
+        line()
     known = sizes.table()
-    rows = [
-        [name, f"{size.parameters:,}", f"{size.forward_flops:,}"] for name, size in known.items()
-    ]
     failed = []
     for name, make in names.items():
-        if name in known or not _is_net(make):
-            continue
-        try:
-            size = sizes.size(make(num_classes=sizes.CLASSES))
-            rows.append([name, f"{size.parameters:,}", f"{size.forward_flops:,}"])
-        except Exception as error:  # one's own may be for images of another size alone
-            failed.append(f"{name} has no sizes for these: {located_message(error)}")
-    out.print(
-        f"\nModels on {shape_text(sizes.IMAGE_SHAPE)} with {sizes.CLASSES} classes: "
-        "--config.model=NAME\n",
-        highlight=False,
-    )
-    out.print(tables.table(["model", "parameters", "forward FLOPs an image"], rows))
-    for line in failed:
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+        if name not in known and _is_net(make):
+            try:
+                known[name] = sizes.size(make(num_classes=sizes.CLASSES))
+            except Exception as error:  # a custom model may need another image size
+                failed.append(f"{name} cannot be traced on this shape: {located_message(error)}")
+    shape = shape_text(sizes.IMAGE_SHAPE)
+    line(f"Models on {shape} with {sizes.CLASSES} classes: --config.model=NAME\n")
+    rows = [[name, *(f"{number:,}" for number in size)] for name, size in known.items()]
+    out.print(tables.table(["model", "parameters", "forward FLOPs per image"], rows))
+    for text in failed:
+        line(text, markup=False)
 
 
 def _is_net(thing: Any) -> bool:
-    """Whether this is a class of nets, and not of a part of one."""
+    """Whether this is a class of nets, which have `num_classes`; blocks of a net have not."""
     return (
         isinstance(thing, type)
         and issubclass(thing, nn.Module)

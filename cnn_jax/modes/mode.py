@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from cnn_jax import pages
 from cnn_jax.config import Command, Flag, Recipe
 from cnn_jax.errors import UserError
-from cnn_jax.results.record import record
+from cnn_jax.results.writing import write_result
 
 
 class Mode(NamedTuple):
@@ -84,7 +84,7 @@ def training_options(command: Command) -> dict[str, Any]:
 
 def record_result(command: Command, summaries: list[dict[str, Any]]) -> None:
     """Writes the result of a recipe to results/ and to the tables of the docs."""
-    print(f"recorded in {record(command.recipe, summaries)}")
+    print(f"recorded in {write_result(command.recipe, summaries)}")
     pages.refresh()
 
 

@@ -12,7 +12,7 @@ from cnn_jax.modes.mode import (
     record_result,
     training_options,
 )
-from cnn_jax.results.record import check_recordable
+from cnn_jax.results.writing import check_recordable
 from cnn_jax.train import train
 
 

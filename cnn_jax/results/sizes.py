@@ -1,8 +1,9 @@
-"""How large the package's models are, from a table that this program writes.
+"""Parameters and FLOPs of every model in the package, from a table that this program writes.
 
     python -m cnn_jax.results.sizes
 
-writes it anew; a test holds it to the models. Tracing them all takes a minute, reading none.
+writes sizes.json; a test compares it with the models. Tracing all of them takes a minute, so the
+program reads the table instead.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ class Size(NamedTuple):
     """A model's size on 32x32x3 images of 10 classes.
 
     Attributes:
-      parameters: Numbers that training changes.
-      forward_flops: Floating-point operations of one image's forward pass, two a multiply-add.
+      parameters: Number of trained parameters.
+      forward_flops: Floating-point operations per image of the forward pass; a multiply-add is 2.
     """
 
     parameters: int
@@ -34,19 +35,19 @@ class Size(NamedTuple):
 
 
 def size(model: nn.Module) -> Size:
-    """The size of a model with 10 classes, by tracing it."""
+    """The size of a model with 10 classes, which is traced."""
     return Size(
         structure.parameter_count(model, IMAGE_SHAPE), structure.forward_flops(model, IMAGE_SHAPE)
     )
 
 
 def table() -> dict[str, Size]:
-    """The size of every model of the package by name, as written down."""
+    """The size of every model of the package, by name, as read from sizes.json."""
     return {name: Size(**entry) for name, entry in json.loads(TABLE.read_bytes()).items()}
 
 
 def write() -> None:
-    """Traces every model of the package and writes the table."""
+    """Traces every model of the package and writes sizes.json."""
     made = {name: getattr(models, name)(num_classes=CLASSES) for name in models.__all__}
     write_json(TABLE, {name: size(model)._asdict() for name, model in made.items()})
 

@@ -27,7 +27,7 @@ from cnn_jax.experiment import Experiment
 from cnn_jax.models import MLP
 from cnn_jax.modes.benchmark import benchmark
 from cnn_jax.optim import SGD
-from cnn_jax.results.record import record_benchmark
+from cnn_jax.results.writing import write_benchmark
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.step import train_step
 from cnn_jax.training.timing import measure
@@ -322,8 +322,8 @@ def test_batch_sizes_must_divide_over_the_devices(tmp_path):
 def test_record_writes_a_file_for_the_recipe_and_the_device(tmp_path, monkeypatch, capsys, result):
     kept = result | {"recipe": "quickstart", "dataset": "cifar10", "device": "AMD EPYC, 2 cores"}
     monkeypatch.setattr("cnn_jax.modes.benchmark.benchmark", lambda *_, **__: kept)
-    write = functools.partial(record_benchmark, folder=tmp_path)
-    monkeypatch.setattr("cnn_jax.modes.benchmark.record_benchmark", write)
+    write = functools.partial(write_benchmark, folder=tmp_path)
+    monkeypatch.setattr("cnn_jax.modes.benchmark.write_benchmark", write)
     assert call("--record") == 0
     path = tmp_path / "benchmarks" / "quickstart-amd-epyc-2-cores.json"
     assert str(path) in capsys.readouterr().out.replace("\n", "")
@@ -333,8 +333,8 @@ def test_record_writes_a_file_for_the_recipe_and_the_device(tmp_path, monkeypatc
 
 
 def test_shapes_are_not_recorded(tmp_path, result):
-    with pytest.raises(UserError, match="shapes"):
-        record_benchmark(config.load("quickstart", NAMES), result, folder=tmp_path)
+    with pytest.raises(UserError, match="Shapes"):
+        write_benchmark(config.load("quickstart", NAMES), result, folder=tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -1,4 +1,4 @@
-"""What there is to run: recipes with published and measured numbers, models with their sizes."""
+"""Lists the recipes with their published and measured numbers, and writes them as tables."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any, NamedTuple
 
 from cnn_jax import config
 from cnn_jax.report.progress import duration
-from cnn_jax.results.record import RESULTS
+from cnn_jax.results.writing import RESULTS
 
 
 class Entry(NamedTuple):
-    """What is known of a recipe.
+    """A recipe with its numbers.
 
     Attributes:
       name: The recipe's name.
       about: First sentence of its docstring.
-      published: What its docstring says was published.
-      measured: Rows of results/, one a device.
+      published: The published accuracy and its source, from the docstring.
+      measured: Its rows in results/, one for each device; empty: the recipe is unverified.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 
 def recipe_entries(results: Path = RESULTS) -> Iterator[Entry]:
-    """Every recipe in experiments/; their files are read, not run."""
+    """Every recipe in experiments/; their files are parsed, not executed."""
     for name, path in config.recipes().items():
         doc = ast.get_docstring(ast.parse(path.read_bytes())) or ""
         published = re.search(r"^Published: (.*?)\s*(?:Measured:|$)", doc, re.MULTILINE)
@@ -45,13 +45,13 @@ def recipe_entries(results: Path = RESULTS) -> Iterator[Entry]:
 
 
 def accuracy_text(row: dict[str, Any]) -> str:
-    """The test accuracy of a row of results/: mean, standard deviation and number of runs."""
+    """The test accuracy in a row of results/: mean, standard deviation and number of runs."""
     spread = f" ± {100 * row['test_accuracy_sd']:.2f}" if row["n"] > 1 else ""
     return f"{100 * row['test_accuracy_mean']:.2f} %{spread} (n={row['n']})"
 
 
 def hardware_text(row: dict[str, Any]) -> str:
-    """What a row of results/ was measured on."""
+    """The data set, device and versions of a row of results/."""
     return f"{row['dataset']}, {where_text(row)}"
 
 
@@ -62,19 +62,27 @@ def where_text(measured: dict[str, Any]) -> str:
     return f"{measured['device']}, Python {python}, jax {software['jax']}"
 
 
-def markdown(names: Collection[str] | None = None, results: Path = RESULTS) -> str:
-    """The recipes as a table for README and docs; only these and in this order, if named."""
+def measured_table(names: Collection[str] | None = None, results: Path = RESULTS) -> str:
+    """The measured recipes as a Markdown table; if named, only these and in this order."""
     entries = {entry.name: entry for entry in recipe_entries(results)}
     lines = [
         "| recipe | parameters | published | measured test accuracy | training | on |",
         "|---|--:|---|---|--:|---|",
     ]
     for entry in (entries[name] for name in names or entries):
-        for row in entry.measured:
-            lines.append(
-                f"| `{entry.name}` | {row['parameters']:,} | {entry.published} | "
-                f"{accuracy_text(row)} | {duration(row['train_seconds'])} | {hardware_text(row)} |"
-            )
+        lines += [
+            f"| `{entry.name}` | {row['parameters']:,} | {entry.published} | "
+            f"{accuracy_text(row)} | {duration(row['train_seconds'])} | {hardware_text(row)} |"
+            for row in entry.measured
+        ]
+    return "\n".join(lines)
+
+
+def unverified_table(results: Path = RESULTS) -> str:
+    """The recipes without a measured number as a Markdown table."""
+    lines = ["| recipe | about | published |", "|---|---|---|"]
+    for entry in recipe_entries(results):
         if not entry.measured:
-            lines.append(f"| `{entry.name}` | | {entry.published} | not measured | | |")
+            about = entry.about.removesuffix(".")
+            lines.append(f"| `{entry.name}` | {about} | {entry.published} |")
     return "\n".join(lines)
