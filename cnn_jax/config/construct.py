@@ -20,8 +20,7 @@ Names = Mapping[str, Callable[..., Any]]
 def parameters(make: Callable[..., Any]) -> list[str]:
     """Returns the keyword parameters of a constructor (class or function)."""
     if dataclasses.is_dataclass(make):
-        # As in `__init__`: keyword-only fields, such as those of a base class, come last.
-        return [f.name for f in sorted(fields.config_fields(make), key=lambda f: f.kw_only)]
+        return [field.name for field in fields.config_fields(make)]
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return [p.name for p in inspect.signature(make).parameters.values() if p.kind in kinds]
 

@@ -21,11 +21,13 @@ def is_config(value: object) -> bool:
 
 
 def config_fields(config: Any) -> list[dataclasses.Field[Any]]:
-    """Returns the fields of a config object or class that a user may set, in order.
+    """Returns the fields of a config object or class that a user may set, in `__init__` order.
 
     Leaves out the `parent` and `name` of a linen module.
     """
-    fields = [field for field in dataclasses.fields(config) if field.init]
+    # Keyword-only fields come last in `__init__`, even those of a base class.
+    order = sorted(dataclasses.fields(config), key=lambda field: bool(field.kw_only))
+    fields = [field for field in order if field.init]
     cls = config if isinstance(config, type) else type(config)
     linen = {"parent", "name"}
     # Recognised by name, so that reading a config never imports flax.

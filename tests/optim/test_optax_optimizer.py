@@ -16,6 +16,7 @@ from cnn_jax.data.resident import Resident, epoch_order
 from cnn_jax.errors import ConfigError
 from cnn_jax.optim import Linear, Lookahead, Optax
 from cnn_jax.runtime.parallel import parallel
+from cnn_jax.storage import pytrees
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.step import train_step
 
@@ -138,6 +139,10 @@ def test_is_written_and_read_as_an_expression():
     arguments = (("momentum", 0.9), ("factored", False))
     assert optimizer == Optax("adafactor", peak_lr=0.01, kwargs=arguments)
     assert hash(optimizer) == hash(config.from_text(config.to_text(optimizer), NAMES))
+    written = (
+        "Optax(name='adafactor', peak_lr=0.01, kwargs=(('momentum', 0.9), ('factored', False)))"
+    )
+    assert config.to_text(optimizer) == written
     config.check(optimizer)
     for text, message in [
         ("Optax(adafactor, peak_lr=0.01)", None),
@@ -162,8 +167,10 @@ def test_flags_change_its_fields(plan_of):
     assert changed.optimizer == Optax("prodigy", peak_lr=1.0, clip_norm=2.0)
 
 
-def test_trains_with_lookahead_ema_and_frozen_parameters(plan_of, dataset, state_of, devices):
-    """Training may stop after any step: continuing from a copy of the state gives the same bits."""
+def test_resumes_with_lookahead_ema_and_frozen_parameters(
+    plan_of, dataset, state_of, devices, tmp_path
+):
+    """Two steps, a checkpoint and two more steps give the bits of four steps."""
     devices(1)
     plan = plan_of(
         optimizer=Optax("adafactor", peak_lr=0.1, per_batch=32, clip_norm=1.0),
@@ -187,7 +194,9 @@ def test_trains_with_lookahead_ema_and_frozen_parameters(plan_of, dataset, state
         return jax.tree.map(np.array, program.fetch(state))
 
     halfway, whole = advance(start, 2), advance(start, 4)
-    assert bits(advance(halfway, 2)) == bits(whole) != bits(halfway)
+    pytrees.write(tmp_path / "checkpoint", halfway)
+    restored = pytrees.read(tmp_path / "checkpoint", start)
+    assert bits(advance(restored, 2)) == bits(whole) != bits(halfway)
     assert bits(whole.params["Conv_0"]) == bits(start.params["Conv_0"])
     assert bits(whole.params["Dense_0"]) != bits(start.params["Dense_0"])
     assert bits(whole.ema["params"]) != bits(whole.params)
