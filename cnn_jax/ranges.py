@@ -37,12 +37,12 @@ def fraction(**fields) -> None:
 
 def probability(**fields) -> None:
     """Raises ValueError for a field that is not a number in 0 <= x <= 1."""
-    between(0, 1, **fields)
+    _require(fields, "from 0 to 1", lambda value: 0 <= value <= 1)
 
 
 def between(least: float, most: float, **fields) -> None:
-    """Raises ValueError for a field that is not a number in least <= x <= most."""
-    _require(fields, f"from {least} to {most}", lambda value: least <= value <= most)
+    """Raises ValueError for a field that is neither a number in least <= x <= most nor None."""
+    _require(fields, f"from {least} to {most}", lambda value: least <= value <= most, optional=True)
 
 
 def positives(**fields) -> None:
@@ -60,8 +60,8 @@ def finite(**fields) -> None:
         _require(numbers, "finite", math.isfinite)
 
 
-def one_of(choices: tuple[str, ...], **fields) -> None:
+def one_of(choices: tuple, **fields) -> None:
     """Raises ValueError for a field that is not one of the choices."""
     for name, value in fields.items():
         if value not in choices:
-            raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+            raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")

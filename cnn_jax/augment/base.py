@@ -7,6 +7,7 @@ import dataclasses
 from typing import ClassVar
 
 import jax
+import jax.numpy as jnp
 
 from cnn_jax.data.batch import Batch
 
@@ -26,3 +27,18 @@ class Augmentation(abc.ABC):
 def example_keys(key: jax.Array, batch: Batch) -> jax.Array:
     """Returns a key for each example, key[B], derived from its index."""
     return jax.vmap(jax.random.fold_in, (None, 0))(key, batch.index)
+
+
+def rectangle(height: int, width: int, first, size) -> jax.Array:
+    """Returns bool[H,W]: the pixels of a rectangle, clipped to the image.
+
+    Args:
+      height: Height of the image in pixels.
+      width: Width of the image in pixels.
+      first: First row and column, i32[2]; may be outside.
+      size: Height and width of the rectangle.
+    """
+    rows, columns = jnp.arange(height), jnp.arange(width)
+    rows = (rows >= first[0]) & (rows < first[0] + size[0])
+    columns = (columns >= first[1]) & (columns < first[1] + size[1])
+    return rows[:, None] & columns

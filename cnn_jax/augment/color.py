@@ -70,11 +70,15 @@ class ColorJitter(Augmentation):
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
         image_operations.check(batch.image)
-        factors: dict[Callable, float] = {_brighten: self.brightness, _contrast: self.contrast}
+        blends = [
+            (lambda image: jnp.zeros(()), self.brightness),
+            (image_operations.mean_grey, self.contrast),
+        ]
         hue = 0.0
         if batch.image.shape[-1] == 3:
-            factors[_saturate], hue = self.saturation, self.hue
-        bounds = [(f, max(0.0, 1 - most), 1 + most) for f, most in factors.items() if most]
+            blends.append((image_operations.grey, self.saturation))
+            hue = self.hue
+        bounds = [(_blend(b), max(0.0, 1 - most), 1 + most) for b, most in blends if most]
         bounds += [(_turn_hue, -hue, hue)] if hue else []
         if not bounds:
             return batch
@@ -101,16 +105,9 @@ class ColorJitter(Augmentation):
         return dataclasses.replace(batch, image=image)
 
 
-def _brighten(image: jax.Array, factor: jax.Array) -> jax.Array:
-    return image_operations.blend(jnp.zeros(()), image, factor)
-
-
-def _contrast(image: jax.Array, factor: jax.Array) -> jax.Array:
-    return image_operations.blend(image_operations.mean_grey(image), image, factor)
-
-
-def _saturate(image: jax.Array, factor: jax.Array) -> jax.Array:
-    return image_operations.blend(image_operations.grey(image), image, factor)
+def _blend(base: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """Returns a function of an image and a factor that blends the image with a base of it."""
+    return lambda image, factor: image_operations.blend(base(image), image, factor)
 
 
 def _turn_hue(image: jax.Array, turn: jax.Array) -> jax.Array:

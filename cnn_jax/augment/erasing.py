@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax import ranges
-from cnn_jax.augment.base import Augmentation, example_keys
+from cnn_jax.augment.base import Augmentation, example_keys, rectangle
 from cnn_jax.data.batch import Batch
 from cnn_jax.errors import UserError
 
@@ -50,7 +50,7 @@ class Cutout(Augmentation):
             )
         )
         first = draw(example_keys(key, batch)) - (0 if self.whole else self.size // 2)
-        hole = jax.vmap(lambda at: _rectangle(height, width, at, (self.size, self.size)))(first)
+        hole = jax.vmap(lambda at: rectangle(height, width, at, (self.size, self.size)))(first)
         return _covered(batch, hole, color)
 
 
@@ -108,7 +108,7 @@ class RandomErasing(Augmentation):
         size = sides[first_fit]
         first = jnp.floor(drawn[-3:-1] * (whole - size + 1)).astype(jnp.int32)
         erase = (drawn[-1] < self.probability) & fits[first_fit]
-        return erase & _rectangle(height, width, first, size)
+        return erase & rectangle(height, width, first, size)
 
 
 def _noise(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
@@ -128,14 +128,6 @@ def _per_channel(color: tuple[int, ...], channels: int) -> jax.Array:
     if len(color) not in (1, channels):
         raise UserError(f"color must have 1 value or {channels}, got {color!r}")
     return jnp.broadcast_to(jnp.array(color, jnp.uint8), channels)
-
-
-def _rectangle(height: int, width: int, first, size) -> jax.Array:
-    """bool[H,W]: the pixels of a rectangle at `first` (row, column), clipped to the image."""
-    rows, columns = jnp.arange(height), jnp.arange(width)
-    rows = (rows >= first[0]) & (rows < first[0] + size[0])
-    columns = (columns >= first[1]) & (columns < first[1] + size[1])
-    return rows[:, None] & columns
 
 
 def _covered(batch: Batch, hole: jax.Array, cover: jax.Array) -> Batch:

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax import ranges
-from cnn_jax.augment.base import Augmentation
+from cnn_jax.augment.base import Augmentation, rectangle
 from cnn_jax.data.batch import Batch
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.parallel import BATCH_AXIS, is_split
@@ -78,16 +78,13 @@ class CutMix(Augmentation):
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
         mixed, weights, place = jax.random.split(key, 3)
-        whole = jnp.array(batch.image.shape[1:3])
+        height, width = batch.image.shape[1:3]
+        whole = jnp.array([height, width])
         weight = _weight(weights, self.alpha)
         half = jnp.floor(whole * jnp.sqrt(1 - weight)).astype(jnp.int32) // 2
         half = jnp.where(jax.random.bernoulli(mixed, self.probability), half, 0)
         centre = jax.random.randint(place, (2,), 0, whole)
-        rows, columns = (
-            (jnp.arange(size) >= at - reach) & (jnp.arange(size) < at + reach)
-            for size, at, reach in zip(batch.image.shape[1:3], centre, half, strict=True)
-        )
-        pasted = rows[:, None] & columns
+        pasted = rectangle(height, width, centre - half, 2 * half)
         image = jnp.where(pasted[..., None], _partner(batch.image), batch.image)
         return dataclasses.replace(
             batch, image=image, label=_mixed_labels(batch.label, 1 - pasted.mean())

@@ -56,14 +56,11 @@ def hints(cls: Any) -> Mapping[str, Any]:
 
 def classes(value: Any) -> dict[str, type]:
     """Returns the classes of a config and of all objects in it, by name."""
-    if isinstance(value, tuple):
-        parts = value
-    elif is_config(value):
-        parts = tuple(getattr(value, field.name) for field in config_fields(value))
-    else:
-        return {}
-    found = {} if isinstance(value, tuple) else {type(value).__name__: type(value)}
-    for part in parts:
+    found: dict[str, type] = {}
+    if is_config(value):
+        found[type(value).__name__] = type(value)
+        value = tuple(getattr(value, field.name) for field in config_fields(value))
+    for part in value if isinstance(value, tuple) else ():
         found |= classes(part)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cnn_jax.config import fields
@@ -25,21 +25,19 @@ class Row(NamedTuple):
 
 def describe(config: Any, path: str = "config") -> list[Row]:
     """Returns a row for every field of a config, recursively; defaults are the present values."""
-    return list(_rows(config, path))
-
-
-def _rows(config: Any, path: str) -> Iterator[Row]:
+    rows = []
     hints, meanings = fields.hints(config.__class__), fields.meanings(config.__class__)
     for field in fields.config_fields(config):
         name, value = f"{path}.{field.name}", getattr(config, field.name)
         kind = type_text(hints.get(field.name, Any))
-        yield Row(name, kind, _brief(value), meanings.get(field.name, ""))
+        rows.append(Row(name, kind, _brief(value), meanings.get(field.name, "")))
         parts = {name: value}
         if isinstance(value, tuple):
             parts = {f"{name}.{index}": part for index, part in enumerate(value)}
         for part_name, part in parts.items():
             if fields.is_config(part):
-                yield from _rows(part, part_name)
+                rows += describe(part, part_name)
+    return rows
 
 
 def _brief(value: Any) -> str:

@@ -94,8 +94,9 @@ def _find(recipe: str, experiments_dir: Path | str | None) -> Path:
     if recipe not in known:
         meant = nearest(recipe, known)
         hint = f" Did you mean {meant}?" if meant else ""
-        listed = ", ".join(known)
-        raise ConfigError(f"Unknown recipe {recipe!r}.{hint} Recipes: {listed}, or a path to a .py")
+        raise ConfigError(
+            f"Unknown recipe {recipe!r}.{hint} Recipes: {', '.join(known)}, or a path to a .py"
+        )
     return known[recipe]
 
 

@@ -105,14 +105,11 @@ def _layout(root: Path) -> dict[str, Path]:
     """Returns the folder of each part; empty if all parts are in one folder."""
     train, test = root / "train", root / "test"
     if train.is_dir() and test.is_dir():
-        apart = {"train": train, "test": test}
-        for path in (root / name for name in VALIDATION):
-            if path.is_dir():
-                if "validation" in apart:
-                    other = apart["validation"]
-                    raise DataInvalid(f"{root} has both {other.name} and {path.name}: remove one")
-                apart["validation"] = path
-        return apart
+        names = [name for name in VALIDATION if (root / name).is_dir()]
+        if len(names) > 1:
+            raise DataInvalid(f"{root} has both {names[0]} and {names[1]}: remove one")
+        validation = {"validation": root / names[0]} if names else {}
+        return {"train": train, "test": test, **validation}
     if train.is_dir() and _folders(train):
         raise DataInvalid(
             f"{root} has train but not test: add {test}, or name {train} itself, a share of which "

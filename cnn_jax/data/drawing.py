@@ -27,11 +27,6 @@ def _box(x: np.ndarray, y: np.ndarray, half_width: float, half_height: float) ->
     return outside + np.minimum(np.maximum(across, along), 0)
 
 
-def _triangle(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    slanted = np.float32(0.8660254) * np.abs(x) - np.float32(0.5) * y
-    return np.maximum(slanted, y) - np.float32(0.52)
-
-
 def _star(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Folds the five points onto one edge, by reflections at multiples of 36 degrees."""
     x = np.abs(x)
@@ -56,20 +51,19 @@ def _heart(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(x + y > 1, lobe, point) / np.float32(0.62)
 
 
-def _crescent(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    bite = np.float32(0.75) - _length(x - np.float32(0.5), y)
-    return np.maximum(_length(x, y) - np.float32(0.95), bite)
-
-
 # Signed distance of each figure, by class name: f32[...], f32[...] -> f32[...].
 FIGURES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "circle": lambda x, y: _length(x, y) - np.float32(0.82),
     "square": lambda x, y: _box(x, y, 0.74, 0.74),
-    "triangle": _triangle,
+    "triangle": lambda x, y: (
+        np.maximum(np.float32(0.8660254) * np.abs(x) - np.float32(0.5) * y, y) - np.float32(0.52)
+    ),
     "cross": lambda x, y: np.minimum(_box(x, y, 0.98, 0.3), _box(x, y, 0.3, 0.98)),
     "star": _star,
     "heart": _heart,
-    "crescent": _crescent,
+    "crescent": lambda x, y: np.maximum(
+        _length(x, y) - np.float32(0.95), np.float32(0.75) - _length(x - np.float32(0.5), y)
+    ),
     "ring": lambda x, y: np.abs(_length(x, y) - np.float32(0.75)) - np.float32(0.2),
     "frame": lambda x, y: np.abs(_box(x, y, 0.66, 0.66)) - np.float32(0.18),
     "bar": lambda x, y: _box(x, y, 0.98, 0.27),

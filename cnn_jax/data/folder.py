@@ -60,8 +60,7 @@ class Folder:
         if not self.path:
             raise ValueError("path must name a folder, got ''")
         ranges.positive(size=self.size, test=self.test)
-        if self.channels not in (1, 3):
-            raise ValueError(f"channels must be 1 or 3, got {self.channels!r}")
+        ranges.one_of((1, 3), channels=self.channels)
         ranges.fraction(validation=self.validation, test=self.test)
 
     @property

@@ -43,10 +43,8 @@ class Published:
     def __post_init__(self) -> None:
         train, test = (self.source.sizes[split] for split in tfds.SPLITS)
         ranges.between(0, train - 1, validation=self.validation)
-        if self.train is not None:
-            ranges.between(1, train - self.validation, train=self.train)
-        if self.test is not None:
-            ranges.between(1, test, test=self.test)
+        ranges.between(1, train - self.validation, train=self.train)
+        ranges.between(1, test, test=self.test)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
+from cnn_jax import ranges
 from cnn_jax.data import drawing
 from cnn_jax.data.dataset import Dataset, Split, channel_statistics, fingerprint
 
@@ -35,11 +36,8 @@ class Shapes:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        lowest = {"train": 1, "validation": 0, "test": 1, "seed": 0}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value < lowest[field.name]:
-                raise ValueError(f"{field.name} must be at least {lowest[field.name]}, got {value}")
+        ranges.positive(train=self.train, test=self.test)
+        ranges.non_negative(validation=self.validation, seed=self.seed)
 
     def resolve(self, data_dir: str | None = None) -> tuple[Shapes, str]:
         """Returns this config and an empty note."""

@@ -21,11 +21,8 @@ KEYS = {CORRUPTED: "cifar10_c", NEW: "cifar10_1"}
 
 def prepared(name: str, data_dir: str | None = None) -> dict[str, Path]:
     """Returns the folder of the newest prepared version of each config, by the config's name."""
-    folder = root(data_dir) / name
-    found = {}
-    for place in sorted(folder.glob("*/*/dataset_info.json"), key=_version):
-        found[place.parents[1].name] = place.parent
-    return dict(sorted(found.items()))
+    places = (root(data_dir) / name).glob("*/*/dataset_info.json")
+    return {place.parents[1].name: place.parent for place in sorted(places, key=_version)}
 
 
 def _version(place: Path) -> tuple[str, tuple[int, ...]]:

@@ -48,8 +48,7 @@ def read(source: Source, data_dir: Path) -> dict[str, np.ndarray]:
             records: Any = tfds.data_source(
                 f"{source.name}:{source.version}", split=split, data_dir=data_dir, download=False
             )
-            images, labels = _decoded(source, split, records)
-            arrays[f"{split}_images"], arrays[f"{split}_labels"] = images, labels
+            arrays[f"{split}_images"], arrays[f"{split}_labels"] = _decoded(source, split, records)
     return arrays
 
 

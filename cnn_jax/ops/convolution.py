@@ -88,12 +88,18 @@ def _canonical(image, kernel, strides, padding, groups=1, lhs_dilation=(1, 1)):
     )
 
 
+def _by_platform(on_cpu, stock, strides, padding, groups, *arrays):
+    settings = {"strides": strides, "padding": padding, "groups": groups}
+    return lax.platform_dependent(
+        *arrays,
+        cpu=functools.partial(on_cpu, **settings),
+        default=functools.partial(stock, **settings),
+    )
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _convolve(image, kernel, strides: tuple[int, int], padding: Padding, groups: int):
-    sizes = {"strides": strides, "padding": padding, "groups": groups}
-    form = functools.partial(_on_cpu, **sizes)
-    stock = functools.partial(_canonical, **sizes)
-    return lax.platform_dependent(image, kernel, cpu=form, default=stock)
+    return _by_platform(_on_cpu, _canonical, strides, padding, groups, image, kernel)
 
 
 def _forward(image, kernel, strides, padding, groups):
@@ -101,11 +107,8 @@ def _forward(image, kernel, strides, padding, groups):
 
 
 def _backward(strides, padding, groups, residuals, gradient):
-    image, kernel = residuals
-    sizes = {"strides": strides, "padding": padding, "groups": groups}
-    form = functools.partial(_gradients_on_cpu, **sizes)
-    stock = functools.partial(_stock_gradients, **sizes)
-    return lax.platform_dependent(image, kernel, gradient, cpu=form, default=stock)
+    arrays = (*residuals, gradient)
+    return _by_platform(_gradients_on_cpu, _stock_gradients, strides, padding, groups, *arrays)
 
 
 _convolve.defvjp(_forward, _backward)

@@ -35,7 +35,8 @@ def use(folder: str | None = None) -> str:
     if folder is None and os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return ""
     try:
-        place = _place(folder)
+        chosen = Path(folder).expanduser() if folder else cache_folder.user_cache() / "compiled"
+        place = chosen.absolute()
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):
             prune(place)
@@ -57,12 +58,6 @@ def folder() -> str:
     settings: Any = jax.config
     used = settings.jax_enable_compilation_cache
     return (settings.jax_compilation_cache_dir if used else None) or ""
-
-
-def _place(folder: str | None) -> Path:
-    return (
-        Path(folder).expanduser().absolute() if folder else cache_folder.user_cache() / "compiled"
-    )
 
 
 def prune(folder: Path, limit: int = LIMIT) -> None:

@@ -43,10 +43,8 @@ def problem(folder: Path, *, among_others: bool = False) -> str:
         text = b"".join(lines)
         if own != f"{OWN}{hashlib.sha256(text).hexdigest()}\n".encode():
             return f"{NAME} has changed"
-        listed = {}
-        for line in text.decode().splitlines():
-            digest, name = line.split("  ", 1)
-            listed[name] = digest
+        pairs = (line.split("  ", 1) for line in text.decode().splitlines())
+        listed = {name: digest for digest, name in pairs}
         present = {path.relative_to(folder).as_posix(): path for path in _paths(folder)}
         for name in sorted(listed.keys() | present.keys()):
             if name not in present:
