@@ -362,8 +362,7 @@ def test_row_23_torn_and_late_rows_of_metrics_are_repaired(torn, uninterrupted, 
 def test_a_run_outlives_whoever_reads_what_it_prints(tmp_path):
     process = start(*TINY, f"--workdir={tmp_path}/run", "--log_every_steps=1")
     assert process.stdout is not None
-    while " -> " not in process.stdout.readline():  # the first line of the training
-        pass
+    assert any(" -> " in line for line in process.stdout)  # up to the first line of the training
     process.stdout.close()
     assert process.wait(timeout=300) == 0
     assert Run(tmp_path / "run").summary()
