@@ -16,8 +16,7 @@ from cnn_jax.data import Dataset
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
 from cnn_jax.modes.mode import Mode, run_workdir
-from cnn_jax.report import figures, mistakes, tables
-from cnn_jax.report import robustness as report
+from cnn_jax.report import confident_errors, figures, robustness_results, tables
 from cnn_jax.report.calibration_figure import reliability_diagram
 from cnn_jax.robustness.stress_test import one_corrupted, stress, with_views
 from cnn_jax.runs import output_paths
@@ -99,10 +98,10 @@ def evaluate(
             data_dir=data_dir,
             console=out,
         )
-        for table in report.to_tables(stressed):
+        for table in robustness_results.to_tables(stressed):
             out.print(table)
-        report.robustness(stressed, run.folder / "figures" / "robustness.png")
-        report.corruption_examples(
+        robustness_results.robustness(stressed, run.folder / "figures" / "robustness.png")
+        robustness_results.corruption_examples(
             one_corrupted(data.test), run.folder / "figures" / "corruptions.png"
         )
     write_json(
@@ -210,7 +209,7 @@ def _draw(
         result.confusion(), classes, folder / "confusion_matrix.png", title=title
     )
     values = calibration.softmax(result.logits) if calibrated else np.asarray(result.logits)
-    mistakes.mistakes(
+    confident_errors.confident_errors(
         data.test.images, result.labels, values, classes, bool(calibrated), folder / "mistakes.png"
     )
     if calibrated:

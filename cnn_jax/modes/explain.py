@@ -136,9 +136,9 @@ def _explained(
     return Explained(
         image=image,
         name=name,
-        said=form.format(names[best[0]], values[best[0]]),
+        predicted=form.format(names[best[0]], values[best[0]]),
         truth="" if label is None else form.format(names[label], values[label]),
-        right=label == best[0],
+        correct=label == best[0],
         best=tuple((names[number], float(values[number])) for number in best),
         measure=measure,
     )

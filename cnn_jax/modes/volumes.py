@@ -11,7 +11,7 @@ from cnn_jax.config import Command, Flag
 from cnn_jax.errors import UserError, shape_text
 from cnn_jax.experiment import DataFacts, Experiment
 from cnn_jax.modes.mode import Mode
-from cnn_jax.report import blocks
+from cnn_jax.report import block_figure
 from cnn_jax.report.volume_table import WIDEST, notes, to_markdown, to_rich
 from cnn_jax.runs.folder import Run
 from cnn_jax.storage import files
@@ -52,7 +52,7 @@ def show(
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         for name in ("volumes.png", "volumes.svg"):
-            blocks.draw(table.layers, shape, Path(folder) / name, title=title)
+            block_figure.draw(table.layers, shape, Path(folder) / name, title=title)
         written = f"# {title}\n\n![The volumes](volumes.svg)\n\n{to_markdown(table)}\n"
         written += "".join(f"- {sentence}\n" for sentence in sentences)
         files.write_atomically(Path(folder) / "volumes.md", written.encode())

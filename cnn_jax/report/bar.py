@@ -1,4 +1,4 @@
-"""A bar on a terminal, and nothing anywhere else."""
+"""A progress bar on a terminal; draws nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 
 class Bar:
-    """A text, a bar as wide as there is room, and another text; nothing of it stays at the end.
+    """A text, a bar that fills the line, and another text; removed at the end.
 
     Args:
-      console: Where to draw.
-      total: What is full.
+      console: Draws only if this is a terminal.
+      total: Value of a full bar.
 
     Attributes:
-      shown: Whether there is a bar: on a terminal, from `start` to `stop`.
+      shown: Whether the bar is visible: on a terminal, from `start` to `stop`.
     """
 
     def __init__(self, console: Console, total: float):
@@ -47,7 +47,7 @@ class Bar:
         self._bar.start()
 
     def update(self, before: str, completed: float, after: str) -> None:
-        """Draws the bar anew; it must be shown."""
+        """Redraws the bar; it must be shown."""
         self._bar.update(
             self._task, description=before, completed=completed, after=after, refresh=True
         )

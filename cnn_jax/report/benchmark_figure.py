@@ -1,4 +1,4 @@
-"""The picture of a benchmark: where a step's time goes, and how an epoch's grows with the data."""
+"""Draws a benchmark: the time of a step's parts, epoch time by data size, speed by batch size."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _draw_parts(axes: Axes, parts: Sequence[Mapping[str, Any]], step: float) -> 
     axes.bar_label(bars, [_short(length) for length in lengths], padding=3, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.25 * max(lengths))
-    axes.set_xlabel("Milliseconds a step")
+    axes.set_xlabel("Milliseconds per step")
     axes.tick_params(axis="y", length=0)
 
 
@@ -64,8 +64,8 @@ def _draw_epochs(axes: Axes, epochs: Sequence[Mapping[str, Any]]) -> None:
     axes.set_xticks(data, [f"{x}x" for x in data])
     axes.set_xlim(-0.1 * data[-1], 1.05 * data[-1])  # room for the first label
     axes.set_ylim(0, max(seconds) * 1.15)
-    axes.set_xlabel("Training data; dashed: in proportion")
-    axes.set_ylabel("Seconds an epoch")
+    axes.set_xlabel("Training data (dashed: proportional)")
+    axes.set_ylabel("Seconds per epoch")
 
 
 def _draw_sizes(axes: Axes, sizes: Sequence[Mapping[str, Any]]) -> None:
@@ -75,7 +75,7 @@ def _draw_sizes(axes: Axes, sizes: Sequence[Mapping[str, Any]]) -> None:
     axes.bar_label(bars, [f"{speed:,.0f}" for speed in speeds], padding=2, fontsize=8)
     axes.set_ylim(0, 1.12 * max(speeds))
     axes.set_xlabel("Batch size")
-    axes.set_ylabel("Images a second, training")
+    axes.set_ylabel("Training images per second")
 
 
 def _short(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Which volumes a net's picture shows as blocks, and where on the page they stand, to scale."""
+"""Chooses the blocks of a net's figure and places them on the page, to scale."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from cnn_jax.analysis.volumes import is_shortcut
 TIMES = "\N{MULTIPLICATION SIGN}"
 PAGE = 7.0  # inches: the text width of a page
 MARGIN = 0.1
-# Width is drawn slantwise at 0.45 of its length, 40 degrees up: x and y of one pixel of width.
+# Width is drawn obliquely, at 0.45 of its length and 40 degrees: x and y of one pixel of width.
 SLANT = (0.345, 0.289)
-# Nothing is drawn thinner than this, nor 1x1 volumes less high and wide: they must be seen.
+# Smallest drawn depth, and smallest drawn height and width (inches), so that blocks are visible.
 THINNEST, SLIMMEST = 0.014, 0.045
 GAP, BETWEEN_LABELS = 0.22, 0.07
-# With more volumes than this, consecutive equal ones become one block.
+# With more volumes than this, consecutive equal ones are drawn as one block.
 MOST_BLOCKS = 12
-# Longer sizes stand in two lines, longer names are cut.
+# Characters. Longer sizes take two lines, longer names are cut.
 LONGEST_SIZE, LONGEST_NAME = 9, 40
-# The deepest block shall have an inch, or a channel 1/450: otherwise bars of height and width 1 are
-# clipped, to no less than that inch, and where that doesn't do, there is one more row.
+# Inches. The deepest block gets at least an inch, or 1/450 per channel. If a row has no room for
+# that, bars of height and width 1 are clipped to no less than an inch; if that is not enough, there
+# is one more row.
 DEEPEST, CHANNEL = 1.0, 1 / 450
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A volume of the picture, or several equal ones in a row.
+    """A volume of the figure, or several equal ones in sequence.
 
     Attributes:
-      kind: "input", "conv", "pool", "fc", or "join" for a volume that no layer makes.
+      kind: "input", "conv", "pool", "fc", or "join" for a volume that no layer outputs.
       volume: Height, width and depth.
-      name: What stands under it.
-      step: What makes it of the block before, in lines.
-      window: What one of its points sees of the block before; None: all of it.
-      count: How many volumes it stands for.
+      name: Label below the block.
+      step: Label of the layer between the block before and this one, in lines.
+      window: Window of that layer; None: the whole block before.
+      count: How many volumes the block stands for.
     """
 
     kind: str
@@ -61,13 +62,13 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where a block stands in its row: inches from the left of the page.
+    """A block's position in its row, in inches from the left of the page.
 
     Attributes:
       block: The block.
-      left: Its left end.
-      step: Middle of the words for what makes it.
-      end: How far it and its words reach.
+      left: Left end of the block.
+      step: Centre of the label `block.step`.
+      end: Right end of the block and its labels.
     """
 
     block: Block
@@ -78,13 +79,13 @@ class Place:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """The blocks' places and scales: everything in inches.
+    """The positions and scales of the blocks, in inches.
 
     Attributes:
-      rows: The places, row by row.
-      pixel: What one pixel of height measures.
-      channel: What one channel of depth measures.
-      longest: Where bars of height and width 1 are clipped.
+      rows: The blocks' places, row by row.
+      pixel: Length of one pixel of height.
+      channel: Length of one channel of depth.
+      longest: Length at which bars of height and width 1 are clipped.
     """
 
     rows: tuple[tuple[Place, ...], ...]
@@ -93,7 +94,7 @@ class Layout:
     longest: float = PAGE
 
     def size(self, block: Block) -> tuple[float, float, float]:
-        """Drawn height, width (before it is slanted) and depth."""
+        """Drawn height, width (before projection) and depth."""
         height, width, depth = block.volume
         length = max(depth * self.channel, THINNEST)
         return (
@@ -103,7 +104,7 @@ class Layout:
         )
 
     def is_thickened(self, block: Block) -> bool:
-        """Whether it would be too thin to be seen to scale."""
+        """Whether the block would be too thin to see if drawn to scale."""
         height, width, depth = block.volume
         return min(height, width) * self.pixel < SLIMMEST or depth * self.channel < THINNEST
 
@@ -112,8 +113,8 @@ class Layout:
 
 
 def blocks(layers: Sequence[Layer], image_shape: Volume) -> list[Block]:
-    """The blocks of a net, the image first; norms change no volume, a product of volumes is none of
-    height and width, shortcuts are only named."""
+    """The blocks of a net, the image first. Norms and products of volumes get no block; a shortcut
+    is only named."""
     found = [Block("input", image_shape, "INPUT")]
     for layer in layers:
         before = found[-1]
@@ -153,11 +154,11 @@ def _group(equal: tuple[Block, ...]) -> Block:
 
 
 def arrange(found: Sequence[Block], text_width: Callable[[str], float]) -> Layout:
-    """Places blocks on the page, in as few rows as their labels allow, at one scale for all.
+    """Places blocks on the page at one scale, in as few rows as their labels allow.
 
     Args:
-      found: What `blocks` returns.
-      text_width: Inches that the widest line of a text takes.
+      found: The result of `blocks`.
+      text_width: Returns the width of the widest line of a text, in inches.
     """
     tallest = max(max(block.volume[:2]) for block in found)
     deepest = max((block.volume[2] for block in found if not block.is_bar), default=0)
@@ -180,7 +181,7 @@ def _largest(
     between: tuple[float, float],
     text_width: Callable[[str], float],
 ) -> Layout | None:
-    """The layout of so many rows whose free length is largest; None: not even the smallest fits."""
+    """The layout in `number` rows with the largest free length; None if none fits."""
     low, high = between
     best = None
     for tried in itertools.chain((low, high), itertools.repeat(None, 25)):
@@ -196,7 +197,7 @@ def _largest(
 
 
 def _wrap(found: Sequence[Block], layout: Layout, text_width) -> list[list[Place]] | None:
-    """Rows filled one after the other, as lines with words; None where a block is too long."""
+    """Fills rows one after the other, as text is wrapped; None if a block is too long."""
     rows: list[list[Place]] = []
     rest = list(found)
     while rest:
@@ -210,7 +211,7 @@ def _wrap(found: Sequence[Block], layout: Layout, text_width) -> list[list[Place
 
 
 def _places(row: Sequence[Block], layout: Layout, text_width, continues: bool) -> list[Place]:
-    """A row's blocks as close as their labels allow."""
+    """Places a row's blocks as close as their labels allow."""
     places: list[Place] = []
     right = label_end = 0.0
     step_end = MARGIN - BETWEEN_LABELS
@@ -219,7 +220,7 @@ def _places(row: Sequence[Block], layout: Layout, text_width, continues: bool) -
         drawn = depth + width * SLANT[0]
         label, step = text_width(block.label) / 2, text_width(block.step) / 2
         if places:
-            # A step's text is centred on the gap before its block.
+            # The label of a step is centred on the gap before its block.
             middle = max(right + GAP / 2, step_end + BETWEEN_LABELS + step)
             left = max(2 * middle - right, label_end + BETWEEN_LABELS + label - drawn / 2)
             middle = (right + left) / 2
@@ -234,7 +235,7 @@ def _places(row: Sequence[Block], layout: Layout, text_width, continues: bool) -
 
 
 def _spread(row: Sequence[Place]) -> tuple[Place, ...]:
-    """A row with what is left of the page shared out between its blocks."""
+    """Spreads a row over the width of the page."""
     left = PAGE - MARGIN - max(place.end for place in row)
     extra = min(left / max(len(row) - 1, 1), 0.35)
     start = (left - extra * (len(row) - 1)) / 2
@@ -247,5 +248,5 @@ def _spread(row: Sequence[Place]) -> tuple[Place, ...]:
 
 
 def with_times(sides: Sequence[int]) -> str:
-    """(32, 32, 3) with the sign of multiplication between."""
+    """Formats a shape with multiplication signs."""
     return TIMES.join(map(str, sides))

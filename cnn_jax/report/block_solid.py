@@ -1,4 +1,4 @@
-"""One block on the page: a box in oblique projection, and what of it the next block sees."""
+"""Draws one block in oblique projection, and its connection to the next block."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Point = tuple[float, float]
 
 
 class Solid:
-    """A block on the page, seen from the front, from above and from the right."""
+    """A block on the page, seen from the front, above and the right."""
 
     def __init__(self, layout: Layout, block: Block, left: float, bottom: float):
         self.block, self.left, self.bottom = block, left, bottom
@@ -36,12 +36,12 @@ class Solid:
 
     @classmethod
     def of(cls, layout: Layout, place: Place, bottom: float = 0.0, height: float = 0.0) -> Solid:
-        """A block in the middle of a row that has this bottom and this height."""
+        """A block centred vertically in a row with this bottom and height."""
         height -= cls(layout, place.block, 0, 0).tall
         return cls(layout, place.block, place.left, bottom + height / 2)
 
     def at(self, height: float, width: float, depth: float) -> Point:
-        """Where a point of the block is on the page; inches from its near lower left end."""
+        """Position on the page of a point, given in inches from the near lower left corner."""
         return (
             self.left + depth + width * SLANT[0],
             self.bottom + height + width * SLANT[1],
@@ -64,7 +64,7 @@ class Solid:
             fill(axes, points, shade(colour, light), edgecolor=edge, linewidth=line)
 
     def _break(self, axes: Axes) -> None:
-        """Two strokes through it: the bar is longer than drawn."""
+        """Draws two strokes through a bar that is longer than drawn."""
         for shift in (-0.03, 0.03):
             x, y = self.left + self.depth * 0.7 + shift, self.bottom
             ends = (x - 0.02, x + 0.04), (y - 0.04, y + self.tall + 0.04)
@@ -72,14 +72,14 @@ class Solid:
             axes.plot(*ends, color=INK, linewidth=0.7)
 
     def connect(self, axes: Axes, after: Solid, at: float) -> None:
-        """Shows what one point of the next block is computed from.
+        """Draws the part of this block that one value of the next block depends on.
 
-        A window is a patch of this block, through its whole depth for a convolution and in one
-        slice for a pooling; full connection takes the whole block.
+        That is a patch, through the whole depth for a convolution and in one channel for a pooling,
+        or the whole block for full connection.
 
         Args:
           after: The next block.
-          at: How high the patch lies, from 0 to 1.
+          at: Vertical position of the patch, from 0 to 1.
         """
         window = after.block.window
         if window is None:
@@ -100,7 +100,7 @@ class Solid:
             target = after.at(after.height * at, 0, 0)
         ends = [(low, 0.0), (low, far), (high, far), (high, 0.0)]
         corners = [self.at(h, w, self.depth) for h, w in ends]
-        # The outline of the beam from the patch to the point, then its edges.
+        # The faces of the beam from the patch to the point, then its edges.
         for first, second in zip(corners, corners[1:] + corners[:1], strict=True):
             fill(axes, [first, second, target], colour, alpha=0.1, linewidth=0)
         for x, y in corners:
@@ -117,7 +117,7 @@ def fill(axes: Axes, points: list[Point], colour: str, **more: Any) -> None:
 
 
 def shade(colour: str, light: float) -> str:
-    """A colour mixed with white (light above 0) or black (below)."""
+    """Mixes a colour with white (light above 0) or black (below)."""
     from matplotlib.colors import to_hex, to_rgb
 
     goal = 1.0 if light > 0 else 0.0

@@ -1,4 +1,4 @@
-"""The reliability diagram as a PNG file: accuracy against confidence, and how many examples."""
+"""Draws the reliability diagram: accuracy against confidence, and the share of images per bin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ACCURACY, _GAP = colours.BLUE, colours.VERMILLION
 
 
 def reliability_diagram(found: Mapping[str, Reliability], path: str | os.PathLike[str]) -> bool:
-    """Draws one panel for each title, such as before and after temperature scaling.
+    """Draws one panel per title, such as before and after temperature scaling.
 
     Returns:
       False, with nothing written, if there is none.
@@ -49,7 +49,7 @@ def build_reliability_diagram(found: Mapping[str, Reliability]) -> Figure | None
         below.set_xlabel("Confidence (%)")
     panels[0, 0].set_ylabel("Accuracy (%)")
     panels[1, 0].set_ylabel("Images (%)")
-    # Beside the panels: a bin of few images may have a bar of any height.
+    # Below the panels: inside, a bar of any height could cover the legend.
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=2)
     return figure

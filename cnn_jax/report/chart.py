@@ -1,4 +1,4 @@
-"""Curves of several runs in one drawing, as SVG that stands in a page and takes its colours."""
+"""Draws curves of several runs as inline SVG, coloured by the style sheet of the page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from html import escape
 
-# In units of the drawing, which are about pixels: the page lets it be 20 to 30 rem wide.
+# SVG units, about a pixel each: the page shows a chart 20 to 30 rem wide.
 WIDTH, HEIGHT = 400, 260
 LEFT, RIGHT, TOP, BOTTOM = 50, 10, 10, 42
 COLOURS = 8
@@ -17,10 +17,10 @@ class Curve:
     """One curve.
 
     Attributes:
-      name: What it is called where one points at it.
-      colour: The number of its run, from 0; the colours of the page repeat after 8.
-      points: Its (x, y), in the order of x.
-      dashed: Whether it is dashed.
+      name: Shown when the mouse points at the curve.
+      colour: Index of its run; the colours of the page repeat after 8.
+      points: Pairs (x, y), ordered by x.
+      dashed: Whether the line is dashed.
     """
 
     name: str
@@ -30,12 +30,12 @@ class Curve:
 
 
 def chart(title: str, curves: Sequence[Curve], *, percent: bool = False) -> str:
-    """The curves over epochs, in the classes `c0` to `c7`; "" where no curve has a point.
+    """A chart of curves over epochs, with the CSS classes `c0` to `c7`; "" if all are empty.
 
     Args:
-      title: What y is.
+      title: Name of y.
       curves: The curves.
-      percent: Whether y is a fraction, to be written in percent.
+      percent: Whether y is a fraction, labelled in per cent.
     """
     curves = [curve for curve in curves if curve.points]
     if not curves:
@@ -69,7 +69,7 @@ def chart(title: str, curves: Sequence[Curve], *, percent: bool = False) -> str:
 def _axis(
     values: Sequence[float], start: float, stop: float
 ) -> tuple[list[float], Callable[[float], float]]:
-    """Round numbers about the values, and the function from a value to its place."""
+    """Round tick values, and the function from a value to its position."""
     from matplotlib.ticker import MaxNLocator
 
     lowest, highest = min(values), max(values)

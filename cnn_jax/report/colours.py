@@ -1,4 +1,4 @@
-"""Okabe and Ito's palette, told apart in every kind of colour blindness."""
+"""Okabe and Ito's palette, distinguishable with every kind of colour blindness."""
 
 BLUE = "#0072B2"
 SKY = "#56B4E9"

@@ -1,4 +1,4 @@
-"""Standard output, which may go away before a run ends."""
+"""A console on standard output that survives a closed pipe."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from rich.console import Console
 
 
 class RunConsole(Console):
-    """A console without which the program goes on: `run.py | head` costs no step of a training."""
+    """A console whose closed pipe does not stop the program: `run.py | head` trains to the end."""
 
     def on_broken_pipe(self) -> None:
-        """Writes no more; rich itself would end the program."""
+        """Stops writing; rich itself would end the program."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Pictures side by side as the net saw them, with what it said under each."""
+"""Draws contact sheets: images in rows, each with a caption."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 6
-MOST = 120  # pictures on a sheet
+MOST = 120  # images on a sheet
 
 
 def contact_sheet(predictions: Sequence[Prediction], path: str | os.PathLike[str]) -> bool:
-    """Draws the first 120 pictures with their best class, in rows of six.
+    """Draws the first 120 images as the net saw them, each with its top class, in rows of six.
 
     Returns:
-      False, with nothing written, if there is no picture.
+      False, with nothing written, if there is no image.
     """
     return page.save(path, build_contact_sheet, predictions)
 
@@ -34,7 +34,8 @@ def build_contact_sheet(predictions: Sequence[Prediction]) -> Figure | None:
     images = [prediction.image for prediction in predictions]
     names = short_names([prediction.path for prediction in predictions])
     captions = [
-        f"{name}\n{_said(prediction)}" for name, prediction in zip(names, predictions, strict=True)
+        f"{name}\n{_top_class(prediction)}"
+        for name, prediction in zip(names, predictions, strict=True)
     ]
     return build_sheet(images, captions, f"{count}{len(predictions)} pictures")
 
@@ -42,7 +43,7 @@ def build_contact_sheet(predictions: Sequence[Prediction]) -> Figure | None:
 def build_sheet(
     images: Sequence[np.ndarray | None], captions: Sequence[str], title: str
 ) -> Figure | None:
-    """The first 120 images u8[H,W,C] in rows of six, a caption above each; None where none is."""
+    """The first 120 images u8[H,W,C] in rows of six, a caption above each; None without images."""
     shown = list(zip(images, captions, strict=True))[:MOST]
     if not shown:
         return None
@@ -59,7 +60,7 @@ def build_sheet(
     return figure
 
 
-def _said(prediction: Prediction) -> str:
+def _top_class(prediction: Prediction) -> str:
     value = prediction.values[0]
-    said = f"{value:.0%}" if prediction.measure == "probability" else f"{value:.3g}"
-    return f"{shortened(prediction.classes[0], 14)} {said}"
+    shown = f"{value:.0%}" if prediction.measure == "probability" else f"{value:.3g}"
+    return f"{shortened(prediction.classes[0], 14)} {shown}"

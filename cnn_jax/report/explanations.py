@@ -1,6 +1,6 @@
-"""Figures of what a net sees in images: the volumes it makes of one, and which pixels count.
+"""Draws explanations of predictions: the activations of a net, and attribution maps of pixels.
 
-Each public function draws one PNG file of the page's width.
+Each public function draws one PNG file.
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CHANNELS = 14  # slices of a volume in a row
+CHANNELS = 14  # channels of a volume in a row
 MOST_VOLUMES = 15  # rows on a page
-PAIRS = 3  # pictures beside their maps in a row
-CELL = 64  # pixels of a slice's side
-GAP = 8  # pixels between two
+PAIRS = 3  # pairs of image and map in a row
+CELL = 64  # height and width of a channel, in pixels
+GAP = 8  # pixels between channels
 RIGHT, WRONG = "black", "#B34700"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Explained:
-    """An image and what a net says of it.
+    """An image and its prediction.
 
     Attributes:
       image: u8[H,W,C].
-      name: Which image it is.
-      said: The class that scores highest, with its score, such as "cat 87 %".
-      truth: The true class, with its score; "" where it is not known.
-      right: Whether the two are the same.
-      best: The highest classes and their values, best first.
-      measure: What the values are: "probability", or "score" where the loss gives no probabilities.
+      name: Name of the image.
+      predicted: The top class with its value, such as "cat 87 %".
+      truth: The true class with its value; "" if unknown.
+      correct: Whether the two classes are equal.
+      best: The top classes and their values, best first.
+      measure: "probability", or "score" if the loss gives no probabilities.
     """
 
     image: np.ndarray
     name: str
-    said: str
+    predicted: str
     truth: str
-    right: bool
+    correct: bool
     best: tuple[tuple[str, float], ...]
     measure: str = "probability"
 
     @property
     def caption(self) -> str:
-        """Two lines, or one where the true class is not known."""
-        second = "which is right" if self.right else f"but is {self.truth}"
-        return f"{self.name}: {self.said}" + (f"\n{second}" if self.truth else "")
+        """Two lines, or one if the true class is unknown."""
+        second = "correct" if self.correct else f"true class: {self.truth}"
+        return f"{self.name}: {self.predicted}" + (f"\n{second}" if self.truth else "")
 
 
 def activations(
@@ -62,14 +62,14 @@ def activations(
     volumes: Sequence[tuple[str, np.ndarray]],
     path: str | os.PathLike[str],
 ) -> bool:
-    """Draws an image, its highest classes, and a row for each volume that a net makes of it.
+    """Draws an image, its top classes, and one row of channels per volume of the net.
 
-    A row holds the first 14 slices of the volume, from their smallest number (black) to their
+    A row shows the first 14 channels, on one scale from their smallest value (black) to their
     largest (white).
 
     Args:
       explained: The image.
-      volumes: The name and the numbers f[H,W,C] of each volume, at most 15.
+      volumes: Name and activations f[H,W,C] of each volume, at most 15.
       path: The PNG file.
 
     Returns:
@@ -86,15 +86,14 @@ def heat_maps(
     *,
     over: bool = False,
 ) -> bool:
-    """Draws images with a map of the pixels that count beside each, in rows of three pairs.
+    """Draws images with their attribution maps beside them, in rows of three pairs.
 
     Args:
       explained: The images.
-      heat: f[N,H,W], not negative; each map has a scale of its own, from 0 to the value that one
-        pixel in a hundred exceeds.
+      heat: f[N,H,W], not negative; each map is scaled separately, from 0 to its 99th percentile.
       path: The PNG file.
-      title: What the maps are.
-      over: Whether a map lies over its image instead of on black.
+      title: Title of the figure.
+      over: Whether to overlay the map on its image, instead of on black.
 
     Returns:
       False, with nothing written, if there is no image.
@@ -119,12 +118,12 @@ def build_activations(
     bars.barh(range(len(names)), values, color=colours.BLUE, height=0.7)
     bars.set_yticks(range(len(names)), names, parse_math=False)
     bars.invert_yaxis()
-    bars.set_xlabel(f"{explained.measure} of the highest classes")
+    bars.set_xlabel(f"{explained.measure} of the top classes")
     if explained.measure == "probability":
         bars.set_xlim(0, 1)
-    # One picture of all rows: axes for each would take seconds to lay out.
+    # One image of all rows: axes for each would take seconds to lay out.
     axes = bottom.subplots()
-    axes.set_anchor("NW")  # at the edge that the layout makes room beside, for the labels
+    axes.set_anchor("NW")  # the layout leaves room for the labels beside this edge
     rows = np.concatenate([_row(volume) for _, volume in volumes])
     axes.imshow(rows, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_yticks(
@@ -151,7 +150,7 @@ def build_heat_maps(
     cells = figure.subfigures(rows, PAIRS, squeeze=False)
     for cell, one, one_map in zip(cells.flat, explained, heat, strict=False):
         left, right = cell.subplots(1, 2)
-        colour = WRONG if one.truth and not one.right else RIGHT
+        colour = WRONG if one.truth and not one.correct else RIGHT
         cell.suptitle(one.caption, fontsize=8, color=colour, parse_math=False)
         _show(left, one.image)
         largest = np.percentile(one_map, 99) or one_map.max() or 1
@@ -162,7 +161,7 @@ def build_heat_maps(
             strength, cmap="inferno", vmin=0, vmax=1, alpha=0.8 * strength**0.5 if over else None
         )
         right.set_axis_off()
-        if not one_map.any():  # nothing speaks for the class, in Grad-CAM
+        if not one_map.any():  # Grad-CAM without positive evidence
             middle = {"ha": "center", "va": "center", "transform": right.transAxes}
             right.text(0.5, 0.5, "all zero", fontsize=8, color=WRONG, **middle)
     return figure
@@ -174,7 +173,7 @@ def _show(axes: Axes, image: np.ndarray) -> None:
 
 
 def _row(volume: np.ndarray) -> np.ndarray:
-    """The first slices of a volume f[H,W,C] side by side, scaled to 0..1 together, on white."""
+    """The first channels of a volume f[H,W,C] side by side, jointly scaled to 0..1, on white."""
     slices = np.moveaxis(volume, -1, 0)[:CHANNELS]
     _, height, width = slices.shape
     low, high = slices.min(), slices.max()

@@ -1,7 +1,6 @@
-"""A run's pictures as PNG files: learning curves, confusion matrix, first-layer filters.
+"""Draws a run's figures as PNG files: learning curves, confusion matrix, first-layer filters.
 
-Each public function draws one file and returns whether there was anything to draw. They use
-matplotlib's object interface only: no pyplot, no display, and no setting that outlives the call.
+Each public function draws one file and returns whether there was anything to draw.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Told apart by marker too.
+# A marker per split: the lines differ without colour too.
 _SPLITS = {
     "train": (colours.BLUE, "o"),
     "validation": (colours.VERMILLION, "s"),
@@ -43,15 +42,15 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[s
 def confusion_matrix(
     counts: np.ndarray, classes: Sequence[str], path: str | os.PathLike[str], title: str = ""
 ) -> bool:
-    """Draws which classes are taken for which, in per cent of each true class.
+    """Draws the confusion matrix in per cent of each true class.
 
-    Up to 20 classes have their numbers in the cells; above 30 the classes stand by number.
+    Up to 20 classes have numbers in the cells; above 30 classes have numbers instead of names.
 
     Args:
       counts: i[K,K], images by true class (row) and predicted class (column).
       classes: K names.
       path: The PNG file.
-      title: Stands before the accuracy, such as "Test".
+      title: Text before the accuracy, such as "Test".
 
     Returns:
       False, with nothing written, if no image was counted.
@@ -63,14 +62,14 @@ def confusion_matrix(
 
 
 def first_layer_filters(kernel: np.ndarray, path: str | os.PathLike[str]) -> bool:
-    """Draws the filters of a convolution on pixels, each scaled on its own with zero mid-grey.
+    """Draws the filters of a first convolution, each scaled separately; zero is mid-grey.
 
     Args:
-      kernel: f[h,w,c,F] with c = 3 (drawn as colours) or 1 (as greys); the first 256 are drawn.
+      kernel: f[h,w,c,F] with c = 3 (drawn in colour) or 1 (in grey); the first 256 are drawn.
       path: The PNG file.
 
     Returns:
-      False, with nothing written, if it is no such kernel or holds NaN or infinity.
+      False, with nothing written, if the kernel has another shape, or contains NaN or infinity.
     """
     return page.save(path, build_first_layer_filters, kernel)
 
@@ -116,7 +115,7 @@ def build_learning_curves(rows: Sequence[Mapping[str, Any]]) -> Figure | None:
 
 
 def _points(rows: Sequence[Mapping[str, Any]], split: str, key: str) -> list[tuple[float, float]]:
-    """(epoch, value) of one curve; rows without a finite value are left out."""
+    """(epoch, value) of one curve, without rows that have no finite value."""
     return sorted(
         (float(row["epoch"]), float(row[key]))
         for row in rows
@@ -128,7 +127,7 @@ def _points(rows: Sequence[Mapping[str, Any]], split: str, key: str) -> list[tup
 
 
 def _label_line_ends(figure: Figure, axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
-    """Writes each line's name and value at the right, spread where two would overlap."""
+    """Writes each line's name and last value at its right end, moved apart where two overlap."""
     gap = 13.0  # points
     figure.draw_without_rendering()
     ends = sorted(ends, key=lambda end: end[1])
@@ -160,7 +159,7 @@ def build_confusion_matrix(
 
     counts, k = np.asarray(counts), len(classes)
     if counts.shape != (k, k):
-        raise ValueError(f"counts must be {k} x {k}, one row a class, got shape {counts.shape}")
+        raise ValueError(f"counts must be {k} x {k}, one row per class, got shape {counts.shape}")
     total = counts.sum()
     if not total:
         return None
@@ -168,7 +167,7 @@ def build_confusion_matrix(
     percent = np.divide(100.0 * counts, images, out=np.full((k, k), np.nan), where=images > 0)
     figure = page.figure(6.0)
     axes, side = figure.subplots(1, 2, width_ratios=(5, 1))
-    # A root scale: the confusions, a few per cent each, would vanish beside the diagonal.
+    # A square-root scale, since errors of a few per cent would be invisible beside the diagonal.
     axes.imshow(percent, cmap="Blues", norm=PowerNorm(0.5, 0, 100), aspect="auto")
     if k <= 20:
         for row, column in np.argwhere(counts > 0):
@@ -182,13 +181,13 @@ def build_confusion_matrix(
     axes.set(xlabel="Predicted class", ylabel="True class")
     if k <= 30:
         slanted = k <= 12
-        plain = {"parse_math": False}  # a class may be named after its price in $
+        plain = {"parse_math": False}  # class names may contain $
         axes.set_xticks(np.arange(k), classes, rotation=45 if slanted else 90, **plain)
         for label in axes.get_xticklabels() if slanted else ():
             label.set(ha="right", rotation_mode="anchor")
         axes.set_yticks(np.arange(k), classes, **plain)
-    right = f"{100 * np.trace(counts) / total:.2f} % of {total:,} images right"
-    figure.suptitle(f"{title}: {right}" if title else right, parse_math=False)
+    accuracy_text = f"{100 * np.trace(counts) / total:.2f} % of {total:,} images correct"
+    figure.suptitle(f"{title}: {accuracy_text}" if title else accuracy_text, parse_math=False)
     return figure
 
 
@@ -203,7 +202,7 @@ def build_first_layer_filters(kernel: np.ndarray) -> Figure | None:
     filters = 0.5 + 0.5 * filters / np.where(largest > 0, largest, 1)
     columns = min(len(filters), 8 if len(filters) <= 32 else 16)
     rows = -(-len(filters) // columns)
-    # One picture of all filters, a white gap between two: 256 axes would take seconds to lay out.
+    # One image of all filters with white gaps: 256 axes would take seconds to lay out.
     zoom = max(1, 60 // max(height, width))
     cell_height, cell_width = height * zoom + 6, width * zoom + 6
     mosaic = np.ones((rows * cell_height, columns * cell_width, 3), np.float32)

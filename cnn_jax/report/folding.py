@@ -1,4 +1,4 @@
-"""A long table of layers, made short: runs of equal layers, blocks or stages as one line."""
+"""Shortens a table of layers: joins equal layers, blocks or stages into one row."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cnn_jax.analysis.volumes import Row
 
 
 def folded(rows: Sequence[Row], most: int) -> Sequence[Row]:
-    """The rows as `most` lines, if that can be had; in the finest of these ways that gives so few.
+    """Joins rows until at most `most` are left, if possible, by the finest of these foldings.
 
-    Every layer; runs of equal layers joined; the layers of each of the net's outer modules joined,
-    and then runs of equal ones; outer modules of one kind at one height and width joined.
+    No folding; consecutive equal layers joined; the layers of each outer module joined, then
+    consecutive equal ones; outer modules of one kind with the same height and width joined.
     """
     lines = rows
     for coarser in (_equal, _blocks, _stages):
@@ -43,7 +43,7 @@ def _modules(rows: Sequence[Row]) -> list[Row]:
     """The layers of each outer module as one row."""
     names = [row.name.partition("/")[0] if "/" in row.name else "" for row in rows]
     for place in range(1, len(rows) - 1):
-        # A pool has no module's name: it is part of the one around it.
+        # A pool has no module: it belongs to the one around it.
         if not names[place] and names[place - 1] == names[place + 1]:
             names[place] = names[place - 1]
     runs = _runs(rows, [name or place for place, name in enumerate(names)])
@@ -55,15 +55,15 @@ def _modules(rows: Sequence[Row]) -> list[Row]:
 
 
 def _runs(rows: Sequence[Row], keys: Sequence[Hashable]) -> list[list[Row]]:
-    """The rows, cut where the key changes."""
+    """Splits the rows where the key changes."""
     pairs = itertools.groupby(zip(keys, rows, strict=True), lambda pair: pair[0])
     return [[row for _, row in run] for _, run in pairs]
 
 
 def _joined(rows: Sequence[Row], what: str) -> Row:
-    """One row for all, with the first's name and the last's volume, their numbers added.
+    """Joins rows: the first one's name, the last one's volume, their numbers added.
 
-    It sees as much as the layer that sees most: a shortcut, which may be the last, sees less.
+    The receptive field is the largest: that of a shortcut, which may be last, is smaller.
     """
     if len(rows) == 1:
         return rows[0]
@@ -73,7 +73,7 @@ def _joined(rows: Sequence[Row], what: str) -> Row:
     }
     fields = [row.receptive_field for row in rows if row.receptive_field]
     full = [row.fully_connected for row in rows if row.fully_connected is not None]
-    # What decides on scales ends in a volume of one pixel, which is not the block's.
+    # A squeeze-and-excitation branch ends in a volume of one pixel, which is not the block's.
     last = [row for row in rows if row.kind == "conv"][-1:] or rows[-1:]
     return dataclasses.replace(
         rows[-1],

@@ -1,4 +1,4 @@
-"""A report on runs as one HTML page that needs nothing else: no network, no file beside it."""
+"""Renders a report on runs as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ ABSENT = "\u2013"
 
 @dataclasses.dataclass(frozen=True)
 class RunReport:
-    """What a page says of one run.
+    """The content of the report on one run.
 
     Attributes:
-      name: What the run is called.
-      headline: What was trained on what.
-      verdict: What it came to, in a few words.
-      results: Numbers and facts by what they are, as text.
-      settings: The experiment's settings by field, as text.
-      rows: Its rows of metrics.
-      per_class: Accuracy on each class; empty where it was not evaluated.
+      name: Name of the run.
+      headline: The model and the data.
+      verdict: The result in a few words.
+      results: Results by label, as text.
+      settings: The experiment's fields, as text.
+      rows: Rows of metrics.jsonl.
+      per_class: Accuracy of each class; empty if the run was not evaluated.
       pictures: Captions and PNG files.
-      origin: Where the numbers come from: the command, versions, the device.
+      origin: The command, versions and device.
     """
 
     name: str
@@ -77,7 +77,7 @@ class RunReport:
 
 
 def page(runs: Sequence[RunReport]) -> str:
-    """The whole page: on one run, or on several with their differences first."""
+    """The page: one run, or several with their differences first."""
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
     body = _one(runs[0]) if len(runs) == 1 else _several(runs)
     return (
@@ -142,7 +142,7 @@ def _pairs(facts: Mapping[str, str]) -> str:
 
 
 def _columns(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose columns after the first are aligned to the right."""
+    """A table whose columns are right-aligned, except the first."""
 
     def cells(kind: str, row: Sequence[str]) -> str:
         sides = ["", *[' class="number"'] * (len(row) - 1)]
@@ -167,12 +167,12 @@ def _differences(runs: Sequence[RunReport]) -> str:
     different = [row for row in rows if len({_read(text) for text in row[1:]}) > 1]
     if not different:
         return "<p>None.</p>"
-    note = f'<p class="quiet">{ABSENT} is the default, or no field of that run.</p>'
+    note = f'<p class="quiet">{ABSENT}: the default, or not a field of that run.</p>'
     return note + _columns(["field", *(run.name for run in runs)], different)
 
 
 def _read(text: str) -> Any:
-    """A number, so that 8 and 8.0 are the same, or the text."""
+    """Parses a number, so that 8 equals 8.0; returns other text unchanged."""
     try:
         return float(text)
     except ValueError:
@@ -199,7 +199,7 @@ def _legend(runs: Sequence[RunReport]) -> str:
         entries = [entry("validation", "curve c0"), entry("training", "curve c0 dashed")]
     else:
         entries = [entry(run.name, f"curve c{n % COLOURS}") for n, run in enumerate(runs)]
-        entries.append('<span class="quiet">dashed: training; else validation</span>')
+        entries.append('<span class="quiet">dashed: training; solid: validation</span>')
     return f'<div class="legend">{"".join(entries)}</div>'
 
 

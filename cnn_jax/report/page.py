@@ -1,6 +1,6 @@
-"""The page that figures of numbers are drawn on: its width, its style, and how it is saved.
+"""Creates and saves figures of the page's width in one style.
 
-matplotlib's object interface only: no pyplot, no display, and no setting that outlives the call.
+Uses only matplotlib's object interface: no pyplot, no display, and no global settings.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _STYLE: dict[Any, Any] = {
 
 
 def save(path: str | os.PathLike[str], build: Callable[..., Figure | None], *args: Any) -> bool:
-    """Draws `build(*args)` in the style of the page to a PNG file.
+    """Saves the figure `build(*args)` to a PNG file, in the style of the page.
 
     Returns:
-      False, with nothing written, if it made no figure.
+      False, with nothing written, if `build` returned None.
     """
     import matplotlib
 
     with matplotlib.rc_context(), warnings.catch_warnings():
-        # A letter that the font lacks is a box.
+        # Characters that the font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
@@ -56,7 +56,7 @@ def save(path: str | os.PathLike[str], build: Callable[..., Figure | None], *arg
 
 
 def figure(height: float) -> Figure:
-    """An empty figure of the page's width and so many inches of height."""
+    """An empty figure of the page's width; the height is in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Predictions as rows of JSON or CSV."""
+"""Predictions, and their formats: text, JSON Lines and CSV."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from cnn_jax.storage.files import write_atomically
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a net says of one picture.
+    """A net's prediction for one image file.
 
     Attributes:
       path: The file.
-      image: u8[H,W,C], the picture as the net saw it; None where it can't be read.
-      classes: The classes that score highest, best first.
+      image: u8[H,W,C], the image as the net saw it; None if it cannot be read.
+      classes: The top classes, best first.
       values: Their probabilities or scores.
-      measure: What `values` are: "probability", or "score" where the loss gives no probabilities.
-      error: Why the file can't be read; "" where it can.
+      measure: "probability", or "score" if the loss gives no probabilities.
+      error: Why the file cannot be read; "" if it can.
     """
 
     path: Path
@@ -39,11 +39,11 @@ class Prediction:
 
     @property
     def name(self) -> str:
-        """The file's path as it can be printed, whatever its bytes."""
+        """The file's path with unprintable characters replaced."""
         return _printable(str(self.path))
 
     def row(self) -> dict[str, Any]:
-        """As JSON has it: {"file", "class", "probability", "top"} or {"file", "error"}."""
+        """The row in JSON: {"file", "class", "probability", "top"} or {"file", "error"}."""
         if self.error:
             return {"file": str(self.path), "error": self.error}
         top = [
@@ -54,7 +54,7 @@ class Prediction:
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
-    """The files' names as they can be printed beside pictures: with their folders if some agree."""
+    """Short printable file names for captions; with their folders if some are equal."""
     names = [path.name for path in paths]
     if len(set(names)) < len(set(paths)):
         names = [f"{path.parent.name}/{path.name}" for path in paths]
@@ -62,7 +62,7 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def shortened(text: str, most: int) -> str:
-    """A text of at most so many letters, the last five among them."""
+    """Cuts a text in the middle to at most `most` characters; the last five stay."""
     return text if len(text) <= most else f"{text[: most - 8]}...{text[-5:]}"
 
 
@@ -71,7 +71,7 @@ def _printable(text: str) -> str:
 
 
 def to_text(predictions: Sequence[Prediction]) -> str:
-    """A line for each picture: its file, then its best classes with their values, in columns."""
+    """One line per image: its file, then its top classes with their values, in columns."""
     rows = []
     for prediction in predictions:
         form = "{} {:.1%}" if prediction.measure == "probability" else "{} {:.3g}"
@@ -81,10 +81,10 @@ def to_text(predictions: Sequence[Prediction]) -> str:
 
 
 def write(predictions: Sequence[Prediction], path: str | os.PathLike[str]) -> None:
-    """Writes one row a picture, in the form that the file's suffix names, as a whole or not at all.
+    """Writes one row per image atomically, in the format of the file's suffix.
 
     `.jsonl` has a `Prediction.row` on each line; `.csv` the columns file, error, class_1,
-    probability_1, class_2, ... in every row, empty where the picture can't be read.
+    probability_1, class_2, ... in every row, empty if the image cannot be read.
     """
     text = FORMS[Path(path).suffix](predictions)
     write_atomically(Path(path), text.encode(errors="surrogateescape"))
@@ -108,5 +108,5 @@ def _csv(predictions: Sequence[Prediction]) -> str:
     return text.getvalue()
 
 
-# How predictions are written, by the suffix of the file.
+# Formats by file suffix.
 FORMS = {".jsonl": _jsonl, ".csv": _csv}

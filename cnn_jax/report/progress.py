@@ -1,4 +1,4 @@
-"""How far a run has come: a live bar on a terminal, plain lines anywhere else."""
+"""Shows the progress of training: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _WINDOW_SECONDS = 20.0
 class Progress:
     """Shows a run's epoch, speed, loss, accuracy and time left; used as a context manager.
 
-    On a terminal a bar is redrawn about five times a second and removed at the end, so that the
-    permanent lines (`epoch_done`, `note`) are all that stays. Elsewhere (a pipe, a notebook, a
-    file) a line appears at most every 15 seconds.
+    On a terminal a bar is redrawn about five times a second and removed at the end; only the
+    permanent lines (`epoch_done`, `note`) stay. Elsewhere (a pipe, a notebook, a file) a line
+    appears at most every 15 seconds.
 
-    Images per second count the time between updates only: not compilation, which comes before
-    the first update, and not what happens between an epoch's last update and the next epoch's
-    first one (evaluation, saving).
+    Images per second count only the time between updates. They exclude compilation (before the
+    first update), and evaluation and saving (between the last update of an epoch and the first of
+    the next).
 
         with Progress(total_steps=3120, steps_per_epoch=390, images_per_step=128) as progress:
             for step in range(1, 3121):
@@ -47,12 +47,12 @@ class Progress:
         """Prepares the display; nothing is shown before the `with` block.
 
         Args:
-          total_steps: Steps of the whole run.
+          total_steps: Steps of the run.
           steps_per_epoch: Steps of one epoch.
-          images_per_step: Images that one step trains on, over all devices and hosts.
-          start_step: Steps done before, for a run that resumes.
-          console: Where to write; by default standard output. `Console(quiet=True)` is silent.
-          clock: Seconds from any origin, never going back.
+          images_per_step: Images in one step, over all devices and hosts.
+          start_step: Steps done before a resume.
+          console: Default: standard output. `Console(quiet=True)` is silent.
+          clock: Monotonic time in seconds.
         """
         from cnn_jax.report.console import RunConsole
 
@@ -83,12 +83,12 @@ class Progress:
         self._bar.stop()
 
     def update(self, step: int, loss: float | None = None, accuracy: float | None = None) -> None:
-        """Says that `step` steps are done; cheap enough for every step.
+        """Reports that `step` steps are done; cheap enough for every step.
 
         Args:
-          step: Steps done since the run's beginning.
-          loss: The latest loss that is known; None keeps the one before.
-          accuracy: The latest accuracy that is known, a fraction; None keeps the one before.
+          step: Steps done since the start of the run.
+          loss: The latest known loss; None keeps the previous one.
+          accuracy: The latest known accuracy, a fraction; None keeps the previous one.
         """
         now = self._clock()
         self._speed.add(now, step)
@@ -107,9 +107,8 @@ class Progress:
         """Prints a permanent line for an epoch.
 
         Args:
-          *rows: The epoch's rows of `metrics.jsonl`, one a split: "epoch", "split", "loss",
-            "accuracy" and perhaps "images_per_second"; where none holds it, the speed is the one
-            measured here, and so is the epoch's time.
+          *rows: The epoch's rows of `metrics.jsonl`, one per split: "epoch", "split", "loss",
+            "accuracy" and optionally "images_per_second" (default: the speed measured here).
         """
         now = self._clock()
         found = {key: value for row in reversed(rows) for key, value in row.items()}
@@ -159,7 +158,7 @@ class Progress:
 
 
 class _Speed:
-    """Sums of working seconds and of the steps done in them: now, and 20 seconds of work ago."""
+    """Totals of working seconds and of steps, now and 20 seconds of work ago."""
 
     def __init__(self) -> None:
         self.total: tuple[float, int] = (0.0, 0)
@@ -181,12 +180,12 @@ class _Speed:
         self._last = now, step
 
     def pause(self) -> None:
-        """Leaves out the time and the step up to the next `add`."""
+        """Excludes the time and the steps up to the next `add`."""
         self._last = None
 
 
 def duration(seconds: float) -> str:
-    """A time as a person says it: "4.2 s", "41 s", "1 min 23 s", "2 h 05 min"."""
+    """Formats seconds for people: "4.2 s", "41 s", "1 min 23 s", "2 h 05 min"."""
     if seconds < 9.95:
         return f"{max(seconds, 0):.1f} s"
     minutes, rest = divmod(round(seconds), 60)

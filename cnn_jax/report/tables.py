@@ -1,4 +1,4 @@
-"""Tables for the terminal: as wide as they need to be, plain where nobody looks."""
+"""Tables for the terminal."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-# Classes of a confusion matrix that 110 characters have room for.
+# Columns of a confusion matrix that fit in 110 characters.
 MOST_COLUMNS = 12
-# Letters that the heads of all its columns have room for.
+# Characters for all its column headers together.
 LETTERS = 50
 
 
 def console() -> Console:
-    """Standard output; a pipe or a file gets lines wide enough for every table."""
+    """A console on standard output; for a pipe or a file, wide enough for every table."""
     from cnn_jax.report.console import RunConsole
 
     return RunConsole(width=None if sys.stdout.isatty() else 110)
@@ -46,10 +46,10 @@ def per_class(
     recall: np.ndarray,
     f1: np.ndarray,
 ) -> Table:
-    """A row for each class: its images, precision, recall and F1; the means last.
+    """A row per class: its images, precision, recall and F1; the means last.
 
-    A class without images, or that no image is taken for, has no recall or no precision, and is
-    left out of that mean.
+    A class without images has no recall, and one that is never predicted has no precision; the
+    means leave it out.
     """
     rows = [
         [name, f"{images:,}", *map(_shown, values)]
@@ -65,9 +65,9 @@ def _shown(share: float) -> str:
 
 
 def confusion(counts: np.ndarray, classes: Sequence[str]) -> Table:
-    """The confusion matrix i[K,K]: a row for each true class, with its accuracy first.
+    """The confusion matrix i[K,K]: a row per true class, with its accuracy first.
 
-    Of more classes than a line has room for, each shows only what it is most often taken for.
+    If there are too many classes for a line, a row shows only the most frequent wrong prediction.
     """
     with np.errstate(invalid="ignore"):
         accuracy = counts.diagonal() / counts.sum(1)
@@ -80,4 +80,4 @@ def confusion(counts: np.ndarray, classes: Sequence[str]) -> Table:
     wrong = counts - np.diag(counts.diagonal())
     for row, line in zip(rows, wrong, strict=True):
         row += [classes[line.argmax()], f"{line.max():,}"] if line.any() else [".", "."]
-    return table(["true class", "accuracy", "taken for", "times"], rows)
+    return table(["true class", "accuracy", "predicted as", "times"], rows)

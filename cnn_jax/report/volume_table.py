@@ -1,4 +1,4 @@
-"""A net as a table of volumes, for the terminal and for Markdown."""
+"""Renders a net's table of volumes for the terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cnn_jax.report.folding import folded
 if TYPE_CHECKING:
     import rich.table
 
-# Characters in a line: more than any table needs, so that no number is ever cut.
+# Characters in a line: more than any table needs, so that no number is cut.
 WIDEST = 200
-# Above so many, columns stand closer.
+# Wider tables have no space between columns.
 USUAL = 100
-# Longer tables show runs of equal layers as one line, then blocks, then stages.
+# Longer tables are folded: first equal layers, then blocks, then stages.
 MOST_LINES = 24
 COLUMNS = (
     "layer",
@@ -72,7 +72,7 @@ def to_rich(table: Table) -> rich.table.Table:
 
 
 def _lines(table: Table) -> Sequence[Row]:
-    """The rows as printed."""
+    """The rows, folded."""
     return folded(table.rows, MOST_LINES)
 
 
@@ -94,14 +94,14 @@ def _total(table: Table) -> list[str]:
 
 
 def notes(table: Table) -> list[str]:
-    """What the table's signs mean, as far as it uses them."""
+    """Explains the signs that the table uses."""
     whats = [row.what for row in _lines(table)]
     used = {
-        "/2: every second place, in height and width.": any("/2" in what for what in whats),
-        "+: beside the layers above it, a shortcut.": any("+" in what for what in whats),
-        "2 x: two equal lines, their numbers added.": any(" x " in what for what in whats),
+        "/2: stride 2.": any("/2" in what for what in whats),
+        "+: a shortcut beside the layers above it.": any("+" in what for what in whats),
+        "2 x: two equal layers, their numbers added.": any(" x " in what for what in whats),
         "2 layers: of one block, their numbers added.": any("layers" in what for what in whats),
-        "2 blocks: of one height and width, their numbers added.": any(
+        "2 blocks: with equal height and width, their numbers added.": any(
             "blocks" in what for what in whats
         ),
         "Biases count the scales and shifts of norms.": any(

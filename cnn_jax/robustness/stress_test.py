@@ -14,7 +14,7 @@ from cnn_jax.augment.test_time import Views
 from cnn_jax.data import Cifar10, DataInvalid, Split, shifted
 from cnn_jax.experiment import Plan
 from cnn_jax.report.progress import duration
-from cnn_jax.report.work import Work
+from cnn_jax.report.timed_progress import TimedProgress
 from cnn_jax.robustness import corruptions
 from cnn_jax.robustness.attacker import EPSILONS, STEP, Attacker
 from cnn_jax.robustness.corruptions import CHUNK, KINDS, SEVERITIES
@@ -78,17 +78,17 @@ def stress(
         "tta": plan.experiment.tta,
         "seed": SEED,
     }
-    with Work(total, console) as work:
+    with TimedProgress(total, console) as progress:
         found["views"] = {}
         for views in VIEWS:
             seen = BatchScorer(with_views(plan, views), variables, batch_size)
             found["views"][views] = _accuracy(seen, split)
-            work.done(estimate.views[views], f"views: {views}")
-        found["corruptions"] = _corrupted(scorer, split, estimate, work)
-        found["attacks"] = _attacked(attacker, len(split), work)
+            progress.done(estimate.views[views], f"views: {views}")
+        found["corruptions"] = _corrupted(scorer, split, estimate, progress)
+        found["attacks"] = _attacked(attacker, len(split), progress)
         for name, configs in sets.items():
             found[shifted.KEYS[name]] = _on_other_set(
-                plan, scorer, name, configs, estimate.scoring, work, console
+                plan, scorer, name, configs, estimate.scoring, progress, console
             )
     found["seconds"] = time.monotonic() - began
     return found
@@ -167,14 +167,14 @@ def one_corrupted(split: Split) -> dict[str, list[np.ndarray]]:
 
 
 def _corrupted(
-    scorer: BatchScorer, split: Split, estimate: _Estimate, work: Work
+    scorer: BatchScorer, split: Split, estimate: _Estimate, progress: TimedProgress
 ) -> dict[str, Any]:
     accuracy: dict[str, list[float]] = {}
     for kind in KINDS:
         accuracy[kind] = []
         for severity in SEVERITIES:
             accuracy[kind].append(_accuracy(scorer, corrupted(split, kind, severity)))
-            work.done(estimate.corruptions[kind], f"corruptions: {kind}")
+            progress.done(estimate.corruptions[kind], f"corruptions: {kind}")
     counted = [accuracy[name] for name, kind in KINDS.items() if kind.group != "extra"]
     return {
         "mean_accuracy": float(np.mean(counted)),
@@ -184,11 +184,11 @@ def _corrupted(
     }
 
 
-def _attacked(attacker: Attacker, images: int, work: Work) -> dict[str, Any]:
+def _attacked(attacker: Attacker, images: int, progress: TimedProgress) -> dict[str, Any]:
     accuracy = {}
     for epsilon in EPSILONS:
         name = f"{epsilon * 255:.0f}/255"
-        counts = attacker(epsilon, functools.partial(work.done, what=f"attacks: {name}"))
+        counts = attacker(epsilon, functools.partial(progress.done, what=f"attacks: {name}"))
         accuracy[name] = {attack: count / images for attack, count in counts.items()}
     return {"norm": "linf", "step": STEP, "accuracy": accuracy}
 
@@ -213,7 +213,7 @@ def _on_other_set(
     name: str,
     configs: dict[str, Any],
     seconds: float,
-    work: Work,
+    progress: TimedProgress,
     console: Any,
 ) -> dict[str, float] | None:
     """Accuracy on each config; None if none is prepared or one cannot be read."""
@@ -225,5 +225,5 @@ def _on_other_set(
             console.print(f"{shifted.NAMES[name]}: {error}", highlight=False, soft_wrap=True)
             return None
         found[config] = _accuracy(scorer, split)
-        work.done(seconds, f"{shifted.NAMES[name]}: {config}")
+        progress.done(seconds, f"{shifted.NAMES[name]}: {config}")
     return found or None

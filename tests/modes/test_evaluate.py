@@ -73,7 +73,7 @@ def test_robustness_goes_into_the_same_json_and_two_more_pictures(folder, capsys
     said = capsys.readouterr().out
     assert written["examples"] == 75 and written["robustness"]["examples"] == 6
     assert "CIFAR" not in said  # the other test sets are of other classes
-    assert "frost and spatter are left out" in said
+    assert "without frost and spatter" in said
     for name in ("robustness", "corruptions"):
         assert (folder / "figures" / f"{name}.png").stat().st_size > 1000
     # It took minutes, so an evaluation without it keeps it, and the views that it was found in.

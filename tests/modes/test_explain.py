@@ -53,7 +53,7 @@ def test_the_figures_of_test_images_and_what_the_net_says_of_them(plain, capsys)
         probability = np.exp(scores[number]) / np.exp(scores[number]).sum()
         best, true = scores[number].argmax(), data.test.labels[number]
         line = f"test {number}: {data.classes[best]} {probability[best]:.1%}, "
-        line += "which is right" if best == true else f"but is {data.classes[true]} "
+        line += "correct" if best == true else f"true class: {data.classes[true]} "
         assert line in said
     assert f"wrote {', '.join(FIGURES)} to {plain}/figures" in said.replace("\n", "")
 

@@ -51,7 +51,7 @@ def test_activations_are_a_page_with_a_row_for_each_volume(number, tmp_path):
     assert not list(overlapping(figure))
     assert figure.get_figheight() < 10
     found = [text.get_text() for text in texts(figure)]
-    assert "test 0: aquarium_fish 60.0%, but is cat 30.0%" in found
+    assert "test 0: aquarium_fish 60.0%, true class: cat 30.0%" in found
     assert "Block_0/BatchNorm_0 relu\n8x8x5" in found
     assert min(text.get_fontsize() for text in texts(figure)) >= 8
     path = tmp_path / "figures" / "a.png"
@@ -84,9 +84,9 @@ def test_maps_stand_beside_their_images_on_one_page(number, over):
     assert figure.get_figheight() < 10
     assert min(text.get_fontsize() for text in texts(figure)) >= 8
     found = {text.get_text(): text.get_color() for text in texts(figure)}
-    assert found["test 0: aquarium_fish 60.0%\nbut is cat 30.0%"] == explanations.WRONG
+    assert found["test 0: aquarium_fish 60.0%\ntrue class: cat 30.0%"] == explanations.WRONG
     if number > 1:
-        assert found["test 1: aquarium_fish 60.0%\nwhich is right"] == explanations.RIGHT
+        assert found["test 1: aquarium_fish 60.0%\ncorrect"] == explanations.RIGHT
 
 
 def test_maps_have_a_scale_of_their_own_and_may_be_empty(tmp_path):

@@ -129,7 +129,7 @@ def test_confusion_matrix_shows_per_cent_of_the_true_class():
     assert [bar.get_y() + bar.get_height() / 2 for bar in side.patches] == pytest.approx([0, 1])
     assert axes.get_ylim() == side.get_ylim() == (1.5, -0.5)
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog"]
-    assert "Test: 76.67 % of 30 images right" in texts(figure)
+    assert "Test: 76.67 % of 30 images correct" in texts(figure)
 
 
 @pytest.mark.parametrize(("classes", "numbers"), [(1, True), (20, True), (21, False), (100, False)])

@@ -14,7 +14,7 @@ from rich.console import Console
 from cnn_jax.data import Cifar10, Shapes, Split, shifted
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.models import MLP
-from cnn_jax.report.work import Work
+from cnn_jax.report.timed_progress import TimedProgress
 from cnn_jax.robustness import attacks
 from cnn_jax.robustness.attacker import Attacker
 from cnn_jax.robustness.corruptions import CHUNK, KINDS, corrupt, generator
@@ -69,9 +69,9 @@ def test_survivors_are_those_of_20_steps_in_one_go(
     attacker = Attacker(plan, variables, test_set, right, batch_size=8, seed=3)
     pixels, labels = test_set.images / np.float32(255), test_set.labels
     attack = jax.jit(functools.partial(attacks.pgd, scores))
-    told, found = [], []
+    reported, found = [], []
     for epsilon in (0.2 / 255, 0.6 / 255):
-        counts = attacker(epsilon, told.append)
+        counts = attacker(epsilon, reported.append)
         fast = scores(attacks.fgsm(scores, pixels, labels, epsilon)).argmax(1) == labels
         start = attacks.random_start(jax.random.key(3), pixels, np.arange(23), epsilon)
         expected = {"fgsm": int(np.asarray(fast)[right].sum())}
@@ -82,7 +82,7 @@ def test_survivors_are_those_of_20_steps_in_one_go(
         assert counts["pgd20"] <= counts["fgsm"]
         found.append(counts["pgd20"])
     assert 0 < found[1] < found[0]
-    assert sum(told) == pytest.approx(2 * attacker.seconds)
+    assert sum(reported) == pytest.approx(2 * attacker.seconds)
 
 
 def test_a_corruption_does_not_depend_on_what_else_is_measured():
@@ -137,13 +137,13 @@ def test_all_that_is_measured(plan, variables, scores, test_set, tmp_path):
     assert found["attacks"]["accuracy"]["16/255"]["pgd20"] == 0
 
 
-def test_work_tells_the_time_left_now_and_then():
+def test_progress_reports_the_time_left():
     now = [0.0]
     console = Console(file=io.StringIO(), width=80)
-    with Work(100, console, clock=lambda: now[0]) as work:
+    with TimedProgress(100, console, clock=lambda: now[0]) as progress:
         for second in range(10, 60, 10):  # it goes twice as fast as expected
             now[0] = second
-            work.done(20, "views")
+            progress.done(20, "views")
     assert console.file.getvalue().splitlines() == [
         "views  40% done  36 s left",  # 60 s expected, at (20 + 10) / (40 + 10) of that
         "views  80% done  11 s left",  # 20 s expected, at (40 + 10) / (80 + 10)

@@ -1,4 +1,4 @@
-"""The surest mistakes, and the reliability diagram, as drawn."""
+"""The figure of the most confident errors, and the reliability diagram."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from matplotlib.text import Text
 
 from cnn_jax.analysis.calibration import reliability
 from cnn_jax.report.calibration_figure import build_reliability_diagram, reliability_diagram
-from cnn_jax.report.mistakes import build_mistakes, mistakes, worst
+from cnn_jax.report.confident_errors import (
+    build_confident_errors,
+    confident_errors,
+    most_confident,
+)
 
 VALUES = np.array([[0.9, 0.1], [0.3, 0.7], [0.6, 0.4], [0.2, 0.8], [0.55, 0.45]])
 LABELS = np.array([0, 0, 1, 1, 1])  # examples 1, 2 and 4 are wrong, by 0.4, 0.2 and 0.1
@@ -17,26 +21,26 @@ def texts(figure):
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 
-def test_the_surest_mistakes_come_first():
-    np.testing.assert_array_equal(worst(VALUES, LABELS), [1, 2, 4])
-    np.testing.assert_array_equal(worst(VALUES, LABELS, most=2), [1, 2])
-    # In scores it is the distance that counts: -1 for 0 is a graver mistake than 5 for 4.
+def test_the_most_confident_errors_come_first():
+    np.testing.assert_array_equal(most_confident(VALUES, LABELS), [1, 2, 4])
+    np.testing.assert_array_equal(most_confident(VALUES, LABELS, most=2), [1, 2])
+    # In scores it is the distance that counts: 0 above -1 is a larger margin than 5 above 4.
     scores = np.array([[4.0, 5.0], [-1.0, 0.0], [-3.0, 2.0]])
-    np.testing.assert_array_equal(worst(scores, np.zeros(3, int)), [2, 0, 1])
+    np.testing.assert_array_equal(most_confident(scores, np.zeros(3, int)), [2, 0, 1])
 
 
-def test_each_mistake_is_drawn_with_both_classes(tmp_path):
+def test_each_error_is_drawn_with_both_classes(tmp_path):
     images = np.arange(5, dtype=np.uint8).repeat(48).reshape(5, 4, 4, 3) * 50
-    figure = build_mistakes(images, LABELS, VALUES, ("cat", "dog"), probable=True)
-    title = "Mistakes: the class given, then the right one, with the probability of each"
+    figure = build_confident_errors(images, LABELS, VALUES, ("cat", "dog"), probable=True)
+    title = "Errors: predicted class, true class, and the probability of each"
     assert sorted(texts(figure)) == sorted(
-        ["dog 70%\nis cat 30%", "cat 60%\nis dog 40%", "cat 55%\nis dog 45%", title]
+        ["dog 70%\ntrue: cat 30%", "cat 60%\ntrue: dog 40%", "cat 55%\ntrue: dog 45%", title]
     )
     drawn = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     np.testing.assert_array_equal(drawn, images[[1, 2, 4]])
     right = VALUES.argmax(1)
     path = tmp_path / "mistakes.png"
-    assert not mistakes(images, right, VALUES, ("cat", "dog"), True, path)
+    assert not confident_errors(images, right, VALUES, ("cat", "dog"), True, path)
     assert not path.exists()
 
 

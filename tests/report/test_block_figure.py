@@ -13,7 +13,7 @@ from PIL import Image
 from cnn_jax import models
 from cnn_jax.analysis.layer_walk import Layer
 from cnn_jax.analysis.structure import layers
-from cnn_jax.report import blocks
+from cnn_jax.report import block_figure
 from cnn_jax.report.block_layout import PAGE, arrange
 from cnn_jax.report.block_layout import blocks as blocks_of
 from cnn_jax.report.block_solid import KINDS, shade
@@ -73,8 +73,8 @@ def layout_of(found):
 def test_words_are_legible_on_the_page_and_apart(name):
     from matplotlib.text import Annotation, Text
 
-    with blocks.style():
-        figure = blocks.build(*NETS[name](), title=name)
+    with block_figure.style():
+        figure = block_figure.build(*NETS[name](), title=name)
         figure.draw_without_rendering()
         texts = [
             text
@@ -117,8 +117,10 @@ def test_faces_are_drawn_to_scale():
     from matplotlib.patches import Polygon
 
     conv_edge = shade(KINDS["conv"][0], -0.45)
-    with blocks.style():
-        figure = blocks.build(*chain(("conv", (16, 8, 48), (3, 3)), ("conv", (8, 4, 96), (3, 3))))
+    with block_figure.style():
+        figure = block_figure.build(
+            *chain(("conv", (16, 8, 48), (3, 3)), ("conv", (8, 4, 96), (3, 3)))
+        )
         faces = [
             patch.get_xy()
             for patch in figure.findobj(Polygon)
@@ -140,7 +142,7 @@ def test_faces_are_drawn_to_scale():
 
 def test_the_vector_picture_names_volumes_layers_and_steps(tmp_path):
     path = tmp_path / "volumes.svg"
-    blocks.draw(*net(models.ConvNet), path, title="ConvNet() on 32x32x3")
+    block_figure.draw(*net(models.ConvNet), path, title="ConvNet() on 32x32x3")
     texts = re.findall(r"<text[^>]*>([^<]+)</text>", path.read_text())
     for text in (
         "ConvNet() on 32x32x3",
@@ -159,10 +161,10 @@ def test_the_same_net_gives_the_same_bytes_and_leaves_matplotlib_alone(tmp_path)
 
     before = dict(matplotlib.rcParams)
     first, second = tmp_path / "first.svg", tmp_path / "second.svg"
-    blocks.draw(*net(models.LeNet), first)
-    blocks.draw(*net(models.MLP), tmp_path / "other.svg")
+    block_figure.draw(*net(models.LeNet), first)
+    block_figure.draw(*net(models.MLP), tmp_path / "other.svg")
     with matplotlib.rc_context({"font.size": 20, "svg.hashsalt": "another"}):
-        blocks.draw(*net(models.LeNet), second)
+        block_figure.draw(*net(models.LeNet), second)
     assert first.read_bytes() == second.read_bytes()
     assert b"dc:date" not in first.read_bytes()
     assert dict(matplotlib.rcParams) == before
@@ -170,7 +172,7 @@ def test_the_same_net_gives_the_same_bytes_and_leaves_matplotlib_alone(tmp_path)
 
 def test_the_raster_picture_is_seven_inches_wide(tmp_path):
     path = tmp_path / "volumes.png"
-    blocks.draw(*net(models.LeNet), path)
+    block_figure.draw(*net(models.LeNet), path)
     with Image.open(path) as image:
         assert image.format == "PNG"
         assert image.width == 1400 and 400 < image.height < 1400
@@ -216,10 +218,10 @@ def test_only_bars_that_are_too_long_for_the_page_are_broken():
     found = blocks_of(*chain(("fc", (1, 1, 4096), None), ("fc", (1, 1, 64), None)))
     layout = layout_of(found)
     assert [layout.is_clipped(block) for block in found] == [False, True, False]
-    with blocks.style():
-        figure = blocks.build(*chain(("fc", (1, 1, 4096), None)))
+    with block_figure.style():
+        figure = block_figure.build(*chain(("fc", (1, 1, 4096), None)))
         assert any("with a break" in text.get_text() for text in figure.axes[0].texts)
-        figure = blocks.build(*net(models.MLP))
+        figure = block_figure.build(*net(models.MLP))
         assert not any("with a break" in text.get_text() for text in figure.axes[0].texts)
 
 
@@ -239,8 +241,8 @@ def test_long_names_and_deep_volumes_stay_on_the_page():
 
 
 def test_a_neurons_window_is_drawn_for_local_connection_only():
-    with blocks.style():
-        local = blocks.build(*chain(("conv", (32, 32, 8), (3, 3))))
-        full = blocks.build(*chain(("fc", (1, 1, 8), None)))
+    with block_figure.style():
+        local = block_figure.build(*chain(("conv", (32, 32, 8), (3, 3))))
+        full = block_figure.build(*chain(("fc", (1, 1, 8), None)))
     legends = [{text.get_text() for text in figure.axes[0].texts} for figure in (local, full)]
     assert "what one neuron sees" in legends[0] - legends[1]

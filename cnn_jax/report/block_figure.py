@@ -1,4 +1,4 @@
-"""The picture of a net: its volumes as a row of blocks, to scale, and what happens between them.
+"""Draws a net as a row of blocks: its volumes to scale, with the layers between them.
 
 matplotlib's object interface only; the same net gives the same file, byte for byte.
 """
@@ -46,13 +46,13 @@ def draw(
 ) -> None:
     """Draws a net's volumes, 7 inches wide.
 
-    Height and width share a scale, and depth has one, both the same for every block of a picture.
+    All blocks share one scale for height and width, and another for depth.
 
     Args:
       layers: `structure.layers(model, image_shape)`.
       image_shape: H, W, C of the image.
       path: A .png or .svg file; text in the latter stays text.
-      title: Stands on top.
+      title: Title of the figure.
     """
     path, drawn = Path(path), io.BytesIO()
     form = path.suffix.removeprefix(".")
@@ -64,7 +64,7 @@ def draw(
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """matplotlib's settings for the picture, whatever the caller's are."""
+    """Sets matplotlib's settings for the figure, whatever the caller's are."""
     import matplotlib
 
     with matplotlib.rc_context():
@@ -74,7 +74,7 @@ def style() -> Iterator[None]:
 
 
 def build(layers: Sequence[Layer], image_shape: Volume, title: str = "") -> Figure:
-    """The figure of `draw`; to be made and saved within `style`."""
+    """The figure of `draw`; build and save it within `style`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -113,7 +113,7 @@ def _row(
     *,
     continues: bool,
 ) -> None:
-    """One row of blocks, and their words under and over them."""
+    """Draws one row of blocks with their labels."""
     solids = [Solid.of(layout, place, bottom, height) for place in row]
     for place, solid in zip(row, solids, strict=True):
         block, middle = solid.block, (solid.left + solid.right) / 2
@@ -130,7 +130,7 @@ def _row(
 
 
 def _step(axes: Axes, step: str, x: float, y: float) -> None:
-    """What makes a block: in words, over an arrow."""
+    """Draws the name of the layer that makes a block, over an arrow."""
     axes.annotate(
         "",
         (x + 0.13, y),
@@ -141,7 +141,7 @@ def _step(axes: Axes, step: str, x: float, y: float) -> None:
 
 
 def _legend(axes: Axes, layout: Layout, found: Sequence[Block], y: float) -> None:
-    """A line of colours, and under it two bars for the scales."""
+    """Draws the colours of the kinds, and under them two scale bars."""
     kinds = {block.kind for block in found}
     shown = [(colour, name) for kind, (colour, name) in KINDS.items() if kind in kinds]
     if any(block.window for block in found):
@@ -165,7 +165,7 @@ def _legend(axes: Axes, layout: Layout, found: Sequence[Block], y: float) -> Non
 
 
 def _notes(layout: Layout, found: Sequence[Block]) -> list[str]:
-    """The caption, in lines: what is to scale, and what could not be."""
+    """The caption, in lines: which blocks are to scale."""
     notes = [
         "All blocks are to scale: height and width alike, width slantwise at 0.45 of its length; "
         "depth, left to right, on its own scale."

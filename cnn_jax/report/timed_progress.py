@@ -1,4 +1,4 @@
-"""How far a long measurement has come: a bar on a terminal, a line now and then anywhere else."""
+"""Shows the progress of long measurements: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _LINE_SECONDS = 15.0
+# Weight of the estimate against the measured pace, as a fraction of the whole work.
 _TRUST = 0.1
 
 
-class Work:
-    """Shows what is being measured and the time left; used as a context manager.
+class TimedProgress:
+    """Shows the current measurement and the time left; used as a context manager.
 
     Args:
-      seconds: How long all of it is expected to take.
+      seconds: Estimated duration of all measurements.
       console: Where to write.
-      clock: Seconds from any origin, never going back.
+      clock: Monotonic time in seconds.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Work:
         self._start = self._shown = clock()
         self._bar = Bar(console, self._seconds)
 
-    def __enter__(self) -> Work:
+    def __enter__(self) -> TimedProgress:
         self._start = self._shown = self._clock()
         self._bar.start()
         return self
@@ -50,11 +51,11 @@ class Work:
         self._bar.stop()
 
     def done(self, seconds: float, what: str) -> None:
-        """Says that what was expected to take so long is done, and what it belonged to."""
+        """Reports a finished part: its estimated seconds and its name."""
         self._done += seconds
         now = self._clock()
         share = min(self._done / self._seconds, 1.0)
-        # What was expected counts as much as a tenth of the work does, lest the first parts decide.
+        # The estimate counts as a tenth of the work, so that the first parts do not dominate.
         weight = _TRUST * self._seconds
         pace = (now - self._start + weight) / (self._done + weight)
         left = f"{duration(self._seconds * (1 - share) * pace)} left"

@@ -1,4 +1,4 @@
-"""The table and the figure of robustness say what was measured."""
+"""The tables and figures of robustness show every result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from matplotlib.text import Text
 from rich.console import Console
 
-from cnn_jax.report.robustness import (
+from cnn_jax.report.robustness_results import (
     build_corruption_examples,
     build_robustness,
     corruption_examples,
@@ -56,7 +56,7 @@ def test_tables_hold_every_number_in_the_width_of_a_terminal(width):
     words = said.split()
     for word in ("91.00%", "88.0%", "66.0%", "40.0%", "65.4%", "78.90%", "41.0%", "30.0%", "0.0%"):
         assert word in words
-    assert "frost and spatter are left out" in said
+    assert "without frost and spatter" in said
     assert "CIFAR-10.1" in said and "CIFAR-10-C" not in said
 
 
@@ -64,7 +64,7 @@ def test_figure_has_a_cell_for_each_severity_and_a_line_for_each_attack(tmp_path
     figure = build_robustness(FOUND)
     shown = texts(figure)
     assert "Accuracy (%) on 1,234 test images, views: mirror" in shown
-    assert "Corrupted: 65.4% in the mean of the upper 2" in shown
+    assert "Corruptions: mean of the upper 2 is 65.4%" in shown
     for cell in ("88", "77", "66", "55", "44", "20", "10"):
         assert cell in shown
     assert shown.count("90") == 3  # each kind's clean image

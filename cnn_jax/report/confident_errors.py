@@ -1,4 +1,4 @@
-"""The mistakes that a net is surest of, as one picture."""
+"""Draws the most confident errors of a net: wrongly classified images with both classes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 MOST = 36  # six rows of six
 
 
-def worst(values: np.ndarray, labels: np.ndarray, most: int = MOST) -> np.ndarray:
-    """The examples given another class than theirs, the surest first: f[N,K], i[N] -> i[at most M].
+def most_confident(values: np.ndarray, labels: np.ndarray, most: int = MOST) -> np.ndarray:
+    """Returns the misclassified examples, most confident first: f[N,K], i[N] -> i[at most `most`].
 
-    How sure the net is of a mistake is by how much the class it gives exceeds the right one, in
-    probability, or in score where there are no probabilities.
+    The confidence of an error is the predicted class's probability (or score, if the loss gives no
+    probabilities) minus the true class's.
     """
-    given, own = values.max(1), values[np.arange(len(labels)), labels]
+    predicted, true = values.max(1), values[np.arange(len(labels)), labels]
     wrong = np.flatnonzero(values.argmax(1) != labels)
-    return wrong[np.argsort(own[wrong] - given[wrong], kind="stable")][:most]
+    return wrong[np.argsort(true[wrong] - predicted[wrong], kind="stable")][:most]
 
 
-def mistakes(
+def confident_errors(
     images: np.ndarray,
     labels: np.ndarray,
     values: np.ndarray,
@@ -36,7 +36,7 @@ def mistakes(
     probable: bool,
     path: str | os.PathLike[str],
 ) -> bool:
-    """Draws the 36 mistakes that the net is surest of.
+    """Draws the 36 most confident errors.
 
     Args:
       images: u8[N,H,W,C].
@@ -47,31 +47,33 @@ def mistakes(
       path: The PNG file.
 
     Returns:
-      False, with nothing written, if there is no mistake.
+      False, with nothing written, if there is no error.
     """
-    return page.save(path, build_mistakes, images, labels, values, classes, probable)
+    return page.save(path, build_confident_errors, images, labels, values, classes, probable)
 
 
-def build_mistakes(
+def build_confident_errors(
     images: np.ndarray,
     labels: np.ndarray,
     values: np.ndarray,
     classes: Sequence[str],
     probable: bool,
 ) -> Figure | None:
-    """The figure of `mistakes`, in matplotlib's current style."""
+    """The figure of `confident_errors`, in matplotlib's current style."""
     wrong = int((values.argmax(1) != labels).sum())
-    shown = worst(values, labels)
+    shown = most_confident(values, labels)
     form = "{:.0%}" if probable else "{:.3g}"
 
     def line(example: int, number: int) -> str:
         return f"{shortened(classes[number], 14)} {form.format(values[example, number])}"
 
     captions = [
-        f"{line(example, values[example].argmax())}\nis {line(example, labels[example])}"
+        f"{line(example, values[example].argmax())}\ntrue: {line(example, labels[example])}"
         for example in shown
     ]
-    count = f"The {len(shown)} surest of {wrong:,} mistakes" if len(shown) < wrong else "Mistakes"
+    count = (
+        f"The {len(shown)} most confident of {wrong:,} errors" if len(shown) < wrong else "Errors"
+    )
     kind = "probability" if probable else "score"
-    title = f"{count}: the class given, then the right one, with the {kind} of each"
+    title = f"{count}: predicted class, true class, and the {kind} of each"
     return contact_sheet.build_sheet([images[example] for example in shown], captions, title)

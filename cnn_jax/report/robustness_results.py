@@ -1,4 +1,4 @@
-"""What a net is worth beyond its test set, as tables for the terminal and as PNG files."""
+"""Shows the results of a robustness evaluation as tables and figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.table import Table
 
-# Told apart by marker too.
+# A marker per attack: the lines differ without colour too.
 _ATTACKS = {
     "fgsm": ("FGSM", colours.BLUE, "o"),
     "pgd10": ("PGD, 10 steps", colours.ORANGE, "s"),
@@ -25,7 +25,7 @@ _ATTACKS = {
 
 
 def to_tables(found: Mapping[str, Any]) -> list[Table]:
-    """The tables of what `stress` found: views, corruptions, other test sets, attacks."""
+    """The tables of the results of `stress`: views, corruptions, other test sets, attacks."""
     clean = f"{found['clean_accuracy']:.1%}"
     views = [[name, f"{value:.2%}"] for name, value in found["views"].items()]
     made = [tables.table(["views", "accuracy"], views)]
@@ -39,7 +39,7 @@ def to_tables(found: Mapping[str, Any]) -> list[Table]:
     rows.append([f"mean of the first {corruptions['kinds_in_the_mean']}", *5 * [""], mean])
     left_out = " and ".join(corruptions["left_out"])
     columns = ["corruption, severity", *"12345", "mean"]
-    made.append(tables.table(columns, rows, f"Accuracy ({clean} clean); {left_out} are left out"))
+    made.append(tables.table(columns, rows, f"Accuracy ({clean} clean), without {left_out}"))
 
     for dataset, key in shifted.KEYS.items():
         if found.get(key):
@@ -85,7 +85,7 @@ def _draw_corruptions(axes: Axes, found: Mapping[str, Any]) -> None:
     counted = found["corruptions"]["kinds_in_the_mean"]
     axes.axhline(counted - 0.5, color="white", linewidth=3)
     axes.set(xlabel="Severity")
-    axes.set_title(f"Corrupted: {mean:.1%} in the mean of the upper {counted}", fontsize=9)
+    axes.set_title(f"Corruptions: mean of the upper {counted} is {mean:.1%}", fontsize=9)
 
 
 def _draw_attacks(axes: Axes, found: Mapping[str, Any]) -> None:
@@ -98,10 +98,10 @@ def _draw_attacks(axes: Axes, found: Mapping[str, Any]) -> None:
             radii, values, color=colour, marker=marker, markersize=4, label=title, clip_on=False
         )
     axes.set(xlim=(0, max(radii)), ylim=(0, 100), xticks=radii)
-    axes.set_xlabel("Largest change of a value, of 255")
+    axes.set_xlabel("L-infinity radius (of 255)")
     axes.grid(axis="y", color="#dddddd", linewidth=0.7)
     axes.legend(frameon=False)
-    axes.set_title("Attacked", fontsize=9)
+    axes.set_title("Attacks", fontsize=9)
 
 
 def corruption_examples(
@@ -110,7 +110,7 @@ def corruption_examples(
     """Draws an image under each kind of corruption.
 
     Args:
-      shown: By kind, the image u8[H,W,C] as it is and at severities 1 to 5.
+      shown: By kind, the image u8[H,W,C] clean and at severities 1 to 5.
       path: The PNG file.
     """
     return page.save(path, build_corruption_examples, shown)
@@ -143,5 +143,5 @@ def build_corruption_examples(shown: Mapping[str, Sequence[np.ndarray]]) -> Figu
 
 
 def _framed(image: np.ndarray) -> np.ndarray:
-    """With a white line of two pixels around it."""
+    """The image with a white border of two pixels."""
     return np.pad(image, ((2, 2), (2, 2), (0, 0)), constant_values=255)
