@@ -41,14 +41,14 @@ def test_softmax_of_the_course_notes():
 
 
 def test_losses_of_equal_scores():
-    """log K and (K - 1) margins: what an untrained net starts from."""
+    """log K and (K - 1) margins, as for an untrained net."""
     scores, labels = np.full((4, 10), 0.3), np.arange(4)
     np.testing.assert_allclose(Softmax()(scores, labels), math.log(10), rtol=1e-6)
     np.testing.assert_allclose(MulticlassHinge()(scores, labels), 9, rtol=1e-6)
 
 
 def test_label_smoothing():
-    """0.3 of the label over 3 classes: 0.8 for the right one, 0.1 for each other."""
+    """A share of 0.3 spread over 3 classes: 0.8 for the right one, 0.1 for each other."""
     target = np.full((3, 3), 0.1) + 0.7 * np.eye(3)
     expected = -(target * np.log(softmax(SCORES))).sum(-1)
     np.testing.assert_allclose(Softmax(label_smoothing=0.3)(SCORES, LABELS), expected, rtol=1e-5)
@@ -77,7 +77,7 @@ def test_optax_agrees():
     scores, labels = random.standard_normal((20, 7)).astype(np.float32), np.arange(20) % 7
     expected = optax.losses.softmax_cross_entropy_with_integer_labels(scores, labels)
     np.testing.assert_allclose(Softmax()(scores, labels), expected, rtol=1e-5)
-    # With two classes the sum over the wrong ones is the largest of them, which is optax's.
+    # optax takes the largest term of the wrong classes; with two classes, that is the sum.
     scores, labels = scores[:, :2], labels % 2
     expected = optax.losses.multiclass_hinge_loss(scores, labels)
     np.testing.assert_allclose(MulticlassHinge()(scores, labels), expected, rtol=1e-5)
@@ -93,12 +93,12 @@ def test_gradients_by_finite_differences(loss):
     gradient = np.asarray(jax.jit(jax.grad(total))(SCORES))
     for place in np.ndindex(gradient.shape):
         step = np.zeros(gradient.shape, np.float32)
-        step[place] = 0.05  # no score is within it of a hinge's corner
+        step[place] = 0.05  # too small to cross a hinge's kink
         slope = float(total(SCORES + step) - total(SCORES - step)) / 0.1
         assert gradient[place] == pytest.approx(slope, abs=2e-3)
 
 
-def test_gradient_of_softmax_is_probability_less_label():
+def test_gradient_of_softmax_is_probability_minus_label():
     gradient = jax.grad(lambda s: Softmax()(s, LABELS).sum())(SCORES)
     np.testing.assert_allclose(gradient, softmax(SCORES) - np.eye(3), atol=1e-6)
 

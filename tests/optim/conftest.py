@@ -1,4 +1,4 @@
-"""Parameters of every kind, gradients for them, and NumPy's way of applying a rule."""
+"""Fixtures: parameters of every kind, gradients for them, and a NumPy loop that applies a rule."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def params():
 
 @pytest.fixture
 def gradients():
-    """One tree a step."""
+    """One tree per step."""
     return [_draw(step) for step in range(1, STEPS + 1)]
 
 
 @pytest.fixture
 def optax_run(params, gradients):
-    """A function: the parameters after each step of an optimiser, as float arrays by path."""
+    """A function that returns the parameters after each step of an optimiser, by path."""
 
     def run(optimizer, factor, *, batch_size=32, total_steps=STEPS):
         tx = optimizer.build(factor, batch_size=batch_size, total_steps=total_steps)
@@ -58,8 +58,10 @@ def optax_run(params, gradients):
 
 @pytest.fixture
 def numpy_run(params, gradients):
-    """A function: the same by `rule(step, path, parameter, gradient, memory) -> parameter`, where
-    `memory` is a dict of the parameter's own."""
+    """A function that does the same with `rule(step, path, parameter, gradient, memory)`.
+
+    The rule returns the new parameter; `memory` is a dict for the parameter's state.
+    """
 
     def run(rule):
         now, after = _by_path(params), []
@@ -75,7 +77,7 @@ def numpy_run(params, gradients):
 
 @pytest.fixture
 def agree():
-    """Asserts that two runs have the same parameters after every step."""
+    """A function that asserts that two runs have the same parameters after every step."""
 
     def check(mine, theirs, rtol=1e-5):
         assert len(mine) == len(theirs)

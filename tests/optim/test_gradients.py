@@ -1,4 +1,4 @@
-"""Gradient rules by hand, over simulated devices, and inside the training step."""
+"""Gradient rules: examples by hand, simulated devices, and the training step."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def batch_of(*images) -> Batch:
 
 
 def bowl(params, batch):
-    """3/2 a^2 + 1/2 b^2 an example, times its image; aside: the images' sum and squared mean."""
+    """Loss 3/2 a^2 + 1/2 b^2 times the image; also the sum and the squared mean of the images."""
     height = 1.5 * params["kernel"] ** 2 + 0.5 * params["bias"] ** 2
     assert batch.epoch.shape == ()
     return jnp.sum(height * batch.image) / 4, (batch.image.sum(), {"mean": batch.image.mean() ** 2})
@@ -68,8 +68,10 @@ def test_asam_by_hand():
 
 
 def test_asam_takes_its_size_from_the_weights():
-    """Weights k times larger under a loss that sees them divided by k: the same point, so that the
-    gradient is divided by k; SAM's is another."""
+    """If the loss divides weights that are k times larger by k, ASAM's gradient is divided by k.
+
+    SAM's gradient is computed at another point.
+    """
 
     def scaled(k, params, batch):
         return bowl(jax.tree.map(lambda p: p / k, params), batch)
@@ -85,7 +87,7 @@ def test_asam_takes_its_size_from_the_weights():
 
 @pytest.mark.parametrize("rule", [SAM(rho=0.5), ASAM(rho=0.5)])
 def test_the_direction_is_that_of_the_whole_batch(rule):
-    """Two devices, whose examples pull apart: the sum of their shares is one device's gradient."""
+    """The shares of two devices with opposing examples sum to the gradient of one device."""
 
     def loss(params, batch):
         # Device 0's slopes are (1, 0), device 1's (0, 1).
@@ -115,7 +117,7 @@ def test_accumulation_by_hand():
 
 
 def test_sam_of_each_part():
-    """Parts that pull apart have directions of their own, as devices have in the publication."""
+    """Each part has its own direction, like each device in the publication."""
     at, batch = {"kernel": jnp.float32(1.0), "bias": jnp.float32(1.0)}, batch_of(1, 0, 1, 0)
 
     def loss(params, batch):
@@ -143,7 +145,7 @@ def fields(**more):
 
 
 def test_accumulation_takes_the_step_of_the_whole_batch(plan_of, dataset, state_of, devices):
-    """A net without BatchNorm, and with the two convolutions' gradients inside a loop."""
+    """For a net without BatchNorm; the gradients of both convolutions run inside a loop."""
     devices(1)
     model = ConvNet(widths=(4, 8), hidden=8)
     plans = [
@@ -160,7 +162,7 @@ def test_accumulation_takes_the_step_of_the_whole_batch(plan_of, dataset, state_
 
 
 @pytest.mark.parametrize("kind", ["jit", "pmap"])
-def test_four_devices_come_to_the_same_as_one(plan_of, dataset, state_of, devices, one, kind):
+def test_four_devices_give_the_result_of_one(plan_of, dataset, state_of, devices, one, kind):
     """With BatchNorm, in parts and two passes: parameters, statistics and metrics."""
     plan = plan_of(**fields(gradient=Accumulate(2, SAM(rho=0.5)), parallel=kind))
     devices(4)
@@ -179,7 +181,7 @@ def one(plan_of, dataset, state_of):
 
 
 def test_statistics_are_those_of_the_first_pass(plan_of, dataset, state_of, devices):
-    """SAM's second pass leaves no trace in them, nor in loss and accuracy."""
+    """SAM's second pass changes neither them nor loss and accuracy."""
     devices(1)
     plans = [plan_of(**fields(gradient=rule)) for rule in (Plain(), SAM(rho=5.0))]
     state = state_of(plans[0])
@@ -200,7 +202,7 @@ def test_passes():
     assert [rule.passes for rule in rules] == [1, 2, 2, 1, 2]
 
 
-def test_a_batch_that_has_no_such_parts_is_refused(plan_of):
+def test_a_batch_that_the_parts_do_not_divide_is_refused(plan_of):
     message = r"^gradient.parts must divide the 16 examples .* got 3"
     with pytest.raises(UserError, match=message):
         plan_of(gradient=Accumulate(parts=3))
@@ -226,7 +228,7 @@ def test_impossible_fields_are_named(build, field):
 
 
 def test_frozen_parameters_are_constants_to_sam(plan_of, dataset, state_of):
-    """A step of rate 1 is p - g(p + rho g / |g|), where p and g are of what is trained alone."""
+    """A step at rate 1 is p - g(p + rho g / |g|), where p and g leave out frozen parameters."""
     rho, fields = 0.5, {"optimizer": SGD(peak_lr=1.0, momentum=0), "schedule": Constant()}
     plan = plan_of(gradient=SAM(rho), freeze=("Conv_0/*",), **fields)
     state = state_of(plan)

@@ -8,7 +8,7 @@ import pytest
 from cnn_jax.optim import SGD, AdamW, Lookahead, LookaheadSGD
 from cnn_jax.optim.lookahead import lookahead
 
-TOTAL = 6  # as many as the gradients at hand
+TOTAL = 6  # the number of gradients
 
 
 def factor(step):
@@ -16,7 +16,7 @@ def factor(step):
 
 
 def airbench(*, interval, slow_decay, rate=0.1, rest=TOTAL, weight_decay=0.3, bias_factor=8.0):
-    """The publication's loop over one parameter: torch's SGD, then the meeting, then the end."""
+    """The publication's loop for one parameter: torch's SGD, synchronisation, and the last step."""
 
     def rule(step, path, p, g, memory):
         slow = memory.setdefault("slow", p)
@@ -36,7 +36,7 @@ def airbench(*, interval, slow_decay, rate=0.1, rest=TOTAL, weight_decay=0.3, bi
 
 @pytest.mark.parametrize("interval", [1, 2, 4, 6, 7])
 @pytest.mark.parametrize("slow_decay", [0.0, 0.95**5])
-def test_lookahead_sgd_is_that_of_airbench(optax_run, numpy_run, agree, interval, slow_decay):
+def test_lookahead_sgd_matches_airbench(optax_run, numpy_run, agree, interval, slow_decay):
     optimizer = LookaheadSGD(
         peak_lr=0.1,
         weight_decay=0.3,
@@ -57,7 +57,7 @@ def test_rate_grows_with_the_batch(optax_run, numpy_run, agree):
 
 
 def test_lookahead_by_hand():
-    """SGD of rate 1 on one number from 0 with the gradient -1, a half kept, every 2 of 5 steps.
+    """SGD at rate 1 on a number from 0 with gradient -1; a half is kept, every 2 of 5 steps.
 
     1, 2 -> (0 + 2) / 2 = 1; 2, 3 -> (1 + 3) / 2 = 2; 3 -> the end: the slow 2.
     """
@@ -71,10 +71,10 @@ def test_lookahead_by_hand():
 
 @pytest.mark.parametrize("optimizer", [SGD(momentum=0.9, nesterov=True), AdamW(weight_decay=0.3)])
 @pytest.mark.parametrize(("interval", "slow_step"), [(2, 0.8), (3, 0.5), (4, 1.0)])
-def test_lookahead_around_any_optimizer_is_that_of_optax(
+def test_lookahead_around_any_optimizer_matches_optax(
     params, gradients, optimizer, interval, slow_step
 ):
-    """But after the last step, which leaves the slow weights, as they are evaluated."""
+    """Except after the last step, which leaves the slow weights for the evaluation."""
     rule = optimizer.build(factor, batch_size=32, total_steps=TOTAL)
     mine = Lookahead(interval, slow_step).around(rule, TOTAL)
     theirs = optax.lookahead(rule, sync_period=interval, slow_step_size=slow_step)
@@ -91,7 +91,7 @@ def test_lookahead_around_any_optimizer_is_that_of_optax(
 
 
 def test_the_state_can_be_donated_with_the_parameters():
-    """The slow weights are a buffer of their own."""
+    """The slow weights have a separate buffer."""
     params = {"head": {"kernel": jax.numpy.ones((2, 3))}}
     tx = LookaheadSGD().build(factor, batch_size=8, total_steps=TOTAL)
 

@@ -10,7 +10,7 @@ import pytest
 from cnn_jax.optim import Muon
 from cnn_jax.optim.muon import orthogonalize
 
-TOTAL = 8  # the whitening bias rests from step 3 (of 6 that are taken)
+TOTAL = 8  # the whitening bias is fixed from step 3 (of the 6 taken)
 
 
 def factor(step):
@@ -18,7 +18,7 @@ def factor(step):
 
 
 def newton_schulz(matrix, steps):
-    """Jordan et al. 2024, on a matrix that is not higher than wide."""
+    """Jordan et al. 2024, for a matrix with at least as many columns as rows."""
     x = matrix / np.linalg.norm(matrix)
     for _ in range(steps):
         gram = x @ x.T
@@ -27,7 +27,7 @@ def newton_schulz(matrix, steps):
 
 
 def airbench(step, path, p, g, memory, *, peak_lr, per_batch_scale=1.0):
-    """airbench94's optimisers, stated for the mean loss over 2000 examples."""
+    """airbench94's optimisers, for the mean loss over 2000 examples."""
     if p.ndim == 4:
         m = memory["m"] = 0.6 * memory.get("m", 0) + g
         filters = (g + 0.6 * m).reshape(-1, p.shape[-1]).T
@@ -46,7 +46,7 @@ FIELDS = {"bias_lr": 50.0, "head_lr": 70.0, "whitening_until": 0.375}
 
 
 @pytest.mark.parametrize(("batch_size", "per_batch"), [(2000, None), (500, None), (500, 1000)])
-def test_muon_is_that_of_airbench(optax_run, numpy_run, agree, batch_size, per_batch):
+def test_muon_matches_airbench(optax_run, numpy_run, agree, batch_size, per_batch):
     optimizer = Muon(peak_lr=0.24, per_batch=per_batch, **FIELDS)
     mine = optax_run(optimizer, factor, batch_size=batch_size, total_steps=TOTAL)
     fields = {
@@ -56,8 +56,8 @@ def test_muon_is_that_of_airbench(optax_run, numpy_run, agree, batch_size, per_b
     agree(mine, numpy_run(lambda *a: airbench(*a, **fields)), rtol=1e-4)
 
 
-def test_whitening_bias_rests(optax_run):
-    """The step of number 3 is the first that leaves it where it is."""
+def test_whitening_bias_becomes_fixed(optax_run):
+    """Step 3 is the first that does not change it."""
     after = optax_run(Muon(**FIELDS), factor, total_steps=TOTAL)
     moves = [
         abs(now["whitening/bias"] - before["whitening/bias"]).max()
@@ -68,14 +68,14 @@ def test_whitening_bias_rests(optax_run):
 
 
 def test_filters_keep_their_norm(optax_run):
-    """Without a rate to speak of, a step brings each filter tensor to the norm sqrt(C_out)."""
+    """At a negligible learning rate, a step rescales each kernel to the norm sqrt(C_out)."""
     for step in optax_run(Muon(peak_lr=1e-9, **FIELDS), factor, total_steps=TOTAL):
         assert np.linalg.norm(step["conv/kernel"]) == pytest.approx(np.sqrt(5), rel=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(4, 9), (9, 4), (5, 5)])
 def test_orthogonalize(shape):
-    """Singular vectors stay, singular values gather around 1."""
+    """Singular vectors don't change; singular values move close to 1."""
     matrix = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     out = np.asarray(jax.jit(lambda m: orthogonalize(m, 5))(matrix), float)
     u, _, v = np.linalg.svd(matrix.astype(float), full_matrices=False)
@@ -91,8 +91,10 @@ def test_orthogonalize(shape):
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 7])
 @pytest.mark.parametrize("smallest", [1.0, 1e-2, 1e-4])
 def test_orthogonalize_small_singular_values(steps, smallest):
-    """The gradients of convolutions have singular values over orders of magnitude: rounding must
-    not drown the small ones, whose directions the iteration brings forward."""
+    """Rounding errors must not swamp small singular values, which the iteration amplifies.
+
+    Those of convolution gradients span orders of magnitude.
+    """
     random = np.random.default_rng(0)
     u = np.linalg.qr(random.standard_normal((48, 48)))[0]
     v = np.linalg.qr(random.standard_normal((100, 48)))[0]
@@ -128,7 +130,7 @@ def test_impossible_fields_are_named(fields, field):
 
 
 def test_a_kernel_of_zeros_can_be_trained():
-    """As the last convolution of a branch often begins: it has no norm to be rescaled."""
+    """The last convolution of a residual branch often starts at zero; it can't be rescaled."""
     params = {"Conv_0": {"kernel": np.zeros((3, 3, 2, 4), np.float32)}}
     gradients = jax.tree.map(np.ones_like, params)
     tx = Muon(peak_lr=0.24).build(factor, batch_size=8, total_steps=TOTAL)

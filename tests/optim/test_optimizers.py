@@ -59,7 +59,7 @@ def factor(step):
     return 1 / (1 + step)
 
 
-def test_all_are_here():
+def test_every_optimizer_is_listed():
     """Except for Muon, which fixes the norm of filters: see test_muon.py."""
     classes = {getattr(optim, name) for name in optim.__all__}
     concrete = {c for c in classes if issubclass(c, optim.Optimizer) and not inspect.isabstract(c)}
@@ -67,8 +67,8 @@ def test_all_are_here():
 
 
 @pytest.mark.parametrize("optimizer", ALL, ids=lambda optimizer: type(optimizer).__name__)
-def test_a_loss_falls_and_a_stopped_run_goes_on(optimizer, params):
-    """Half the squared distance to a point, whose gradients are seen in noise."""
+def test_a_loss_falls_and_a_stopped_run_resumes(optimizer, params):
+    """The loss is half the squared distance to a point; its gradients are noisy."""
     random = np.random.default_rng(7)
     goal = jax.tree.map(lambda p: p + random.standard_normal(p.shape).astype(np.float32), params)
     tx = optimizer.build(constant, batch_size=32, total_steps=STEPS)
@@ -119,7 +119,7 @@ def decays(p):
 
 
 def moments(memory, g, step):
-    """Adam's running means: of g as it is and put right, of g squared put right."""
+    """Adam's running mean of g, raw and bias-corrected, and that of g squared, bias-corrected."""
     m = memory["m"] = 0.8 * memory.get("m", 0) + 0.2 * g
     v = memory["v"] = 0.95 * memory.get("v", 0) + 0.05 * g**2
     return m, m / (1 - 0.8 ** (step + 1)), v / (1 - 0.95 ** (step + 1))
@@ -136,7 +136,7 @@ def test_lion(optax_run, numpy_run, agree):
 
 
 def test_nadam(optax_run, numpy_run, agree):
-    """Dozat 2016, algorithm 8 with b1 alike at every step."""
+    """Dozat 2016, algorithm 8 with a constant b1."""
 
     def rule(step, path, p, g, memory):
         m, _, v = moments(memory, g, step)
@@ -149,7 +149,7 @@ def test_nadam(optax_run, numpy_run, agree):
 
 
 def test_radam(optax_run, numpy_run, agree):
-    """Liu et al. 2020, algorithm 2: of six steps, five go without the second moment."""
+    """Liu et al. 2020, algorithm 2: five of the six steps don't use the second moment."""
     longest, rectified = 2 / (1 - 0.95) - 1, set()
 
     def rule(step, path, p, g, memory):
@@ -181,7 +181,7 @@ def test_adabelief(optax_run, numpy_run, agree):
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_rmsprop(optax_run, numpy_run, agree, momentum):
-    """As PyTorch has it: the rate is not in the momentum."""
+    """As in PyTorch, the learning rate is not part of the momentum."""
 
     def rule(step, path, p, g, memory):
         g = g + 0.3 * p * decays(p)
@@ -229,7 +229,7 @@ def test_lamb(optax_run, numpy_run, agree, decay):
 
 @pytest.mark.parametrize("adam", [False, True])
 def test_schedule_free(optax_run, numpy_run, agree, adam):
-    """Defazio et al. 2024, algorithm 1, and its x: the average by the squares of the rates."""
+    """Defazio et al. 2024, algorithm 1; x is the average weighted by squared learning rates."""
 
     def rule(step, path, p, g, memory):
         z, x = memory.get("z", p), memory.get("x", p)
@@ -251,8 +251,8 @@ def test_schedule_free(optax_run, numpy_run, agree, adam):
     agree(optax_run(kind(**RATE, **more, weight_decay=0.3), warmup), numpy_run(rule))
 
 
-def test_what_is_evaluated_by_hand():
-    """One number from 4, gradients 1 and 2, rate 1: z is 3, then 1; x is 3, then 2.
+def test_eval_params_by_hand():
+    """A number from 4, gradients 1 and 2, rate 1: z is 3, then 1; x is 3, then 2.
 
     y is 3, then .75 of 2 and .25 of 1 = 1.75; clipping and other rules leave x and p as they are.
     """
@@ -268,7 +268,7 @@ def test_what_is_evaluated_by_hand():
     assert eval_params(p, SGD().build(constant, batch_size=1, total_steps=2).init(p)) is p
 
 
-def test_what_is_evaluated_where_some_parameters_are_frozen():
+def test_eval_params_with_frozen_parameters():
     rule = ScheduleFreeSGD(peak_lr=0.5).build(constant, batch_size=1, total_steps=3)
     runs = []
     for tx, p in (

@@ -11,7 +11,7 @@ from cnn_jax.optim import Constant, Cosine, Linear, MultiStep
 
 HALF = math.sqrt(0.5)
 
-# A run of 100 steps, 10 an epoch: the share of the peak at hand-computed steps.
+# A run of 100 steps, 10 per epoch: the share of the peak at some steps, computed by hand.
 POINTS = [
     (Constant(), {0: 1, 50: 1, 99: 1}),
     (Linear(), {0: 1, 25: 0.75, 50: 0.5, 99: 0.01}),
@@ -24,7 +24,7 @@ POINTS = [
         {29: 1, 30: 0.2, 59: 0.2, 60: 0.04, 79: 0.04, 80: 0.008},
     ),
     (MultiStep(milestones=()), {0: 1, 99: 1}),
-    # 2 epochs of warm-up are 20 steps, the peak is step 20's.
+    # 2 epochs of warm-up are 20 steps; step 20 is at the peak.
     (Constant(warmup=2), {0: 0, 5: 0.25, 10: 0.5, 19: 0.95, 20: 1, 99: 1}),
     (Linear(warmup=2, warmup_start=0.2), {0: 0.2, 10: 0.6, 20: 1, 60: 0.5, 99: 0.0125}),
     (Cosine(warmup=2), {0: 0, 10: 0.5, 20: 1, 60: 0.5}),
@@ -34,7 +34,7 @@ POINTS = [
 
 
 @pytest.mark.parametrize(("schedule", "points"), POINTS)
-def test_shares_worked_out_by_hand(schedule, points):
+def test_shares_computed_by_hand(schedule, points):
     factor = schedule.factor(total_steps=100, steps_per_epoch=10)
     got = [float(factor(jnp.int32(step))) for step in points]
     np.testing.assert_allclose(got, list(points.values()), rtol=1e-4, atol=1e-6)

@@ -15,7 +15,7 @@ def constant(step):
 
 
 def sgd(rate, momentum, nesterov, weight_decay, decays=lambda p: True):
-    """PyTorch's rule: the decay joins the gradient before the momentum."""
+    """PyTorch's rule: weight decay is added to the gradient before the momentum."""
 
     def rule(step, path, p, g, memory):
         g = g + weight_decay * p * decays(p)
@@ -34,7 +34,7 @@ def test_sgd(optax_run, numpy_run, agree, momentum, nesterov, weight_decay):
 
 
 def test_sgd_by_hand():
-    """Two steps on one number: p=1, g=2 then 1, lr .1, momentum .9, decay .5.
+    """Two steps on a number: p=1, g=2 then 1, lr .1, momentum .9, weight decay .5.
 
     g = 2 + .5 = 2.5; m = 2.5; p = .75. Then g = 1 + .375 = 1.375; m = 2.25 + 1.375 = 3.625;
     p = .3875.
@@ -59,7 +59,7 @@ def constant_rate(rate):
 
 
 def test_rate_grows_with_the_batch(optax_run, numpy_run, agree):
-    """Meant for 128 and run at 32: a quarter. Without `per_batch`: as it is."""
+    """A quarter at batch size 32 with `per_batch=128`; unchanged without `per_batch`."""
     quarter = numpy_run(sgd(constant_rate(0.025), 0.9, False, 0.0))
     agree(optax_run(SGD(peak_lr=0.1, per_batch=128), constant, batch_size=32), quarter)
     whole = numpy_run(sgd(constant_rate(0.1), 0.9, False, 0.0))
@@ -95,7 +95,7 @@ def test_adamw_decays_apart_from_the_gradient(optax_run, numpy_run, agree):
 
 @pytest.mark.parametrize("clip_norm", [1.0, 1e3])
 def test_gradients_are_scaled_down_to_the_norm(optax_run, numpy_run, agree, gradients, clip_norm):
-    """The norm is that of all gradients together, before decay; smaller ones are left alone."""
+    """The norm covers all gradients, before weight decay; smaller gradients don't change."""
     norms = [
         np.sqrt(sum((g**2).sum() for part in t.values() for g in part.values())) for t in gradients
     ]
