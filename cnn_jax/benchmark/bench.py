@@ -1,4 +1,4 @@
-"""The measurements of one recipe, each as what it adds to benchmark.json."""
+"""Runs the measurements of a recipe's benchmark; each returns its part of benchmark.json."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SAVES = 5
 
 
 class Bench:
-    """The measurements of one plan; each method returns what it adds to benchmark.json."""
+    """The measurements of one plan; each method returns its part of benchmark.json."""
 
     def __init__(self, plan: Plan, data: Dataset, seconds: float, say: Callable[[str], None]):
         self.plan, self.data, self.seconds, self.say = plan, data, seconds, say
@@ -62,7 +62,7 @@ class Bench:
         }
 
     def inference(self, train_images_per_second: float) -> dict[str, Any]:
-        """Scores up to 20 batches of the test as an evaluation does, in all their views."""
+        """Times an evaluation of up to 20 batches of the test set, with all views."""
         self.say("Timing inference")
         test = self.data.test
         batches = max(1, min(20, round(3 * train_images_per_second / EVAL_BATCH)))
@@ -96,7 +96,7 @@ class Bench:
         cost = cost[0] if isinstance(cost, list) else cost or {}
         if "flops" not in cost:
             return None
-        # The program is one device's part of the batch.
+        # The program's FLOPs are those of one device's part of the batch.
         return cost["flops"] * len(jax.local_devices()) / self.plan.experiment.batch_size
 
     def parts(self) -> list[dict[str, Any]]:
@@ -126,7 +126,7 @@ class Bench:
         return [self._epoch(times) for times in TIMES_THE_DATA]
 
     def _epoch(self, times: int) -> dict[str, Any]:
-        """A bounded number of steps, and the drawing of the order, on so many times the data."""
+        """Times some steps and the drawing of the order with the data repeated `times` times."""
         self.say(f"Timing an epoch of {times}x the data")
         if times == 1:
             plan, training, program = self.plan, self.training, self.compiled.program
@@ -151,11 +151,11 @@ class Bench:
         }
 
     def saving(self, folder: Path, epoch_seconds: float) -> dict[str, Any]:
-        """Saves the state as at the end of an epoch: how long training waits, and how long in all.
+        """Times saving the state: how long training is blocked, and how long the save takes.
 
         Args:
-          folder: On the disk that is to be measured.
-          epoch_seconds: What an epoch takes.
+          folder: A folder on the disk to be measured.
+          epoch_seconds: Duration of an epoch.
         """
         self.say("Timing a checkpoint")
         blocked, whole = [], []
@@ -176,7 +176,7 @@ class Bench:
         }
 
     def sizes(self, plans: Sequence[Plan], result: dict[str, Any]) -> list[dict[str, Any]]:
-        """The training step at other batch sizes; the recipe's own stands among them."""
+        """Times the training step at other batch sizes; includes the result of the recipe's own."""
         own = self.plan.experiment.batch_size
         rows = []
         for plan in plans:
@@ -192,7 +192,7 @@ class Bench:
         return sorted(rows, key=lambda row: row["batch_size"])
 
     def trace(self, folder: Path) -> None:
-        """Writes a trace of a few training steps."""
+        """Writes a profiler trace of a few training steps."""
         self.say("Tracing")
         self.training.trace(self.compiled.program, TRACED_STEPS, str(folder))
 

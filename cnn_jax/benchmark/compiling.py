@@ -1,4 +1,4 @@
-"""How long a program takes to compile: the first time, and from the persistent cache."""
+"""Times compilation without and with the persistent cache."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import jax
 
 
 class Compiled(NamedTuple):
-    """A compiled program and what it took.
+    """A compiled program and its compile times.
 
     Attributes:
-      program: As compiled the first time.
+      program: The program of the first compilation.
       cold: Seconds with an empty cache, tracing included.
-      warm: Seconds with what the first time left in the cache; None where it left nothing.
+      warm: Seconds with the cache of the first compilation; None if it cached nothing.
     """
 
     program: Any
@@ -27,13 +27,12 @@ class Compiled(NamedTuple):
 
 
 def compile_twice(compiled: Callable[[], Any]) -> Compiled:
-    """Traces and compiles a program with an empty persistent cache of its own, and again with it.
+    """Compiles a program with an empty persistent cache, and again with the filled one.
 
-    What JAX has traced and compiled in this process before is forgotten; a cache of the user's is
-    neither read nor written.
+    Clears JAX's in-process caches; neither reads nor writes the user's persistent cache.
 
     Args:
-      compiled: Traces, lowers and compiles, and returns the program.
+      compiled: Traces, lowers and compiles the program, and returns it.
     """
     with tempfile.TemporaryDirectory() as folder, _cache_in(folder):
         program, cold = _timed(compiled)
@@ -63,7 +62,7 @@ def _cache_in(folder: str) -> Iterator[None]:
     try:
         for name, value in settings.items():
             jax.config.update(name, value)
-        compilation_cache.reset_cache()  # it keeps to the folder that it was first used with
+        compilation_cache.reset_cache()  # it would keep the folder of its first use
         yield
     finally:
         for name, value in before.items():

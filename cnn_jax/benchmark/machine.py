@@ -1,4 +1,4 @@
-"""What the machine can do and what was used of it: its matmul peak, and memory."""
+"""Measures the machine's peak matmul throughput, and the peak memory in use."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SIDES = (512, 1024, 2048, 4096, 8192, 16384)
 
 
 def matmul_flops_per_second(dtype: str, seconds: float) -> float:
-    """The most floating-point operations a second that a matrix product reaches on all devices.
+    """Measures the peak FLOP/s of a matrix product over all devices.
 
-    Square matrices, ever larger until one product takes a tenth of the time; the best counts.
+    Square matrices of growing size, until one product takes a tenth of `seconds`; returns the best.
 
     Args:
-      dtype: Of the matrices, such as "float32" or "bfloat16".
-      seconds: About how long to measure.
+      dtype: Type of the matrices, such as "float32" or "bfloat16".
+      seconds: Time limit in seconds (approximate).
     """
     devices = jax.local_devices()
     parallel = Jit(devices)
@@ -38,7 +38,7 @@ def matmul_flops_per_second(dtype: str, seconds: float) -> float:
 
 
 def peak_memory() -> tuple[int, str]:
-    """The most bytes held so far, and of what: the fullest device, or this process."""
+    """The peak memory in bytes, and whether it is of the fullest "device" or of this "process"."""
     stats = [device.memory_stats() or {} for device in jax.local_devices()]
     peaks = [int(found["peak_bytes_in_use"]) for found in stats if "peak_bytes_in_use" in found]
     return (max(peaks), "device") if peaks else (host.peak_resident_bytes(), "process")

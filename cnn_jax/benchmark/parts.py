@@ -1,7 +1,7 @@
-"""Where a step's time goes: the training step itself, cut off after each of its parts.
+"""Times the parts of a training step: the step itself, truncated after each part.
 
-Nothing of the step is written a second time here. `train_step` is traced with a piece of the plan
-replaced, and only what a part makes is asked for: the compiler drops what does not lead to it.
+No part of the step is implemented twice. `train_step` is traced with one piece of the plan
+replaced, and returns only the output of a part; the compiler removes the rest.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ SCAN_STEPS = 4
 
 
 class Entrance(nn.Module):
-    """No net: it keeps the images that come to it, in a collection that the step returns.
+    """A stand-in for the net: stores its input images in a collection that the step returns.
 
     Attributes:
-      num_classes: Class scores, all zero.
+      num_classes: Number of class scores; all are zero.
     """
 
     num_classes: int
@@ -42,19 +42,19 @@ class Entrance(nn.Module):
 
 
 def to_images(plan: Plan, *arguments: Any, **ways: Any) -> Any:
-    """The batch drawn, augmented and normalised: the arguments are those of `train_step`."""
+    """Gathers, augments and normalises the batch; the arguments are those of `train_step`."""
     plan = dataclasses.replace(plan, model=Entrance(plan.data.num_classes))
     return train_step(plan, *arguments, **ways)[0].batch_stats["image"]
 
 
 def to_loss(plan: Plan, *arguments: Any, **ways: Any) -> Any:
-    """The above and the forward pass: the loss, and the running averages of norms."""
+    """The above and the forward pass: returns the loss and the running averages of norms."""
     state, sums = train_step(plan, *arguments, **ways)
     return sums, state.batch_stats
 
 
 def to_gradients(plan: Plan, *arguments: Any, **ways: Any) -> Any:
-    """The above and the backward pass: the gradients of the parameters."""
+    """The above and the backward pass: returns the gradients of the parameters."""
 
     def keep(gradients, _, params):
         return jax.tree.map(jnp.zeros_like, params), gradients
@@ -64,7 +64,7 @@ def to_gradients(plan: Plan, *arguments: Any, **ways: Any) -> Any:
 
 
 def gradients_in_scan(plan: Plan, state: Any, *constant: Any, **ways: Any) -> Any:
-    """The sum of `SCAN_STEPS` steps' gradients, in a loop on the device."""
+    """Sums the gradients of `SCAN_STEPS` steps in a loop on the device."""
 
     def body(carry, _):
         state, total = carry
@@ -76,13 +76,13 @@ def gradients_in_scan(plan: Plan, state: Any, *constant: Any, **ways: Any) -> An
 
 
 class Parts:
-    """Times the parts of a plan's step. They are spread over the devices by `jit`.
+    """Times the parts of a plan's step, with the batch sharded by `jit`.
 
     Args:
       plan: The plan.
       split: The training set.
-      state: A state, on the host.
-      seconds: About how long each part is timed.
+      state: A train state, on the host.
+      seconds: Time limit per part, in seconds (approximate).
     """
 
     def __init__(self, plan: Plan, split: Split, state: Any, seconds: float):
@@ -90,27 +90,27 @@ class Parts:
         self._devices = Jit(jax.local_devices())
         keys = streams(plan.experiment.seed)
         order = epoch_order(keys.order, jnp.zeros((), jnp.int32), len(split))
-        # Without averages of the weights: what stands in for the net has other statistics.
+        # Without averages of the weights: the stand-in for the net has other statistics.
         state = state.replace(ema=None)
         self._arguments = self._devices.place((state, Resident.of(split), order, keys))
 
     def time(self, part: Callable[..., Any], steps: int = 1) -> Timing:
-        """Seconds a step of one of the functions above, which takes so many at once."""
+        """Seconds per step of one of the functions above; a call takes this number of steps."""
         program = self._compile(part)
         timing = measure(lambda: program(*self._arguments), self._seconds)
         return Timing(tuple(s / steps for s in timing.samples), timing.calls * steps)
 
     def time_optimizer(self) -> Timing:
-        """Seconds that the optimiser takes from gradients to parameters, which are donated."""
+        """Seconds of the optimiser's update, with donated parameters."""
         state = jax.tree.map(jnp.copy, self._arguments[0])
-        gradients = self._arguments[0].params  # as good as any: the time is not in the values
+        gradients = self._arguments[0].params  # any values do: they do not affect the time
         weights = state.params, state.opt_state
 
         def update(weights, gradients):
             params, opt_state = weights
             updates, opt_state = self._plan.tx.update(gradients, opt_state, params)
             params = optax.apply_updates(params, updates)
-            # Something to wait for that is not donated to the next call.
+            # An output to wait for that is not donated to the next call.
             done = jax.tree.leaves(params)[0].ravel()[0]
             return (params, opt_state), done
 

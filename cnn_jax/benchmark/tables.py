@@ -1,4 +1,4 @@
-"""A benchmark on the terminal."""
+"""Tables of a benchmark for the terminal."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 def tables(result: Mapping[str, Any]) -> Iterator[Table]:
-    """The tables of what `benchmark.json` holds."""
+    """Yields the tables of the content of `benchmark.json`."""
     yield table(["measure", "value"], _measures(result))
     yield table(["part of a step", "ms", "share", "measured"], _parts(result))
     yield table(
-        ["data", "images", "steps", "ms a step", "ms for the order", "s an epoch", "ratio"],
+        ["data", "images", "steps", "ms per step", "ms for the order", "s per epoch", "ratio"],
         _epochs(result),
     )
     if result["batch_sizes"]:
-        yield table(["batch size", "ms a step", "p90", "images/s", "TFLOP/s"], _sizes(result))
+        yield table(["batch size", "ms per step", "p90", "images/s", "TFLOP/s"], _sizes(result))
 
 
 def _measures(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -45,26 +45,23 @@ def _measures(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         f"{result['peak_memory_bytes'] / 2**20:,.0f}",
     )
     yield (
-        "checkpoint, ms (training waits, until it is on the disk), share of an epoch",
+        "checkpoint, ms (training blocked, in total), share of an epoch",
         f"{1e3 * result['save_blocking_seconds']:.3g}, {1e3 * result['save_seconds']:.3g}, "
         f"{result['save_share_of_epoch']:.2%}",
     )
     yield "parameters", f"{result['parameters']:,}"
-    yield "forward FLOPs an image, by formula", f"{result['forward_flops_per_image']:,}"
+    yield "forward FLOPs per image, by formula", f"{result['forward_flops_per_image']:,}"
     yield (
-        "training FLOPs an image (formula: 3 forward a gradient; compiler's count)",
+        "training FLOPs per image (formula: 3 forward per gradient; compiler's count)",
         f"{result['train_flops_per_image']:,}, "
-        + ("not said" if compiler is None else f"{compiler:,.0f}"),
+        + ("not available" if compiler is None else f"{compiler:,.0f}"),
     )
-    yield (
-        "training, TFLOP/s by formula",
-        f"{result['train_tflops_per_second']:.4g}",
-    )
+    yield "training, TFLOP/s by formula", f"{result['train_tflops_per_second']:.4g}"
     yield (
         f"largest matmul in {result['precision']}, TFLOP/s",
         f"{result['matmul_tflops_per_second']:.4g}",
     )
-    yield "utilisation (the one over the other)", f"{result['utilisation']:.1%}"
+    yield "utilisation (training over matmul)", f"{result['utilisation']:.1%}"
 
 
 def _parts(result: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

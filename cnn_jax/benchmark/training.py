@@ -1,4 +1,4 @@
-"""A training step as `train` takes it: placed, compiled, donated, and timed."""
+"""Compiles and times the training step as `train` runs it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from cnn_jax.training.timing import SAMPLES, Timing, measure
 
 
 class Training:
-    """The step of a plan on a training set that lives on the device.
+    """The training step of a plan, on a training set that is resident on the device.
 
     Args:
-      plan: Its data's facts are those of the split.
+      plan: A plan whose data facts are those of the split.
       split: The training set.
-      state: The state to start from, on the host; it is left as it is.
+      state: The initial state, on the host; not modified.
     """
 
     def __init__(self, plan: Plan, split: Split, state: Any):
@@ -54,11 +54,11 @@ class Training:
         return measure(self.steps(program), seconds, samples)
 
     def time_order(self, seconds: float) -> Timing:
-        """Times what each epoch begins with: its order is drawn and placed."""
+        """Times the start of an epoch: drawing and placing its order."""
         return measure(self._order, seconds)
 
     def trace(self, program: Any, steps: int, folder: str) -> None:
-        """Writes a trace of a few steps for TensorBoard or Perfetto."""
+        """Writes a profiler trace of a few steps, for TensorBoard or Perfetto."""
         call = self.steps(program)
         jax.block_until_ready(call())
         with jax.profiler.trace(folder):
@@ -67,7 +67,7 @@ class Training:
                     jax.block_until_ready(call())
 
     def steps(self, program: Any) -> Callable[[], Any]:
-        """A function that takes the next step of the compiled program, and returns its metrics."""
+        """Returns a function that runs the next step of the program and returns its metrics."""
         state = self._devices.place(self._state)
 
         def call() -> Any:

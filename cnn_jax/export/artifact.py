@@ -1,13 +1,15 @@
-"""An exported net: the files of its folder, and how it is loaded and called.
+"""Loads and calls an exported net.
+
+Its folder holds:
 
 - `program.jax_export`: the StableHLO as `jax.export` writes it, (weights, u8[B,H,W,C]) -> f32[B,K];
-- `weights.safetensors`: the weights, float32, by their place in the net: `params/Conv_0/kernel`;
-- `model.json`: the architecture, the classes, what pixels pass through, the accuracy, versions;
-- `SHA256SUMS`: the digests of these, which `sha256sum --check` reads too.
+- `weights.safetensors`: the weights, float32, by path in the net: `params/Conv_0/kernel`;
+- `model.json`: the architecture, the classes, the preprocessing, the accuracy, versions;
+- `SHA256SUMS`: the digests of these files, for `sha256sum --check`.
 
 Without this package, `jax.export.deserialize(program).call(load_file(weights), images)` does the
-same, `load_file` being `safetensors.numpy`'s. As JAX says of such files, a program is to be
-trusted before it is run: digests find damage, not malice.
+same, with `safetensors.numpy.load_file`. Run only programs that you trust: digests detect damage,
+not malice.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ PROGRAM = "program.jax_export"
 WEIGHTS = "weights.safetensors"
 FACTS = "model.json"
 FILES = (PROGRAM, WEIGHTS, FACTS, digests.NAME)
-# Counted up when the files change in a way that older code can't read.
+# Incremented when the files change in a way that older code cannot read.
 FORMAT = 1
 
 
@@ -40,9 +42,9 @@ class Exported:
     Attributes:
       classes: The classes' names.
       image_shape: Height, width and channels of an image.
-      scores_are_logits: Whether the softmax of the scores gives the probabilities of the classes.
+      scores_are_logits: Whether the softmax of the scores gives class probabilities.
       facts: The content of `model.json`.
-      program: The program, as `jax.export` has it: `program.call(weights, images)` can be traced.
+      program: The `jax.export.Exported` program; `program.call(weights, images)` can be traced.
       weights: The weights by their flat names, on JAX's default device.
     """
 
@@ -59,19 +61,17 @@ class Exported:
         self._call = jax.jit(program.call)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """The scores of images as files have them: nothing is to be normalised before.
-
-        Each batch size is compiled once.
+        """Scores images as decoded from files, without normalisation. Compiles once per batch size.
 
         Args:
-          images: u8[B,H,W,C], of the size `image_shape`.
+          images: u8[B,H,W,C] of the shape `image_shape`.
 
         Returns:
           f32[B,K].
 
         Raises:
-          UserError: images of another type or shape.
-          RunFailed: the program can't be run on this device or by this JAX.
+          UserError: the images have another dtype or shape.
+          RunFailed: the program cannot run on this device or with this JAX.
         """
         if images.dtype != np.uint8 or images.shape[1:] != self.image_shape:
             shape = ", ".join(map(str, self.image_shape))
@@ -83,20 +83,20 @@ class Exported:
             return np.zeros((0, len(self.classes)), np.float32)
         try:
             return np.asarray(self._call(self.weights, images))
-        except Exception as error:  # of XLA, of its reader of StableHLO, of jax.export
+        except Exception as error:  # raised by XLA, by its StableHLO reader or by jax.export
             reason = first_line(error)
             raise RunFailed(
-                f"the net exported by jax {self.facts['versions']['jax']} does not run by jax "
+                f"the net exported with jax {self.facts['versions']['jax']} does not run with jax "
                 f"{jax.__version__} on {jax.default_backend()}: {reason}"
             ) from error
 
 
 def load(path: str | os.PathLike[str]) -> Exported:
-    """Loads a net that `--mode=export` wrote, from its folder alone.
+    """Loads a net that `--mode=export` wrote.
 
     Raises:
-      UserError: no exported net there, or one for another version of JAX or of this package.
-      RunFailed: it is damaged.
+      UserError: there is no exported net, or it needs another version of JAX or of this package.
+      RunFailed: a file is damaged.
     """
     from safetensors.numpy import load_file
 
@@ -116,9 +116,9 @@ def load(path: str | os.PathLike[str]) -> Exported:
 
 
 def _check_versions(folder: Path, facts: dict[str, Any]) -> None:
-    """Raises UserError where this package, or this JAX, can't read the files.
+    """Raises UserError if this package or this JAX cannot read the files.
 
-    JAX finds the same, but when the net is first called, and over several lines.
+    JAX would report it only at the first call, in several lines.
     """
     if facts["format"] != FORMAT:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Mode export: a run's net as a StableHLO program, its weights, and what is to be known of them."""
+"""Exports a run's net as a StableHLO program with its weights and a description."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import image_scores
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-# By how much of the largest score the program's may be off: more than rounding is a wrong program.
+# Largest allowed error of a score, relative to the largest score: more is not rounding.
 TOLERANCE = 0.05
 CHECKED_IMAGES = 4
 
@@ -44,26 +44,26 @@ def export(
     recipe: config.Recipe | None = None,
     console: Any = None,
 ) -> artifact.Exported:
-    """Writes a run's net into a folder that needs neither the run nor its recipe.
+    """Writes a run's net to a folder that is independent of the run and its recipe.
 
-    The weights are those that the run's result was measured with: averaged where the run averages,
-    the best on validation where it keeps them. Normalisation and the views of test time are part of
-    the program, which takes any number of images. `artifact.py` says which files there are.
+    The weights are those of the run's result: averaged, or best on validation, if the run keeps
+    such weights. Normalisation and test-time views are part of the program, which takes any number
+    of images. `artifact.py` lists the files.
 
     Args:
       workdir: The run's folder.
-      folder: Where to; default: `exported` in the run's folder. It appears whole or not at all, and
-        takes the place of an earlier export.
-      recipe: Where classes of the run's own are defined.
+      folder: Output folder; default: `exported` in the run's folder. It is written atomically and
+        replaces an earlier export.
+      recipe: The recipe that defines the run's custom classes.
       console: A `rich.console.Console`.
 
     Returns:
-      The exported net, as loaded from what was written.
+      The exported net, loaded from the written files.
 
     Raises:
-      UserError: no run there, a folder that holds other things, or a net that does not leave the
-        number of images open.
-      RunFailed: no good checkpoint, or the program's scores are not the run's.
+      UserError: there is no run, the folder contains other files, or the net depends on the number
+        of images.
+      RunFailed: there is no good checkpoint, or the program's scores differ from the run's.
     """
     run = Run(workdir)
     plan = run.plan(recipe)
@@ -91,11 +91,10 @@ def export(
 
 
 def lower(plan: Plan, weights: dict[str, np.ndarray]) -> jax.export.Exported:
-    """The program (weights by flat names, u8[B,H,W,C]) -> f32[B,K], for any B and every platform.
+    """Exports the program (weights by flat names, u8[B,H,W,C]) -> f32[B,K] for any B and platform.
 
-    Its convolutions are the library's own. This package's fast forms cut the batch into chunks, so
-    they need its size when they are traced; and what makes them fast belongs to a CPU and a version
-    of XLA, where the program is to outlive both.
+    It uses stock convolutions. The fast forms of this package split the batch into chunks, so they
+    need its size at trace time; and they are tuned for one CPU and XLA version.
 
     Raises:
       UserError: the net's program depends on the number of images.
@@ -111,7 +110,7 @@ def lower(plan: Plan, weights: dict[str, np.ndarray]) -> jax.export.Exported:
     shapes = {name: jax.ShapeDtypeStruct(w.shape, w.dtype) for name, w in weights.items()}
     try:
         return jax.export.export(jax.jit(scores), platforms=PLATFORMS)(shapes, images)
-    except Exception as error:  # an open number of images raises several kinds
+    except Exception as error:  # a symbolic batch size raises several kinds
         reason = first_line(error)
         raise UserError(
             f"{type(plan.model).__name__} can't be exported for any number of images: {reason}"
@@ -119,7 +118,7 @@ def lower(plan: Plan, weights: dict[str, np.ndarray]) -> jax.export.Exported:
 
 
 def _check_free(target: Path) -> None:
-    """Makes the folder around the target; raises UserError where it can't become an export's."""
+    """Makes the parent folder; raises UserError if the target cannot hold an export."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         output_paths.check_writable(target.parent)
@@ -130,13 +129,13 @@ def _check_free(target: Path) -> None:
         raise UserError(f"--output={target}: {error.strerror}") from error
     if others:
         raise UserError(
-            f"--output={target} holds other things than an exported net, such as {min(others)}: "
-            "name another folder"
+            f"--output={target} contains files of something else, such as {min(others)}: "
+            "choose another folder"
         )
 
 
 def _put_in_place(made: Path, target: Path, *, aside: Path) -> None:
-    """Moves a folder to the target; what is there goes aside, and back should that fail."""
+    """Moves a folder to the target. An old target is moved aside, and back if that fails."""
     try:
         if target.exists():
             target.rename(aside)
@@ -163,7 +162,7 @@ def _write(
 
 def _facts(run: Run, plan: Plan, state: TrainState, program: jax.export.Exported) -> dict[str, Any]:
     """The content of model.json."""
-    # What was measured on other weights than these is not told of them.
+    # Results measured with other weights are left out.
     tested = tested_step(run, plan) == int(state.step)
     summary = (run.summary() or {}) if tested else {}
     experiment = plan.experiment
@@ -208,7 +207,7 @@ def _facts(run: Run, plan: Plan, state: TrainState, program: jax.export.Exported
 
 
 def _stablehlo_version(program: jax.export.Exported) -> str:
-    """The oldest StableHLO that reads the program; its bytecode begins with that."""
+    """The oldest StableHLO version that reads the program, from the head of its bytecode."""
     header = program.mlir_module_serialized[:64]
     found = re.search(rb"StableHLO_v([0-9.]+)", header)
     assert found, header
@@ -216,10 +215,10 @@ def _stablehlo_version(program: jax.export.Exported) -> str:
 
 
 def _difference(plan: Plan, state: TrainState, exported: artifact.Exported) -> float:
-    """The largest difference between the scores of the exported net and the run's own.
+    """The largest difference between the scores of the exported net and of the run.
 
     Raises:
-      RunFailed: it is more than rounding.
+      RunFailed: the difference is more than rounding.
     """
     shape = (CHECKED_IMAGES, *plan.data.image_shape)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
@@ -227,7 +226,7 @@ def _difference(plan: Plan, state: TrainState, exported: artifact.Exported) -> f
     difference, largest = abs(exported(images) - scores).max(), abs(scores).max()
     if not difference <= TOLERANCE * largest:  # NaN is neither less nor more
         raise RunFailed(
-            f"the exported program's scores are off by {difference:.2g}, where the largest is "
-            f"{largest:.2g}: nothing was written"
+            f"the exported program's scores differ from the run's by {difference:.2g}, "
+            f"with a largest score of {largest:.2g}: nothing was written"
         )
     return float(difference)

@@ -1,7 +1,7 @@
-"""Images made to fool a net within a ball of the largest change of a value (L-infinity), in JAX.
+"""Adversarial attacks within an L-infinity ball: FGSM and PGD, in JAX.
 
-An image is f32[B,H,W,C] of pixels from 0 to 1, and so is what it becomes. `score` is the whole way
-from there to the scores f32[B,K], normalisation included; it is differentiated as it is.
+Images are f32[B,H,W,C] with pixels from 0 to 1. `score` maps them to the scores f32[B,K], including
+normalisation; the attacks differentiate it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Score = Callable[[jax.Array], jax.Array]
 
 
 def gradient(score: Score, image: jax.Array, label: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The gradient of each image's cross-entropy to its pixels, and the scores: label i32[B]."""
+    """Returns each image's gradient of the cross-entropy, and the scores; label is i32[B]."""
 
     def loss(image):
         logits = score(image)
@@ -33,9 +33,9 @@ def fgsm(score: Score, image: jax.Array, label: jax.Array, epsilon: jax.Array) -
 
 
 def random_start(key: jax.Array, image: jax.Array, index: jax.Array, epsilon: jax.Array):
-    """A point of the ball around each image, uniform in every value, cut off at 0 and 1.
+    """Draws a uniform point of the ball around each image, clipped to 0 and 1.
 
-    It is drawn from the example's index i32[B], whatever batch it is in.
+    The draw depends on the key and the example's index i32[B], not on the batch.
     """
     keys = jax.vmap(lambda number: jax.random.fold_in(key, number))(index)
     noise = jax.vmap(lambda k: jax.random.uniform(k, image.shape[1:], minval=-1, maxval=1))(keys)
@@ -51,22 +51,21 @@ def pgd(
     step: jax.Array,
     steps: int | jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """Projected gradient descent (Madry et al. 2018, arXiv:1706.06083), upwards on the loss.
+    """Projected gradient ascent on the loss (PGD, Madry et al. 2018, arXiv:1706.06083).
 
-    Calls can follow each other: 5 steps from where 5 steps led to are 10 steps.
+    Two calls of 5 steps, the second from the result of the first, equal one call of 10 steps.
 
     Args:
-      score: From pixels to scores.
-      start: Where it begins: `random_start`, or what an earlier call gave.
+      score: Maps pixels to scores.
+      start: The first iterate: from `random_start` or an earlier call.
       image: The centre of the ball.
-      label: i32[B], the right classes.
-      epsilon: The ball's radius.
-      step: By how much a value changes in a step.
-      steps: How many; may be traced.
+      label: i32[B], the true classes.
+      epsilon: Radius of the ball.
+      step: Change of each value per step.
+      steps: Number of steps; may be traced.
 
     Returns:
-      Where it ends, and whether any point on the way, start and end included, is given another
-      class than its own: bool[B].
+      The last iterate, and whether any iterate, first and last included, is misclassified: bool[B].
     """
 
     def advance(_, carried):

@@ -1,4 +1,4 @@
-"""Corruption by blurs: (rng, image f32[N,H,W,C] in 0..1, constants) -> f32[N,H,W,C]."""
+"""Blur corruptions: (rng, image f32[N,H,W,C] in 0..1, constants) -> f32[N,H,W,C]."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from cnn_jax.robustness.resampling import correlate, gaussian, zoom
 
 
 def gaussian_blur(rng: np.random.Generator, image: np.ndarray, sigma: float) -> np.ndarray:
-    """A Gaussian of this many pixels, cut off at four; nothing random."""
+    """Blurs by a Gaussian (sigma in pixels, truncated at 4 sigma). Deterministic."""
     return gaussian(image, sigma)
 
 
 def defocus_blur(
     rng: np.random.Generator, image: np.ndarray, radius: float, sigma: float
 ) -> np.ndarray:
-    """Spreads each pixel over a disk; nothing random."""
+    """Convolves with a disk. Deterministic."""
     return correlate(image, disk(radius, sigma))
 
 
 def disk(radius: float, sigma: float) -> np.ndarray:
-    """The pixels within the radius of the middle, softened by a 3x3 Gaussian, adding up to 1."""
-    reach = int(radius) + 1  # the disk's, and one pixel of softening
+    """A disk kernel smoothed by a 3x3 Gaussian, with sum 1."""
+    reach = int(radius) + 1  # the disk, and one pixel for the smoothing
     offsets = np.arange(-reach, reach + 1)
     inside = (offsets**2 + offsets[:, None] ** 2 <= radius**2).astype(float)
     weights = np.exp(-0.5 * (np.arange(-1, 2) / sigma) ** 2)
@@ -37,11 +37,11 @@ def disk(radius: float, sigma: float) -> np.ndarray:
 def glass_blur(
     rng: np.random.Generator, image: np.ndarray, sigma: float, reach: int, times: int
 ) -> np.ndarray:
-    """Blurs, has each pixel take the place of one up to `reach` above and left, blurs again.
+    """Blurs, copies to each pixel one at an offset of up to `reach`, and blurs again.
 
-    Pixel by pixel from the lower right, so that what was moved moves on. The publication speaks of
-    swapping pixels; the program that made CIFAR-10-C copies one over the other (its swap is of
-    two NumPy views), and so does this.
+    Pixels are replaced in place from the lower right, so that copies can be copied again. The paper
+    swaps pixels; the program that made CIFAR-10-C copies one over the other (its swap is of two
+    NumPy views), and so does this.
     """
     image = np.floor(gaussian(image, sigma) * 255 + 1e-3) / np.float32(255)
     number, height, width, _ = image.shape
@@ -58,22 +58,22 @@ def glass_blur(
 def motion_blur(
     rng: np.random.Generator, image: np.ndarray, radius: float, sigma: float, most: float = 45
 ) -> np.ndarray:
-    """Drags each image in a direction of its own, up to `most` degrees off the horizontal."""
+    """Blurs each image along a random direction, up to `most` degrees from the horizontal."""
     return drag(image, radius, sigma, rng.uniform(-most, most, len(image)))
 
 
 def drag(image: np.ndarray, radius: float, sigma: float, degrees: np.ndarray) -> np.ndarray:
-    """ImageMagick's motion blur: the weighted mean of the pixels on a line that begins at each.
+    """ImageMagick's motion blur: a weighted mean along a line that starts at each pixel.
 
-    Pixel i of the line, of 2 ceil(radius) + 1, weighs as a Gaussian at i, and lies i pixels away at
-    the angle, rounded (halves down). Beyond the image its last pixel is repeated, and the result is
-    rounded to 8 bits.
+    The line has 2 ceil(radius) + 1 pixels. Pixel i has the weight of a Gaussian at i and lies i
+    pixels away at the angle, rounded (halves down). Edge pixels are repeated beyond the image. The
+    result is rounded to 8 bits.
 
     Args:
       image: f32[N,H,W,C].
-      radius: Decides the length of the line.
-      sigma: Of the Gaussian, in pixels.
-      degrees: f[N], the angle of the line.
+      radius: Determines the length of the line.
+      sigma: Standard deviation of the Gaussian, in pixels.
+      degrees: f[N], angle of the line.
     """
     number, height, width, _ = image.shape
     length = 2 * math.ceil(radius) + 1
@@ -93,6 +93,6 @@ def drag(image: np.ndarray, radius: float, sigma: float, degrees: np.ndarray) ->
 
 
 def zoom_blur(rng: np.random.Generator, image: np.ndarray, end: float) -> np.ndarray:
-    """The mean of the image and of it enlarged by 1, 1.01, 1.02, ...; nothing random."""
-    factors = np.arange(1, end, 0.01)  # as published: rounding decides whether it holds `end`
+    """Averages the image with its enlargements by 1, 1.01, 1.02, ... Deterministic."""
+    factors = np.arange(1, end, 0.01)  # as published: rounding decides whether `end` is included
     return (image + sum(zoom(image, factor) for factor in factors)) / np.float32(len(factors) + 1)

@@ -1,9 +1,9 @@
-"""The corruptions of CIFAR-10-C (Hendrycks and Dietterich 2019, arXiv:1903.12261), made anew.
+"""Reimplements the corruptions of CIFAR-10-C (Hendrycks and Dietterich 2019, arXiv:1903.12261).
 
 Kinds, severities and constants are those of the program that made the published images
-(github.com/hendrycks/robustness, ImageNet-C/create_c/make_cifar_c.py); random numbers differ, and
-so do the last bits of interpolation. Two of its kinds are left out: frost, which is overlaid from
-photographs, and spatter, one of the four extra ones.
+(github.com/hendrycks/robustness, ImageNet-C/create_c/make_cifar_c.py). Random numbers differ, and
+so do the last bits of interpolation. Two kinds are missing: frost, which needs photographs, and
+spatter, one of the four extra kinds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cnn_jax.robustness import blur, digital, noise, weather
 
 SEVERITIES = range(1, 6)
 LEFT_OUT = ("frost", "spatter")
-# Images whose random numbers come from one generator.
+# Number of images that share one random generator.
 CHUNK = 500
 
 
@@ -28,9 +28,9 @@ class Kind:
     """A kind of corruption.
 
     Attributes:
-      group: "noise", "blur", "weather", "digital", or "extra": not of the benchmark's mean.
+      group: "noise", "blur", "weather", "digital", or "extra" (not in the mean).
       function: (rng, image f32[N,H,W,C] in 0..1, *constants) -> f32[N,H,W,C].
-      constants: Those of severities 1 to 5, for images of 32x32.
+      constants: The constants of severities 1 to 5, for 32x32 images.
     """
 
     group: str
@@ -94,21 +94,21 @@ KINDS = MappingProxyType(
 
 
 def corrupt(kind: str, images: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
-    """Images u8[N,H,W,C] corrupted, u8[N,H,W,C]; fractions are cut off, as published.
+    """Corrupts images u8[N,H,W,C] -> u8[N,H,W,C]; values are rounded down, as published.
 
     Args:
       kind: One of KINDS.
-      images: What is corrupted; C is 1 or 3.
+      images: The images; C is 1 or 3.
       severity: From 1 to 5.
-      rng: What the kinds that draw anything draw from.
+      rng: Random generator of the random kinds.
     """
     constants = KINDS[kind].constants[severity - 1]
     constants = constants if isinstance(constants, tuple) else (constants,)
     made = KINDS[kind].function(rng, images.astype(np.float32) / 255, *constants)
-    # A whole number that float32 has a hair too small stays that number.
+    # 1e-3 keeps integers that float32 represents slightly too small.
     return np.floor(np.clip(made, 0, 1) * 255 + 1e-3).astype(np.uint8)
 
 
 def generator(seed: int, kind: str, severity: int, chunk: int) -> np.random.Generator:
-    """The random numbers of one chunk of images under one corruption, whatever else is measured."""
+    """The random generator of one chunk of images under one corruption and severity."""
     return np.random.default_rng((seed, [*KINDS].index(kind), severity, chunk))

@@ -12,7 +12,7 @@ from cnn_jax.robustness.resampling import gaussian, sample
 
 
 def contrast(rng: np.random.Generator, image: np.ndarray, factor: float) -> np.ndarray:
-    """Scales the distance of each value to its channel's mean over the image; nothing random."""
+    """Scales each value's distance to its channel's mean over the image. Deterministic."""
     mean = image.mean((1, 2), keepdims=True)
     return (image - mean) * np.float32(factor) + mean
 
@@ -20,10 +20,10 @@ def contrast(rng: np.random.Generator, image: np.ndarray, factor: float) -> np.n
 def saturate(
     rng: np.random.Generator, image: np.ndarray, factor: float, shift: float
 ) -> np.ndarray:
-    """Makes S of HSV `factor` S + `shift`, cut off at 0 and 1, with H and V as they are.
+    """Replaces the saturation S of HSV by `factor` S + `shift`, clipped to 0 and 1.
 
-    Each value's distance to the pixel's largest is in proportion to S; grey, whose hue is 0, turns
-    reddish. Nothing random; an image of one channel has no S.
+    The distance of each value to the pixel's largest is proportional to S. Grey has hue 0 and turns
+    reddish. Images of one channel are unchanged. Deterministic.
     """
     if image.shape[-1] == 1:
         return image
@@ -40,15 +40,15 @@ def saturate(
 def elastic_transform(
     rng: np.random.Generator, image: np.ndarray, distance: float, sigma: float, skew: float
 ) -> np.ndarray:
-    """Skews the image, then moves each pixel by smooth noise; bilinear.
+    """Skews the image, then displaces each pixel by smooth noise, with bilinear interpolation.
 
     Args:
-      rng: Random numbers.
+      rng: Random generator.
       image: f32[N,H,W,C].
-      distance: By what the noise, uniform from -1 to 1 and then blurred, is multiplied: a share of
-        the shorter side, as are the two below.
-      sigma: Of the blur, a Gaussian cut off at three.
-      skew: Three points near the middle are moved, along each axis, by up to so much.
+      distance: Scale of the noise, which is uniform from -1 to 1 and then blurred. This and the
+        next two are fractions of the shorter side.
+      sigma: Standard deviation of the blur, a Gaussian truncated at 3 sigma.
+      skew: Largest displacement, along each axis, of three points near the middle.
     """
     number, height, width, _ = image.shape
     size = min(height, width)
@@ -56,7 +56,7 @@ def elastic_transform(
     points = middle + reach * np.array([[1, 1], [1, -1], [-1, -1]])
     moved = points + rng.uniform(-skew * size, skew * size, (number, 3, 2))
     ones = np.ones((number, 3, 1))
-    # The map from where the points went back to where they were.
+    # The map from the displaced points back to the points.
     back = np.linalg.solve(np.concatenate([moved, ones], 2), np.broadcast_to(points, moved.shape))
     y, x = np.mgrid[:height, :width]
     place = np.stack([x, y, np.ones_like(x)], -1) @ back[:, None]
@@ -67,7 +67,7 @@ def elastic_transform(
 
 
 def pixelate(rng: np.random.Generator, image: np.ndarray, share: float) -> np.ndarray:
-    """Shrinks the sides to this share, rounded down, and enlarges again, by boxes."""
+    """Shrinks the sides to this fraction, rounded down, and enlarges again, with a box filter."""
 
     def change(picture: Image.Image) -> Image.Image:
         size = picture.size
@@ -78,7 +78,7 @@ def pixelate(rng: np.random.Generator, image: np.ndarray, share: float) -> np.nd
 
 
 def jpeg_compression(rng: np.random.Generator, image: np.ndarray, quality: int) -> np.ndarray:
-    """Writes and reads a JPEG of this quality, by Pillow."""
+    """Encodes and decodes a JPEG of this quality with Pillow."""
 
     def change(picture: Image.Image) -> Image.Image:
         file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Corruption by noise: (rng, image f32[N,H,W,C] in 0..1, constants) -> f32[N,H,W,C]."""
+"""Noise corruptions: (rng, image f32[N,H,W,C] in 0..1, constants) -> f32[N,H,W,C]."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ def gaussian_noise(rng: np.random.Generator, image: np.ndarray, scale: float) ->
 
 
 def shot_noise(rng: np.random.Generator, image: np.ndarray, photons: float) -> np.ndarray:
-    """Counts photons: Poisson of so many for white, as a share of that."""
+    """Poisson noise of a photon count; `photons` is the mean count of white."""
     return (rng.poisson(image * photons) / photons).astype(np.float32)
 
 
 def impulse_noise(rng: np.random.Generator, image: np.ndarray, amount: float) -> np.ndarray:
-    """Sets this share of the values, each channel on its own, to 0 or to 1, as often."""
+    """Sets this fraction of the values to 0 or 1 with equal probability, per channel."""
     hit = rng.random(image.shape, np.float32) < amount
     return np.where(hit, rng.random(image.shape, np.float32) < 0.5, image)
 
 
 def speckle_noise(rng: np.random.Generator, image: np.ndarray, scale: float) -> np.ndarray:
-    """Adds normal noise whose standard deviation is this share of the value."""
+    """Adds normal noise whose standard deviation is `scale` times the value."""
     return image + image * np.float32(scale) * rng.standard_normal(image.shape, np.float32)

@@ -1,7 +1,7 @@
-"""Linear maps of images that corruptions are made of, in NumPy.
+"""Blurs, zooms and interpolates images in NumPy; the building blocks of corruptions.
 
-Edges are named as `np.pad` names them: "edge" repeats the last pixel, "reflect" mirrors the image
-about it, "symmetric" about its outer side.
+Edge modes are those of `np.pad`: "edge" repeats the last pixel, "reflect" mirrors the image about
+it, "symmetric" about its outer side.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def separable(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nd
 
 
 def gaussian_matrix(size: int, sigma: float, mode: str, truncate: float = 4.0) -> np.ndarray:
-    """A blur of one axis as a matrix f64[S,S]; the Gaussian ends at `truncate` sigmas."""
+    """The matrix f64[S,S] of a Gaussian blur along one axis, truncated at `truncate` sigmas."""
     radius = int(truncate * sigma + 0.5)
     weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(sigma, 1e-9)) ** 2)
     source = np.pad(np.arange(size), radius, mode=mode)  # type: ignore[call-overload]
@@ -36,10 +36,10 @@ def gaussian(image: np.ndarray, sigma: float, mode: str = "edge", truncate: floa
 
 
 def zoom_matrix(size: int, factor: float) -> np.ndarray:
-    """Enlarges the middle of one axis to its whole, by linear interpolation: f64[S,S].
+    """The matrix f64[S,S] that enlarges the middle of one axis by linear interpolation.
 
-    The middle's ceil(S / factor) pixels become round(that * factor), their first and last staying
-    first and last, of which the middle S are kept.
+    The middle ceil(S / factor) pixels become round(that * factor) with aligned ends, of which the
+    middle S are kept.
     """
     inner = math.ceil(size / factor)
     outer = round(inner * factor)
@@ -54,14 +54,14 @@ def zoom_matrix(size: int, factor: float) -> np.ndarray:
 
 
 def zoom(image: np.ndarray, factor: float) -> np.ndarray:
-    """Enlarges the middle of f32[N,H,W,C] to its whole."""
+    """Enlarges the middle of images f32[N,H,W,C] to the whole image."""
     return separable(image, *(zoom_matrix(size, factor) for size in image.shape[1:3]))
 
 
 def correlate(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Each pixel becomes the kernel's sum over its neighbourhood: f32[N,H,W,C], f[k,k]; "reflect".
+    """Cross-correlates f32[N,H,W,C] with a kernel f[k,k], in mode "reflect".
 
-    Zeros of the kernel cost nothing.
+    Zeros of the kernel take no time.
     """
     _, height, width, _ = image.shape
     edge = len(kernel) // 2
@@ -74,13 +74,13 @@ def correlate(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 
 def sample(image: np.ndarray, y: np.ndarray, x: np.ndarray, mode: str) -> np.ndarray:
-    """The image between its pixels, bilinearly.
+    """Interpolates images bilinearly.
 
     Args:
       image: f32[N,H,W,C].
-      y: f[N,H',W'], rows, at most a height outside.
-      x: f[N,H',W'], columns, likewise.
-      mode: What is outside.
+      y: f[N,H',W'], rows, at most a height outside the image.
+      x: f[N,H',W'], columns, at most a width outside the image.
+      mode: Edge mode.
 
     Returns:
       f32[N,H',W',C].

@@ -1,4 +1,4 @@
-"""Corruption by weather: (rng, image f32[N,H,W,C] in 0..1, constants) -> f32[N,H,W,C]."""
+"""Weather corruptions: (rng, image f32[N,H,W,C] in 0..1, constants) -> f32[N,H,W,C]."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def snow(
     sigma: float,
     kept: float,
 ) -> np.ndarray:
-    """Whitens the image by 1 - `kept`, and adds flakes, dragged downwards, and the same turned by
-    180 degrees.
+    """Whitens the image by 1 - `kept`, and adds motion-blurred flakes and their rotation by 180
+    degrees.
 
-    Flakes are normal noise enlarged by `size`, where it is above the threshold.
+    Flakes are normal noise enlarged by `size`, set to 0 below the threshold.
     """
     number, height, width, channels = image.shape
     noise = rng.normal(mean, deviation, (number, height, width, 1)).astype(np.float32)
@@ -38,7 +38,7 @@ def snow(
 
 
 def fog(rng: np.random.Generator, image: np.ndarray, amount: float, decay: float) -> np.ndarray:
-    """Adds a cloud up to `amount`, and darkens to the brightness that the image had at most."""
+    """Adds a cloud of up to `amount`, and rescales to the image's largest value."""
     number, height, width, _ = image.shape
     cloud = plasma(rng, number, 1 << (max(height, width) - 1).bit_length(), decay)
     most = image.max((1, 2, 3), keepdims=True)
@@ -46,11 +46,11 @@ def fog(rng: np.random.Generator, image: np.ndarray, amount: float, decay: float
 
 
 def plasma(rng: np.random.Generator, number: int, size: int, decay: float) -> np.ndarray:
-    """Fractal heights from 0 to 1 by the diamond-square algorithm, without a seam: f32[N,S,S].
+    """Periodic fractal heights from 0 to 1 by the diamond-square algorithm: f32[N,S,S].
 
-    The middle of a square of known heights gets their mean and a random part, and so do then the
-    middles of its sides; and so on in squares of half the side. The random part is uniform up to
-    `wobble` squared, `wobble` being 100 at first and divided by `decay` from one size to the next.
+    The centre of each square gets the mean of its corners plus noise, then so do the midpoints of
+    its sides; this repeats with half the side. The noise is uniform up to `wobble` squared, where
+    `wobble` starts at 100 and is divided by `decay` after each size.
     """
     height = np.zeros((number, size, size), np.float32)
     wobble = 100.0
@@ -73,9 +73,9 @@ def plasma(rng: np.random.Generator, number: int, size: int, decay: float) -> np
 
 
 def brightness(rng: np.random.Generator, image: np.ndarray, shift: float) -> np.ndarray:
-    """Adds to V of HSV, cut off at 1, with H and S as they are; nothing random.
+    """Adds `shift` to V of HSV, clipped to 1. Deterministic.
 
-    V is the largest of a pixel's values, and all three are in proportion to it; black becomes grey.
+    V is the pixel's largest value; all three scale with it. Black becomes grey.
     """
     value = image.max(-1, keepdims=True)
     bright = np.minimum(value + np.float32(shift), 1)

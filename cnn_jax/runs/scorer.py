@@ -1,4 +1,4 @@
-"""What scores pictures: a run's net here, an exported one in `export/`."""
+"""Scores images with a run's net; `export/` does the same with an exported net."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cnn_jax.training.step import image_scores
 
 
 class Scorer(Protocol):
-    """A trained net with what must be known to use it.
+    """A trained net and the facts needed to use it.
 
     Attributes:
       classes: The classes' names.
       image_shape: Height, width and channels of an image.
-      scores_are_logits: Whether the softmax of the scores gives the probabilities of the classes.
+      scores_are_logits: Whether the softmax of the scores gives class probabilities.
     """
 
     classes: tuple[str, ...]
@@ -29,19 +29,19 @@ class Scorer(Protocol):
     scores_are_logits: bool
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """u8[B,H,W,C] -> f32[B,K]; each batch size is compiled once."""
+        """u8[B,H,W,C] -> f32[B,K]; compiles once per batch size."""
 
 
 class RunScorer:
-    """A run's net, with the weights that its result was measured with.
+    """A run's net, with the weights of the run's result.
 
     Args:
       workdir: The run's folder.
-      recipe: Where classes of the run's own are defined.
+      recipe: The recipe that defines the run's custom classes.
 
     Raises:
-      UserError: no run there, or one that needs its recipe.
-      CheckpointError: nothing saved, or damaged.
+      UserError: there is no run, or it needs its recipe.
+      CheckpointError: there is no checkpoint, or it is damaged.
     """
 
     def __init__(self, workdir: str | os.PathLike[str], recipe: config.Recipe | None = None):
@@ -54,5 +54,5 @@ class RunScorer:
         self._step = jax.jit(functools.partial(image_scores, plan))
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """u8[B,H,W,C] -> f32[B,K]; each batch size is compiled once."""
+        """u8[B,H,W,C] -> f32[B,K]; compiles once per batch size."""
         return np.asarray(self._step(self._variables, images))

@@ -316,7 +316,7 @@ def test_what_fails_on_the_way_leaves_nothing(failure, trained, tmp_path, monkey
             return right(dataclasses.replace(plan, normalize=pixels), weights)
 
         monkeypatch.setattr(write, "lower", wrong)
-    with pytest.raises((OSError, RunFailed), match=r"No space|scores are off by"):
+    with pytest.raises((OSError, RunFailed), match=r"No space|scores differ"):
         export(trained.workdir, tmp_path / "net", recipe=trained.recipe)
     assert not list(tmp_path.iterdir())
 
@@ -334,7 +334,7 @@ def test_what_fails_on_the_way_leaves_nothing(failure, trained, tmp_path, monkey
         (["--mode=export"], "needs the --workdir"),
         (["--mode=export", "--workdir=nowhere"], "no run at nowhere"),
         (["--mode=export", "--workdir=RUN", "--output=RUN/config.json"], "Not a directory"),
-        (["--mode=export", "--workdir=RUN", "--output=RUN"], "holds other things"),
+        (["--mode=export", "--workdir=RUN", "--output=RUN"], "contains files of something else"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(arguments, named, trained, capsys):
