@@ -1,7 +1,5 @@
 """The command line: flags -> Experiment -> mode. A user's mistake is one line and exit code 2."""
 
-from __future__ import annotations
-
 import io
 import os
 import sys

@@ -1,7 +1,5 @@
 """Errors that the program reports in one line, and where in the user's code an error arose."""
 
-from __future__ import annotations
-
 import sysconfig
 import traceback
 from collections.abc import Iterable

@@ -5,8 +5,6 @@ augmentation mixes examples; `takes_mixed_labels` says whether the loss accepts 
 `Distill` combines a loss with the scores of a teacher.
 """
 
-from __future__ import annotations
-
 import abc
 import dataclasses
 from typing import ClassVar

@@ -12,8 +12,6 @@ rewrites them. A table stands between `<!-- KIND arguments -->` and `<!-- /KIND 
 - `families FILE`: a result file of benchmarks/families.py.
 """
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import json

@@ -1,7 +1,5 @@
 """Range checks for config fields. Each raises a ValueError of one line that names the field."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Trains an experiment in a run's folder, from the data to a test accuracy."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Iterable

@@ -237,7 +237,7 @@ def test_own_recipe_and_model_train_and_evaluate_from_outside_the_repository(tmp
     assert "Tiny(width=6)" in trained.stdout
     run("--mode=evaluate", "--config=mine.py", "--workdir=out", cwd=tmp_path)
     without = run("--mode=evaluate", "--workdir=out", cwd=tmp_path, code=2)
-    assert one_line(without.stderr) and "Tiny can't be found" in without.stderr
+    assert one_line(without.stderr) and "Tiny unknown" in without.stderr
     assert f"--config={recipe.name}" in without.stderr and "Choose" not in without.stderr
     other = ("--config=mine.py", "--config.model=LeNet", "--workdir=out")
     refused = run(*other, cwd=tmp_path, code=2)

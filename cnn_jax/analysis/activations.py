@@ -4,8 +4,6 @@ They are read off the traced program, like the layers of structure.py, so that w
 between its modules (activations, pools, sums) counts too, and any function of images will do.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from collections.abc import Callable, Sequence

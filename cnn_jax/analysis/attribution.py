@@ -6,8 +6,6 @@
 The score of a class is that before the softmax, as in all three publications.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -3,8 +3,6 @@
 NumPy only, in float64; probabilities are the softmax of the scores.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

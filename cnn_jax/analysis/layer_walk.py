@@ -1,7 +1,5 @@
 """Follows an image through a traced program, and notes the layers that it meets."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence

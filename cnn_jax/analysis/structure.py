@@ -4,8 +4,6 @@ The model is traced, not run, so any Flax module can be looked into: one's own t
 it is made of this package's layers.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import flax.linen as nn

@@ -1,7 +1,5 @@
 """AutoAugment, with the policy published for CIFAR-10."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import jax

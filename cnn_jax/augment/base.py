@@ -1,7 +1,5 @@
 """Defines the base class of augmentations and the random keys of examples."""
 
-from __future__ import annotations
-
 import abc
 import dataclasses
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Changes brightness, contrast, saturation and hue at random."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Crops images at random positions."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Covers a square (Cutout) or a rectangle of random shape (RandomErasing) of each image."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 

@@ -1,7 +1,5 @@
 """Flips images horizontally, at random or in alternate epochs."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import jax

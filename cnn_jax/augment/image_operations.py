@@ -9,8 +9,6 @@ neighbour, `ImageOps` and `ImageEnhance`. One exception: where the exact result 
 an integer, Pillow's rounding errors sometimes give the integer below.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -9,8 +9,6 @@ Labels are class weights f32[B,K] before and after; the step converts class indi
 augmentations come last: moving or covering pixels afterwards would make the label weights wrong.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import ClassVar
 

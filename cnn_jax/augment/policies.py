@@ -1,7 +1,5 @@
 """RandAugment and TrivialAugment: random operations without a learnt policy."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import NamedTuple
 

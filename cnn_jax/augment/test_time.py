@@ -1,7 +1,5 @@
 """Test-time augmentation (TTA): averages the scores of several views of an image."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal
 

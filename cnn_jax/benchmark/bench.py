@@ -1,7 +1,5 @@
 """Runs the measurements of a recipe's benchmark; each returns its part of benchmark.json."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import statistics

@@ -1,7 +1,5 @@
 """Times compilation without and with the persistent cache."""
 
-from __future__ import annotations
-
 import contextlib
 import tempfile
 import time

@@ -1,7 +1,5 @@
 """Measures the machine's peak matmul throughput, and the peak memory in use."""
 
-from __future__ import annotations
-
 import functools
 
 import jax

@@ -4,8 +4,6 @@ No part of the step is implemented twice. `train_step` is traced with one piece 
 replaced, and returns only the output of a part; the compiler removes the rest.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from typing import Any

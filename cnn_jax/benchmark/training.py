@@ -1,7 +1,5 @@
 """Compiles and times the training step as `train` runs it."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from typing import Any

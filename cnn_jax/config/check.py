@@ -1,7 +1,5 @@
 """Checks config values against type annotations, which dataclasses themselves do not do."""
 
-from __future__ import annotations
-
 import collections.abc
 import inspect
 import math

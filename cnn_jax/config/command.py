@@ -1,7 +1,5 @@
 """Parses the command line: plain flags, and a flag for every field of the chosen recipe."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 from collections.abc import Mapping, Sequence

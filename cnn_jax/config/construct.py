@@ -1,7 +1,5 @@
 """Calls the constructors that a config names, and explains failures in one line."""
 
-from __future__ import annotations
-
 import dataclasses
 import inspect
 import re

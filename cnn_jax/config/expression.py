@@ -4,8 +4,6 @@
 parser accepts only these forms and never evaluates code.
 """
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import inspect

@@ -1,7 +1,5 @@
 """Inspects config objects: their fields, annotations, defaults and documentation."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import inspect

@@ -4,8 +4,6 @@ The objects of the recipe determine which flags exist, so flags are looked up on
 that replaces an object comes before the flags of the new object's fields.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Formats --help: the plain flags, and every field of the chosen recipe."""
 
-from __future__ import annotations
-
 import shutil
 import textwrap
 from collections.abc import Mapping, Sequence

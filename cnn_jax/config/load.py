@@ -1,7 +1,5 @@
 """Loads a recipe, a Python file that defines `experiment`: finds, executes and checks it."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import os

@@ -1,7 +1,5 @@
 """Lists the classes and functions that recipes, flags and config.json may name."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any

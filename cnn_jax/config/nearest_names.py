@@ -1,7 +1,5 @@
 """Suggests the name that a user probably meant."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Applies flags to a config. An object's own flag is applied before the flags of its fields."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Callable

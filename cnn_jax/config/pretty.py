@@ -1,7 +1,5 @@
 """Formats a config for people: over several lines, or as a recipe file."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Caches decoded arrays as .npy files: a folder of them is written completely or not at all."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Defines the batch that the augmentations transform and the model sees."""
 
-from __future__ import annotations
-
 import jax
 from flax import struct
 

@@ -1,7 +1,5 @@
 """Lists the images of a folder with one sub-folder for each class, and splits them."""
 
-from __future__ import annotations
-
 import collections
 import hashlib
 import os

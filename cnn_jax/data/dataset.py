@@ -1,7 +1,5 @@
 """Defines what a data set is: checked arrays in memory, with their statistics."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass

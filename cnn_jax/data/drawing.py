@@ -7,8 +7,6 @@ The signed distances (negative inside, in units of the figure's radius) follow I
 "2D distance functions", https://iquilezles.org/articles/distfunctions2d/.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Chooses the first available one of several data sets."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from cnn_jax.data.dataset import DataConfig, Dataset, DataUnavailable

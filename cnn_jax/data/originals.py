@@ -1,7 +1,5 @@
 """Reads the original files of data sets into memory, without extracting archives to disk."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import tarfile

@@ -1,7 +1,5 @@
 """Tests within seconds whether a server can be reached."""
 
-from __future__ import annotations
-
 import base64
 import queue
 import socket

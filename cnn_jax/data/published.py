@@ -1,7 +1,5 @@
 """Loads a data set of TFDS: finds or prepares it, decodes it once, verifies it at every start."""
 
-from __future__ import annotations
-
 import functools
 import os
 from dataclasses import dataclass

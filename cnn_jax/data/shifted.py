@@ -5,8 +5,6 @@ for each corruption and severity; CIFAR-10.1 (Recht et al. 2018, arXiv:1806.0045
 with configs v4 and v6. Their labels are CIFAR-10's. This module never prepares them.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from cnn_jax.data import tfds

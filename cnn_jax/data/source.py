@@ -1,7 +1,5 @@
 """Defines the facts that distinguish the data sets of TFDS."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -3,8 +3,6 @@
 No other module imports `tensorflow_datasets`; this one does so inside the functions that need it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import logging

@@ -12,8 +12,6 @@ same, with `safetensors.numpy.load_file`. Run only programs that you trust: dige
 not malice.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

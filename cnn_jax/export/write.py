@@ -1,7 +1,5 @@
 """Exports a run's net as a StableHLO program with its weights and a description."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import re

@@ -18,7 +18,7 @@ from cnn_jax.ops import gelu
 WINDOW = 2
 
 
-class Airbench(nn.Module):
+class Airbench(layers.Net):
     """Jordan 2024 (arXiv:2404.00498, github.com/KellerJordan/cifar10-airbench).
 
     f32[B,H,W,C] -> f32[B,K]. A frozen whitening layer of 2x2 patches; three groups of conv - pool -
@@ -48,12 +48,10 @@ class Airbench(nn.Module):
     num_classes: int | None = None
 
     def __post_init__(self):
-        ranges.positives(widths=self.widths)
         if self.convolutions not in (2, 3):
             raise ValueError(f"convolutions must be 2 or 3, got {self.convolutions!r}")
         ranges.fraction(momentum=self.momentum)
         ranges.one_of(("muon", "sgd"), start=self.start)
-        ranges.positive(num_classes=self.num_classes)
         super().__post_init__()
 
     @nn.compact

@@ -1,7 +1,5 @@
 """What the airbench nets and QuickNet are made of (Jordan 2024, arXiv:2404.00498)."""
 
-from __future__ import annotations
-
 import math
 
 import flax.linen as nn

@@ -5,11 +5,11 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from cnn_jax import ops, ranges
+from cnn_jax import ops
 from cnn_jax.models import layers
 
 
-class AlexNet(nn.Module):
+class AlexNet(layers.Net):
     """Krizhevsky 2014 (arXiv:1404.5997), f32[B,H,W,C] -> f32[B,K].
 
     The form of github.com/bearpaw/pytorch-classification: convolutions of 64 filters 11x11 at
@@ -24,10 +24,6 @@ class AlexNet(nn.Module):
     """
 
     num_classes: int | None = None
-
-    def __post_init__(self):
-        ranges.positive(num_classes=self.num_classes)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

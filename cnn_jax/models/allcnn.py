@@ -5,11 +5,10 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from cnn_jax import ranges
 from cnn_jax.models import layers
 
 
-class AllCNN(nn.Module):
+class AllCNN(layers.Net):
     """All-CNN-C of Springenberg et al. 2014 (arXiv:1412.6806), f32[B,H,W,C] -> f32[B,K].
 
     Convolutions of 3x3 with ReLU: three of `width` filters and three of twice as many, the third of
@@ -25,10 +24,6 @@ class AllCNN(nn.Module):
 
     width: int = 96
     num_classes: int | None = None
-
-    def __post_init__(self):
-        ranges.positive(width=self.width, num_classes=self.num_classes)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from cnn_jax import ops, ranges
+from cnn_jax import ops
 from cnn_jax.models import layers
 
 
-class ConvMixer(nn.Module):
+class ConvMixer(layers.Net):
     """Trockman and Kolter 2022 (arXiv:2201.09792), f32[B,H,W,C] -> f32[B,K].
 
     A convolution cuts the image into patches; then `depth` blocks of a depthwise convolution with a
@@ -31,16 +31,6 @@ class ConvMixer(nn.Module):
     kernel_size: int = 5
     patch_size: int = 2
     num_classes: int | None = None
-
-    def __post_init__(self):
-        ranges.positive(
-            width=self.width,
-            depth=self.depth,
-            kernel_size=self.kernel_size,
-            patch_size=self.patch_size,
-            num_classes=self.num_classes,
-        )
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

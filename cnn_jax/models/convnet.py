@@ -5,11 +5,11 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from cnn_jax import ops, ranges
+from cnn_jax import ops
 from cnn_jax.models import layers
 
 
-class ConvNet(nn.Module):
+class ConvNet(layers.Net):
     """Pairs of 3x3 convolutions, each pair halved by a 2x2 pool, then two fully connected layers.
 
     f32[B,H,W,C] -> f32[B,K]. Both sides of the image must survive one halving per pair. The default
@@ -24,11 +24,6 @@ class ConvNet(nn.Module):
     widths: tuple[int, ...] = (16, 32, 64)
     hidden: int = 128
     num_classes: int | None = None
-
-    def __post_init__(self):
-        ranges.positives(widths=self.widths)
-        ranges.positive(hidden=self.hidden, num_classes=self.num_classes)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

@@ -14,7 +14,7 @@ KERNEL = nn.initializers.truncated_normal(0.02)
 LAYER_SCALE = 1e-6
 
 
-class ConvNeXt(nn.Module):
+class ConvNeXt(layers.Net):
     """Liu et al. 2022 (arXiv:2201.03545), f32[B,H,W,C] -> f32[B,K].
 
     A convolution cuts the image into patches; between the stages of blocks, 2x2 convolutions at
@@ -40,12 +40,10 @@ class ConvNeXt(nn.Module):
     num_classes: int | None = None
 
     def __post_init__(self):
-        ranges.positives(depths=self.depths, widths=self.widths)
         if len(self.widths) != len(self.depths):
             raise ValueError(
                 f"widths must be as many as the {len(self.depths)} depths, got {self.widths!r}"
             )
-        ranges.positive(patch_size=self.patch_size, num_classes=self.num_classes)
         ranges.fraction(drop_path=self.drop_path)
         super().__post_init__()
 

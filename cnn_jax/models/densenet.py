@@ -10,7 +10,7 @@ from cnn_jax import ranges
 from cnn_jax.models import layers
 
 
-class DenseNet(nn.Module):
+class DenseNet(layers.Net):
     """Huang et al. 2017 (arXiv:1608.06993), DenseNet-BC, f32[B,H,W,C] -> f32[B,K].
 
     Each layer sees what all layers before it in its block have made, and adds `growth` channels to
@@ -32,10 +32,7 @@ class DenseNet(nn.Module):
     num_classes: int | None = None
 
     def __post_init__(self):
-        ranges.positives(blocks=self.blocks)
-        ranges.positive(
-            growth=self.growth, compression=self.compression, num_classes=self.num_classes
-        )
+        ranges.positive(compression=self.compression)
         if self.compression > 1:
             raise ValueError(f"compression must be at most 1, got {self.compression!r}")
         super().__post_init__()

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import ops, ranges
+from cnn_jax import ops
 from cnn_jax.models import layers
 
 # The filters of each module in each stage: 1x1; 1x1 and the 3x3 after it; 1x1 and the two 3x3 after
@@ -24,7 +24,7 @@ STAGES = (
 )
 
 
-class GoogLeNet(nn.Module):
+class GoogLeNet(layers.Net):
     """Szegedy et al. 2014 (arXiv:1409.4842), f32[B,H,W,C] -> f32[B,K].
 
     The form of github.com/kuangliu/pytorch-cifar. The stem is one 3x3 convolution of 192 filters at
@@ -38,10 +38,6 @@ class GoogLeNet(nn.Module):
     """
 
     num_classes: int | None = None
-
-    def __post_init__(self):
-        ranges.positive(num_classes=self.num_classes)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

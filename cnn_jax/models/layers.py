@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import ops
+from cnn_jax import ops, ranges
 from cnn_jax.runtime.parallel import BATCH_AXIS, is_split
 
 # He et al. 2015, arXiv:1502.01852: variance 2 / fan-in, right for layers before a ReLU.
 he_normal = nn.initializers.he_normal()
+
+
+class Net(nn.Module):
+    """What every model of the package is an instance of: checks its sizes.
+
+    Raises:
+      ValueError: an integer field, or one of a tuple, is not positive.
+    """
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name, None)
+            if isinstance(value, tuple | list):
+                ranges.positives(**{field.name: value})
+            elif isinstance(value, int) and not isinstance(value, bool):
+                ranges.positive(**{field.name: value})
+        super().__post_init__()
 
 
 def Conv(features: int, kernel_size: int | tuple[int, ...] = (3, 3), **options) -> nn.Conv:

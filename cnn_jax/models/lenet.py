@@ -5,11 +5,11 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from cnn_jax import ops, ranges
+from cnn_jax import ops
 from cnn_jax.models import layers
 
 
-class LeNet(nn.Module):
+class LeNet(layers.Net):
     """LeCun et al. 1998, with ReLU and max pooling, f32[B,H,W,C] -> f32[B,K].
 
     Two 5x5 convolutions without padding (6 and 16 filters), each followed by a 2x2 pool, then fully
@@ -21,10 +21,6 @@ class LeNet(nn.Module):
     """
 
     num_classes: int | None = None
-
-    def __post_init__(self):
-        ranges.positive(num_classes=self.num_classes)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from cnn_jax import ranges
 from cnn_jax.models import layers
 
 
-class MLP(nn.Module):
+class MLP(layers.Net):
     """Fully connected layers with ReLU, f32[B,H,W,C] -> f32[B,K].
 
     On 32x32x3 a neuron of the first layer has 3072 weights. The default has 1,841,162 parameters at
@@ -22,11 +21,6 @@ class MLP(nn.Module):
 
     hidden: tuple[int, ...] = (512, 512)
     num_classes: int | None = None
-
-    def __post_init__(self):
-        ranges.positives(hidden=self.hidden)
-        ranges.positive(num_classes=self.num_classes)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

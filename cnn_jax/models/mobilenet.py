@@ -12,7 +12,7 @@ from cnn_jax.models import layers
 STAGES = ((64, 1, 1), (128, 2, 2), (256, 2, 2), (512, 6, 2), (1024, 2, 2))
 
 
-class MobileNet(nn.Module):
+class MobileNet(layers.Net):
     """Howard et al. 2017 (arXiv:1704.04861), table 1, f32[B,H,W,C] -> f32[B,K].
 
     The form of github.com/kuangliu/pytorch-cifar: the first convolution has stride 1 instead of 2,
@@ -27,7 +27,7 @@ class MobileNet(nn.Module):
     num_classes: int | None = None
 
     def __post_init__(self):
-        ranges.positive(width=self.width, num_classes=self.num_classes)
+        ranges.positive(width=self.width)
         super().__post_init__()
 
     @nn.compact

@@ -20,7 +20,7 @@ STAGES = (
 )
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(layers.Net):
     """Sandler et al. 2018 (arXiv:1801.04381), table 2, f32[B,H,W,C] -> f32[B,K].
 
     The form of github.com/kuangliu/pytorch-cifar. For small images the first convolution and the
@@ -39,7 +39,7 @@ class MobileNetV2(nn.Module):
     num_classes: int | None = None
 
     def __post_init__(self):
-        ranges.positive(width=self.width, num_classes=self.num_classes)
+        ranges.positive(width=self.width)
         super().__post_init__()
 
     @nn.compact

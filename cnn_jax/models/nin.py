@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import ops, ranges
+from cnn_jax import ops
 from cnn_jax.models import layers
 
 # As published with the weights; there is no BatchNorm to make up for another start.
@@ -15,7 +15,7 @@ KERNEL = nn.initializers.normal(0.05)
 BEYOND = ((0, 1), (0, 1))
 
 
-class NIN(nn.Module):
+class NIN(layers.Net):
     """Lin et al. 2013 (arXiv:1312.4400), the net for CIFAR-10, f32[B,H,W,C] -> f32[B,K].
 
     Three blocks of a convolution (5x5, 5x5, 3x3) and two of 1x1, all with ReLU, the last of them
@@ -28,10 +28,6 @@ class NIN(nn.Module):
     """
 
     num_classes: int | None = None
-
-    def __post_init__(self):
-        ranges.positive(num_classes=self.num_classes)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

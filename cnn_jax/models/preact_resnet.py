@@ -5,11 +5,10 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from cnn_jax import ranges
 from cnn_jax.models import layers
 
 
-class StagedPreActResNet(nn.Module):
+class StagedPreActResNet(layers.Net):
     """He et al. 2016 (arXiv:1603.05027), in four stages, f32[B,H,W,C] -> f32[B,K].
 
     Norm and ReLU come before each convolution, so that nothing stands on the way from block to
@@ -29,11 +28,6 @@ class StagedPreActResNet(nn.Module):
     width: int = 64
     bottleneck: bool = False
     num_classes: int | None = None
-
-    def __post_init__(self):
-        ranges.positives(blocks=self.blocks)
-        ranges.positive(width=self.width, num_classes=self.num_classes)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

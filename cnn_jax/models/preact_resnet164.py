@@ -5,12 +5,11 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from cnn_jax import ranges
 from cnn_jax.models import layers
 from cnn_jax.models.preact_resnet import PreActBottleneck
 
 
-class PreActResNet(nn.Module):
+class PreActResNet(layers.Net):
     """He et al. 2016 (arXiv:1603.05027), section 4, f32[B,H,W,C] -> f32[B,K].
 
     A 3x3 convolution, three stages of (depth-2)/9 pre-activation bottleneck blocks
@@ -28,7 +27,6 @@ class PreActResNet(nn.Module):
     num_classes: int | None = None
 
     def __post_init__(self):
-        ranges.positive(depth=self.depth, width=self.width, num_classes=self.num_classes)
         if self.depth % 9 != 2 or self.depth < 11:
             raise ValueError(f"depth must be 9n+2 (11, 20, 29, ..., 164), got {self.depth}")
         super().__post_init__()

@@ -16,7 +16,7 @@ from cnn_jax.models.shakedrop import ShakeDrop
 WIDTH = 16
 
 
-class PyramidNet(nn.Module):
+class PyramidNet(layers.Net):
     """Han et al. 2017 (arXiv:1610.02915), additive, f32[B,H,W,C] -> f32[B,K].
 
     A 3x3 convolution to 16 filters and a norm, then blocks of which each has `alpha` / number of
@@ -42,7 +42,6 @@ class PyramidNet(nn.Module):
     num_classes: int | None = None
 
     def __post_init__(self):
-        ranges.positive(depth=self.depth, alpha=self.alpha, num_classes=self.num_classes)
         ranges.fraction(shakedrop=self.shakedrop)
         period = 9 if self.bottleneck else 6
         if self.depth % period != 2 or self.depth < period + 2:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from cnn_jax import ranges
 from cnn_jax.models import layers
 from cnn_jax.models.airbench_layers import conv, norm, pooled_conv, unit_head
 from cnn_jax.models.whitening import Whitening
 from cnn_jax.ops import gelu
 
 
-class QuickNet(nn.Module):
+class QuickNet(layers.Net):
     """A small cousin of airbench94 (Jordan 2024, arXiv:2404.00498), f32[B,H,W,C] -> f32[B,K].
 
     A frozen whitening layer of 4x4 patches at stride 2 spares the full-size convolutions; groups of
@@ -29,11 +28,6 @@ class QuickNet(nn.Module):
     filters: int = 48
     widths: tuple[int, ...] = (64, 128)
     num_classes: int | None = None
-
-    def __post_init__(self):
-        ranges.positives(widths=self.widths)
-        ranges.positive(filters=self.filters, num_classes=self.num_classes)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

@@ -6,11 +6,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import ranges
 from cnn_jax.models import layers
 
 
-class ResNet(nn.Module):
+class ResNet(layers.Net):
     """He et al. 2015 (arXiv:1512.03385), section 4.2, f32[B,H,W,C] -> f32[B,K].
 
     A 3x3 convolution, three stages of (depth-2)/6 blocks at widths w, 2w, 4w, global average pool,
@@ -28,7 +27,6 @@ class ResNet(nn.Module):
     num_classes: int | None = None
 
     def __post_init__(self):
-        ranges.positive(depth=self.depth, width=self.width, num_classes=self.num_classes)
         if self.depth % 6 != 2 or self.depth < 8:
             raise ValueError(f"depth must be 6n+2 (8, 14, 20, 26, 32, ...), got {self.depth}")
         super().__post_init__()

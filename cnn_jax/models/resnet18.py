@@ -5,11 +5,10 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from cnn_jax import ranges
 from cnn_jax.models import layers
 
 
-class StagedResNet(nn.Module):
+class StagedResNet(layers.Net):
     """He et al. 2015 (arXiv:1512.03385), table 1, f32[B,H,W,C] -> f32[B,K].
 
     The stem is a 3x3 convolution at full size, as is customary on 32x32 images. Stages of basic
@@ -25,11 +24,6 @@ class StagedResNet(nn.Module):
     blocks: tuple[int, ...] = (2, 2, 2, 2)
     width: int = 64
     num_classes: int | None = None
-
-    def __post_init__(self):
-        ranges.positives(blocks=self.blocks)
-        ranges.positive(width=self.width, num_classes=self.num_classes)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

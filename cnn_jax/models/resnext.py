@@ -5,11 +5,10 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from cnn_jax import ranges
 from cnn_jax.models import layers
 
 
-class ResNeXt(nn.Module):
+class ResNeXt(layers.Net):
     """Xie et al. 2017 (arXiv:1611.05431), section 5.3, f32[B,H,W,C] -> f32[B,K].
 
     A convolution to 64 filters, three stages of (depth-2)/9 bottleneck blocks whose 3x3
@@ -32,13 +31,6 @@ class ResNeXt(nn.Module):
     num_classes: int | None = None
 
     def __post_init__(self):
-        ranges.positive(
-            depth=self.depth,
-            cardinality=self.cardinality,
-            group_width=self.group_width,
-            stem=self.stem,
-            num_classes=self.num_classes,
-        )
         if self.depth % 9 != 2 or self.depth < 11:
             raise ValueError(f"depth must be 9n+2 (11, 20, 29, 38, ...), got {self.depth}")
         super().__post_init__()

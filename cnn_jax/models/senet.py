@@ -5,11 +5,10 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from cnn_jax import ranges
 from cnn_jax.models import layers
 
 
-class SEResNet(nn.Module):
+class SEResNet(layers.Net):
     """Hu et al. 2018 (arXiv:1709.01507), f32[B,H,W,C] -> f32[B,K].
 
     A residual network of pre-activation blocks; the channels that each adds are scaled by numbers
@@ -28,11 +27,6 @@ class SEResNet(nn.Module):
     width: int = 64
     reduction: int = 16
     num_classes: int | None = None
-
-    def __post_init__(self):
-        ranges.positives(blocks=self.blocks)
-        ranges.positive(width=self.width, reduction=self.reduction, num_classes=self.num_classes)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

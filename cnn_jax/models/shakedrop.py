@@ -1,7 +1,5 @@
 """Noise that differs between the way forward and the way back: ShakeDrop."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp

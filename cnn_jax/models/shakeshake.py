@@ -6,12 +6,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import ranges
 from cnn_jax.models import layers
 from cnn_jax.models.shakedrop import scaled
 
 
-class ShakeShake(nn.Module):
+class ShakeShake(layers.Net):
     """Gastaldi 2017 (arXiv:1705.07485), "Shake-Shake-Image", f32[B,H,W,C] -> f32[B,K].
 
     A 3x3 convolution to 16 filters and a norm, three stages of (depth-2)/6 blocks of two branches
@@ -29,7 +28,6 @@ class ShakeShake(nn.Module):
     num_classes: int | None = None
 
     def __post_init__(self):
-        ranges.positive(depth=self.depth, width=self.width, num_classes=self.num_classes)
         if self.depth % 6 != 2 or self.depth < 8:
             raise ValueError(f"depth must be 6n+2 (8, 14, 20, 26, 32, ...), got {self.depth}")
         super().__post_init__()

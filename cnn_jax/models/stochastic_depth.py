@@ -1,7 +1,5 @@
 """Stochastic depth: a residual net whose blocks are left out at random in training."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp

@@ -5,14 +5,14 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from cnn_jax import ops, ranges
+from cnn_jax import ops
 from cnn_jax.models import layers
 
 # For each depth, the number of convolutions in each stage.
 STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 
-class VGG(nn.Module):
+class VGG(layers.Net):
     """Simonyan and Zisserman 2014 (arXiv:1409.1556), f32[B,H,W,C] -> f32[B,K].
 
     The form of github.com/kuangliu/pytorch-cifar: five stages of 3x3 convolutions (with biases),
@@ -34,7 +34,6 @@ class VGG(nn.Module):
     def __post_init__(self):
         if self.depth not in STAGES:
             raise ValueError(f"depth must be 11, 13, 16 or 19, got {self.depth!r}")
-        ranges.positive(width=self.width, num_classes=self.num_classes)
         super().__post_init__()
 
     @nn.compact

@@ -1,7 +1,5 @@
 """A first layer that needs no training: the patches of the data, whitened."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp

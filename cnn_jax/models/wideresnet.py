@@ -12,7 +12,7 @@ from cnn_jax.models import layers
 WIDTH = 16
 
 
-class WideResNet(nn.Module):
+class WideResNet(layers.Net):
     """Zagoruyko and Komodakis 2016 (arXiv:1605.07146), f32[B,H,W,C] -> f32[B,K].
 
     A 3x3 convolution to 16 filters, three stages of (depth-4)/6 pre-activation blocks at 16, 32 and
@@ -32,7 +32,6 @@ class WideResNet(nn.Module):
     num_classes: int | None = None
 
     def __post_init__(self):
-        ranges.positive(depth=self.depth, widen=self.widen, num_classes=self.num_classes)
         ranges.fraction(dropout=self.dropout)
         if self.depth % 6 != 4 or self.depth < 10:
             raise ValueError(f"depth must be 6n+4 (10, 16, 22, 28, 34, ...), got {self.depth}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 
-from cnn_jax import ops, ranges
+from cnn_jax import ops
 from cnn_jax.models import layers
 
 
-class ZFNet(nn.Module):
+class ZFNet(layers.Net):
     """Zeiler and Fergus 2013 (arXiv:1311.2901), figure 3, f32[B,H,W,C] -> f32[B,K].
 
     Convolutions of 96 filters 7x7, 256 of 5x5, and 384, 384 and 256 of 3x3, with 3x3 pools of
@@ -28,10 +28,6 @@ class ZFNet(nn.Module):
 
     hidden: int = 1024
     num_classes: int | None = None
-
-    def __post_init__(self):
-        ranges.positive(hidden=self.hidden, num_classes=self.num_classes)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

@@ -1,7 +1,5 @@
 """Mode benchmark: measures a recipe's speed, memory and compile time."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The flag --dry_run: prints shapes, parameters, FLOPs, memory and steps; trains nothing."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import jax

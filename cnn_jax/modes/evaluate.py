@@ -1,7 +1,5 @@
 """Mode evaluate: evaluates a run on the test set, with calibration and robustness."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from typing import Any

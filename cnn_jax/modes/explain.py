@@ -1,7 +1,5 @@
 """Mode explain: activations, saliency, SmoothGrad and Grad-CAM of a run's net."""
 
-from __future__ import annotations
-
 import functools
 import os
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Mode export: writes a run's net into a folder of its own."""
 
-from __future__ import annotations
-
 from cnn_jax.config import Command
 from cnn_jax.export import export
 from cnn_jax.modes.mode import OUTPUT, Mode, run_workdir

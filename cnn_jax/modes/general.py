@@ -1,7 +1,5 @@
 """The flags that every mode takes, and the text that --help starts with."""
 
-from __future__ import annotations
-
 from cnn_jax.config import Flag
 
 USAGE = """Trains ConvNets on CIFAR-10 with JAX.

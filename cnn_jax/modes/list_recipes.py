@@ -1,7 +1,5 @@
 """The flag --list: prints the recipes and the models, with published and measured numbers."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,7 +1,5 @@
 """What a mode of the command line is, and what several modes share."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from pathlib import Path

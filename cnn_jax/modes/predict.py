@@ -1,7 +1,5 @@
 """Mode predict: classifies picture files with the net of a run, or with an exported one."""
 
-from __future__ import annotations
-
 import functools
 import glob
 import os

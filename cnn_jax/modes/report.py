@@ -1,7 +1,5 @@
 """Mode report: an HTML page on one run, or on several side by side."""
 
-from __future__ import annotations
-
 import ast
 import os
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Mode sweep: one run of a recipe for each combination of a grid of values."""
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import itertools

@@ -1,7 +1,5 @@
 """Mode train: one run of a recipe."""
 
-from __future__ import annotations
-
 from cnn_jax.config import Command
 from cnn_jax.modes.mode import (
     LOG_EVERY_STEPS,

@@ -1,7 +1,5 @@
 """Mode volumes: prints and draws a net's volumes layer by layer, and what each layer costs."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Computes the GELU, with its derivative in closed form."""
 
-from __future__ import annotations
-
 import math
 
 import jax

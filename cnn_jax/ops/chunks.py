@@ -1,7 +1,5 @@
 """Processes a batch in chunks of a few images, so that intermediate results stay in the cache."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import jax

@@ -7,8 +7,6 @@ the cache. Wide convolutions of stride 1 use Winograd's algorithm instead, 1x1 c
 product, and grouped ones shifted products.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ shifted images, each times the weights of one kernel position. A grouped convolu
 product of patches and kernel for each group. Products are summed in float32.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math

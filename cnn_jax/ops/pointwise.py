@@ -4,8 +4,6 @@ XLA:CPU treats it as a convolution, which is slow: the kernel's gradient, whose 
 image, takes up to nine times as long as the matrix product.
 """
 
-from __future__ import annotations
-
 import jax
 import jax.numpy as jnp
 from jax import lax

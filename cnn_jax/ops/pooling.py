@@ -1,7 +1,5 @@
 """Max pooling with a gradient that is one pass over the image."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 

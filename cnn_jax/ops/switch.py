@@ -1,7 +1,5 @@
 """Switches between the fast operations and those of JAX and Flax, at trace time."""
 
-from __future__ import annotations
-
 import contextlib
 import contextvars
 from collections.abc import Iterator

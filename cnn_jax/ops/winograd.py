@@ -8,8 +8,6 @@ multiplications. In float32 it is accurate to five digits, like a direct sum of 
 (checked by tests/ops/test_winograd.py).
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Optimisers that scale each weight's step by its gradients: Adam and its relatives."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import optax

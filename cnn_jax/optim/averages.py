@@ -1,7 +1,5 @@
 """Initial values for running averages of weights."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import jax

@@ -1,7 +1,5 @@
 """Freezes the parameters whose paths match given patterns."""
 
-from __future__ import annotations
-
 import fnmatch
 from collections.abc import Sequence
 

@@ -5,8 +5,6 @@ is `loss(params, batch) -> (f32[], (sums, statistics))`: the sum of the examples
 the size of the whole batch, the sums of other metrics, and the running statistics of norms.
 """
 
-from __future__ import annotations
-
 import abc
 import dataclasses
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Groups parameters for optimisers that treat filters, heads and biases differently (airbench)."""
 
-from __future__ import annotations
-
 import jax
 import optax
 

@@ -1,7 +1,5 @@
 """Optimisers for large batches, which scale each layer's step by the norm of its weights."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import optax

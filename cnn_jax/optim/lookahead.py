@@ -1,7 +1,5 @@
 """Lookahead: every few steps, the weights return to a slower copy of themselves."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Muon: orthogonalised momentum for convolution filters."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Makes any optimiser of optax or optax.contrib a part of a recipe."""
 
-from __future__ import annotations
-
 import dataclasses
 import difflib
 import functools

@@ -1,7 +1,5 @@
 """Defines the base classes of the optimisers, and what their weight decay has in common."""
 
-from __future__ import annotations
-
 import abc
 import dataclasses
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 Defazio et al. 2024, arXiv:2405.15682.
 """
 
-from __future__ import annotations
-
 import abc
 import dataclasses
 

@@ -3,8 +3,6 @@
 Their units are epochs and fractions of the run, which `experiment.Plan` converts to steps.
 """
 
-from __future__ import annotations
-
 import abc
 import dataclasses
 

@@ -1,7 +1,5 @@
 """Chooses the blocks of a net's figure and places them on the page, to scale."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import itertools

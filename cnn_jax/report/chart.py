@@ -1,7 +1,5 @@
 """Draws curves of several runs as inline SVG, coloured by the style sheet of the page."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Sequence
 from html import escape

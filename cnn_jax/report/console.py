@@ -1,7 +1,5 @@
 """A console on standard output that survives a closed pipe."""
 
-from __future__ import annotations
-
 import os
 import sys
 

@@ -1,7 +1,5 @@
 """Shortens a table of layers: joins equal layers, blocks or stages into one row."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import re

@@ -1,7 +1,5 @@
 """Renders a report on runs as one self-contained HTML page."""
 
-from __future__ import annotations
-
 import base64
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence

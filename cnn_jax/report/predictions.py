@@ -1,7 +1,5 @@
 """Predictions, and their formats: text, JSON Lines and CSV."""
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import io

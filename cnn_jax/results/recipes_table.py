@@ -1,7 +1,5 @@
 """Lists the recipes with their published and measured numbers, and writes them as tables."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

@@ -6,8 +6,6 @@ writes sizes.json; a test compares it with the models. Tracing all of them takes
 program reads the table instead.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import NamedTuple

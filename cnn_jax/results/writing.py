@@ -1,7 +1,5 @@
 """Writes measured runs and benchmarks to results/, from which the tables of the docs are made."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import statistics

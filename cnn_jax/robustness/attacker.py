@@ -1,7 +1,5 @@
 """Attacks a net with FGSM and PGD in batches, with one compiled program per attack."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from typing import Any

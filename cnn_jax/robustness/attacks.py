@@ -4,8 +4,6 @@ Images are f32[B,H,W,C] with pixels from 0 to 1. `score` maps them to the scores
 normalisation; the attacks differentiate it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import jax

@@ -6,8 +6,6 @@ so do the last bits of interpolation. Two kinds are missing: frost, which needs 
 spatter, one of the four extra kinds.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from types import MappingProxyType

@@ -4,8 +4,6 @@ Edge modes are those of `np.pad`: "edge" repeats the last pixel, "reflect" mirro
 it, "symmetric" about its outer side.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Weather corruptions: (rng, image f32[N,H,W,C] in 0..1, constants) -> f32[N,H,W,C]."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from cnn_jax.robustness.blur import drag

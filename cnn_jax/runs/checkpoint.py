@@ -5,8 +5,6 @@ A step's folder holds `state/` (written by Orbax), `progress.json`, and `SHA256S
 with the name of a step was complete when it was written.
 """
 
-from __future__ import annotations
-
 import concurrent.futures
 import json
 import logging

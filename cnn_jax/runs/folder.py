@@ -1,7 +1,5 @@
 """A run's folder: its files, its lock, and what they record."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import os

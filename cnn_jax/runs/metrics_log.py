@@ -4,8 +4,6 @@ A row is on disk when `append` returns. The rows after the checkpoint that a run
 removed.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -1,7 +1,5 @@
 """Checks output paths before the work whose results go there."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Collection
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Restores a run: its experiment, data and state, and the step that its result belongs to."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

@@ -1,7 +1,5 @@
 """Scores images with a run's net; `export/` does the same with an exported net."""
 
-from __future__ import annotations
-
 import functools
 import os
 from typing import Protocol

@@ -1,7 +1,5 @@
 """A run's result: its first and last line, summary.json, and the figures."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import jax

@@ -1,7 +1,5 @@
 """Writes rows of metrics as TensorBoard event files, without TensorFlow."""
 
-from __future__ import annotations
-
 import os
 import re
 import socket

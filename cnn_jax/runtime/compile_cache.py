@@ -3,8 +3,6 @@
 JAX's key is the program, the compiler's version and options, and the kind of device.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import tempfile

@@ -1,7 +1,5 @@
 """Describes what a result depends on: devices, software versions, the state of the code."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess

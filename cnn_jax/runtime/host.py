@@ -1,7 +1,5 @@
 """Describes the host. Uses only the standard library: benchmarks use it without JAX."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

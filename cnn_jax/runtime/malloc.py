@@ -3,8 +3,6 @@
 Imports only light modules of the standard library.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

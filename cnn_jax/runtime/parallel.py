@@ -1,7 +1,5 @@
 """Distributes a step over the local devices: `jit` with a sharded batch, or `pmap` with `psum`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Protocol
 

@@ -1,7 +1,5 @@
 """Handles stop requests (SIGTERM and Ctrl-C): notes them during training, raises them elsewhere."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import signal

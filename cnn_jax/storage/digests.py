@@ -1,7 +1,5 @@
 """Writes and verifies the digests of all files of a folder."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from pathlib import Path

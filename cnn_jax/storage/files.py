@@ -1,7 +1,5 @@
 """Writes files atomically, and locks between processes. Uses only the standard library."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import fcntl

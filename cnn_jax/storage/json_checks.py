@@ -1,7 +1,5 @@
 """Schema checks for JSON read from disk. Uses only the standard library."""
 
-from __future__ import annotations
-
 import json
 import math
 from types import NoneType

@@ -1,7 +1,5 @@
 """Writes values as JSON files, atomically."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

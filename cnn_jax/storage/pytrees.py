@@ -1,7 +1,5 @@
 """Writes and reads a pytree of arrays in a folder with Orbax; no other module uses Orbax."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import functools

@@ -1,7 +1,5 @@
 """Splits examples into batches of one size, sharded over the local devices."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Measures training time and compile time separately, summed over resumes."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Iterator

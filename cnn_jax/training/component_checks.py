@@ -3,8 +3,6 @@
 Without them, broadcasting turns a wrong shape into a number, and the mistake trains silently.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import jax

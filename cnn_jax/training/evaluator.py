@@ -1,7 +1,5 @@
 """Scores splits and images in batches; sums over a split are exact, whatever the batch size."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from typing import Any

@@ -1,7 +1,5 @@
 """The loop over the steps of a run: it trains, and asks for rows, checkpoints and validation."""
 
-from __future__ import annotations
-
 import collections
 import functools
 import math

@@ -1,7 +1,5 @@
 """The four random keys of a run, split from its seed."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import jax

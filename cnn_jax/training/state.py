@@ -1,7 +1,5 @@
 """The train state: everything that a step changes, and that a checkpoint holds."""
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

@@ -3,8 +3,6 @@
 `jit`, sharding, donation and `pmap` are applied from outside, in runtime/parallel.py.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from typing import Any

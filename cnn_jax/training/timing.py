@@ -1,7 +1,5 @@
 """Times calls that start work on the devices: warm-up, then samples until the result is ready."""
 
-from __future__ import annotations
-
 import collections
 import math
 import time

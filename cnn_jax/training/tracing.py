@@ -1,7 +1,5 @@
 """Traces the training step for the shapes of a plan's data, before any state exists."""
 
-from __future__ import annotations
-
 import functools
 import re
 from typing import Any

@@ -1,7 +1,5 @@
 """Initial weights from a run, an exported net or a PyTorch state dict (`init_from`)."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Restores the teacher of a run with distillation from its finished run."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

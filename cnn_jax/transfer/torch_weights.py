@@ -4,8 +4,6 @@ The names are those of github.com/kuangliu/pytorch-cifar, and of torchvision whe
 has the form that is meant here ("downsample" and "fc" there are "shortcut" and "linear").
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -26,7 +26,7 @@ def test_row_23_rows_lost_from_before_the_checkpoint_are_told(lost, finished, un
     else:
         log.write_text("".join([lines[1], *lines]))
     before = log.read_text() if log.exists() else None
-    with pytest.raises(UserError, match=r"metrics\.jsonl has [025] rows up to step 8, and 4 were"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl has [025] rows up to step 8, but 4 were"):
         train(EXPERIMENT, unfinished, console=QUIET)
     assert (log.read_text() if log.exists() else None) == before
     log.write_text("".join(lines[:4]))

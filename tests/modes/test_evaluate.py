@@ -91,7 +91,7 @@ def test_without_validation_there_is_no_temperature(tmp_path, capsys):
     capsys.readouterr()
     calibrated = call(folder)["calibration"]
     assert calibrated["ece"] > 0 and calibrated["temperature"] is None
-    assert "no temperature, as the run has no validation images" in capsys.readouterr().out
+    assert "no temperature, since the run has no validation images" in capsys.readouterr().out
 
 
 def test_without_probabilities_there_is_no_calibration(tmp_path, capsys):
@@ -101,6 +101,6 @@ def test_without_probabilities_there_is_no_calibration(tmp_path, capsys):
         "--config.loss=MulticlassHinge",
     )
     assert call(folder)["calibration"] is None
-    assert "MulticlassHinge gives no probabilities" in capsys.readouterr().out
+    assert "MulticlassHinge has no probabilities" in capsys.readouterr().out
     assert not (folder / "figures" / "reliability.png").exists()
     assert (folder / "figures" / "mistakes.png").exists()

@@ -153,7 +153,7 @@ def test_neither_a_picture_nor_a_file_of_the_run_is_overwritten(trained, tmp_pat
     before = {path: path.read_bytes() for path in (picture, figure, trained / "metrics.jsonl")}
     for output in (f"--output={trained}/metrics.jsonl", f"--contact_sheet={figure}"):
         assert call(trained, picture, output) == 2
-        assert "run keeps its own" in capsys.readouterr().err
+        assert "is a file of a run" in capsys.readouterr().err
     for named in (picture, link):
         assert call(trained, picture, f"--contact_sheet={named}") == 2
         assert "one of the pictures" in capsys.readouterr().err
