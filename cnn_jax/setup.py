@@ -1,10 +1,8 @@
 """Finds and checks everything that a run needs, before anything is written or compiled."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, Self
 
 from jax.stages import Lowered
 
@@ -52,7 +50,7 @@ class Setup:
         run: Run | None = None,
         loaded: dict[str, Dataset] | None = None,
         weights: bool = True,
-    ) -> Setup:
+    ) -> Self:
         """Loads the data and checks the experiment against it; writes and compiles nothing.
 
         Args:

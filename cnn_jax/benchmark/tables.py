@@ -1,14 +1,11 @@
 """Tables of a benchmark for the terminal."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.table import Table
 
 from cnn_jax.report.tables import table
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 def tables(result: Mapping[str, Any]) -> Iterator[Table]:

@@ -1,7 +1,5 @@
 """The airbench nets: 93, 94 and 96 % on CIFAR-10 in seconds on one accelerator."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

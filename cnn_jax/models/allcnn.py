@@ -1,7 +1,5 @@
 """The all convolutional net: convolutions of stride 2 instead of pools."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 

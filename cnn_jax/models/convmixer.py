@@ -1,7 +1,5 @@
 """ConvMixer: patches, mixed in space and in depth by turns at one size."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 

@@ -1,7 +1,5 @@
 """The lesson's ConvNet: INPUT - [CONV - RELU - CONV - RELU - POOL]xN - FC - RELU - FC."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 

@@ -1,7 +1,5 @@
 """ConvNeXt: a ConvNet with the manners of a vision transformer."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 

@@ -1,7 +1,5 @@
 """Densely connected networks: DenseNet-BC on CIFAR, and DenseNet-121 with a CIFAR stem."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp

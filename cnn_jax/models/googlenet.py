@@ -1,7 +1,5 @@
 """GoogLeNet with BatchNorm: modules that look at the volume through several windows at once."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp

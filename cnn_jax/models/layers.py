@@ -1,8 +1,7 @@
 """The layers that the models share: Flax's own, on this package's operations."""
 
-from __future__ import annotations
-
 import dataclasses
+from collections.abc import Iterator, Sequence
 
 import flax.linen as nn
 import jax
@@ -63,6 +62,20 @@ def scores(num_classes: int | None, **options) -> nn.Dense:
             "num_classes must be set before a model is used: Plan takes it from the data"
         )
     return nn.Dense(num_classes, dtype=jnp.float32, **options)
+
+
+def stages(blocks: Sequence[int], width: int) -> Iterator[tuple[int, int]]:
+    """The width and the stride of each block of a residual net.
+
+    The first block of every stage but the first halves height and width and doubles the width.
+
+    Args:
+      blocks: Number of blocks in each stage.
+      width: Filters of the first stage.
+    """
+    for stage, count in enumerate(blocks):
+        for block in range(count):
+            yield width * 2**stage, 2 if stage > 0 and block == 0 else 1
 
 
 def flatten(volume: jax.Array) -> jax.Array:

@@ -1,7 +1,5 @@
 """LeNet-5 in the form that today's tutorials train on CIFAR-10."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 

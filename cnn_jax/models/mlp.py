@@ -1,7 +1,5 @@
 """The regular neural network: every neuron sees every pixel."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 

@@ -1,7 +1,5 @@
 """MobileNet: every convolution split into a depthwise and a pointwise one."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 

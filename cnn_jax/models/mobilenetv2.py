@@ -1,7 +1,5 @@
 """MobileNetV2: depthwise convolutions in wide blocks, shortcuts between their narrow ends."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 

@@ -1,7 +1,5 @@
 """Network in Network: small perceptrons slid over the image, averaged into scores."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp

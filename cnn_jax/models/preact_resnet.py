@@ -1,7 +1,5 @@
 """The ImageNet family of pre-activation residual networks with a CIFAR stem."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 
@@ -33,10 +31,8 @@ class StagedPreActResNet(layers.Net):
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
         kind = PreActBottleneck if self.bottleneck else PreActBlock
         x = layers.Conv(self.width, use_bias=False)(image)
-        for stage, blocks in enumerate(self.blocks):
-            for block in range(blocks):
-                stride = 2 if stage > 0 and block == 0 else 1
-                x = kind(self.width * 2**stage, stride)(x, train=train)
+        for width, stride in layers.stages(self.blocks, self.width):
+            x = kind(width, stride)(x, train=train)
         x = x.mean(axis=(1, 2))
         return layers.scores(self.num_classes)(x)
 

@@ -1,7 +1,5 @@
 """The CIFAR family of pre-activation residual networks: PreActResNet-164."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 
@@ -34,10 +32,9 @@ class PreActResNet(layers.Net):
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
         x = layers.Conv(self.width, use_bias=False)(image)
-        for stage in range(3):
-            for block in range((self.depth - 2) // 9):
-                stride = 2 if stage > 0 and block == 0 else 1
-                x = PreActBottleneck(self.width * 2**stage, stride)(x, train=train)
+        blocks = (self.depth - 2) // 9
+        for width, stride in layers.stages((blocks,) * 3, self.width):
+            x = PreActBottleneck(width, stride)(x, train=train)
         x = nn.relu(layers.batch_norm(train=train)(x))
         x = x.mean(axis=(1, 2))
         return layers.scores(self.num_classes)(x)

@@ -1,7 +1,5 @@
 """Residual networks that widen with every block: PyramidNet-110 and -272."""
 
-from __future__ import annotations
-
 import math
 
 import flax.linen as nn

@@ -1,7 +1,5 @@
 """QuickNet: the most accuracy that minutes on a few CPU cores buy."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 

@@ -1,7 +1,5 @@
 """The CIFAR family of residual networks: ResNet-20 to ResNet-110."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -35,10 +33,9 @@ class ResNet(layers.Net):
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
         x = layers.Conv(self.width, use_bias=False)(image)
         x = nn.relu(layers.batch_norm(train=train)(x))
-        for stage in range(3):
-            for block in range((self.depth - 2) // 6):
-                stride = 2 if stage > 0 and block == 0 else 1
-                x = Block(self.width * 2**stage, stride)(x, train=train)
+        blocks = (self.depth - 2) // 6
+        for width, stride in layers.stages((blocks,) * 3, self.width):
+            x = Block(width, stride)(x, train=train)
         x = x.mean(axis=(1, 2))
         return layers.scores(self.num_classes)(x)
 

@@ -1,7 +1,5 @@
 """The ImageNet family of residual networks with a CIFAR stem: ResNet-18 and ResNet-34."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 
@@ -29,10 +27,8 @@ class StagedResNet(layers.Net):
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
         x = layers.Conv(self.width, use_bias=False)(image)
         x = nn.relu(layers.batch_norm(train=train)(x))
-        for stage, blocks in enumerate(self.blocks):
-            for block in range(blocks):
-                stride = 2 if stage > 0 and block == 0 else 1
-                x = BasicBlock(self.width * 2**stage, stride)(x, train=train)
+        for width, stride in layers.stages(self.blocks, self.width):
+            x = BasicBlock(width, stride)(x, train=train)
         x = x.mean(axis=(1, 2))
         return layers.scores(self.num_classes)(x)
 

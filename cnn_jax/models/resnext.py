@@ -1,7 +1,5 @@
 """Residual networks whose blocks are many narrow paths: ResNeXt-29."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 

@@ -1,7 +1,5 @@
 """Squeeze-and-excitation networks: SE-ResNet-18."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 
@@ -32,10 +30,8 @@ class SEResNet(layers.Net):
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
         x = layers.Conv(self.width, use_bias=False)(image)
         x = nn.relu(layers.batch_norm(train=train)(x))
-        for stage, blocks in enumerate(self.blocks):
-            for block in range(blocks):
-                stride = 2 if stage > 0 and block == 0 else 1
-                x = SEBlock(self.width * 2**stage, stride, self.reduction)(x, train=train)
+        for width, stride in layers.stages(self.blocks, self.width):
+            x = SEBlock(width, stride, self.reduction)(x, train=train)
         x = x.mean(axis=(1, 2))
         return layers.scores(self.num_classes)(x)
 

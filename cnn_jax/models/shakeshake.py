@@ -1,7 +1,5 @@
 """Residual networks with two branches, mixed at random: Shake-Shake."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -35,10 +33,9 @@ class ShakeShake(layers.Net):
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
         x = layers.batch_norm(train=train)(layers.Conv(16, use_bias=False)(image))
-        for stage in range(3):
-            for block in range((self.depth - 2) // 6):
-                stride = 2 if stage > 0 and block == 0 else 1
-                x = ShakeBlock(self.width * 2**stage, stride)(x, train=train)
+        blocks = (self.depth - 2) // 6
+        for width, stride in layers.stages((blocks,) * 3, self.width):
+            x = ShakeBlock(width, stride)(x, train=train)
         x = nn.relu(x).mean(axis=(1, 2))
         return layers.scores(self.num_classes)(x)
 

@@ -1,7 +1,5 @@
 """VGG with BatchNorm: stages of 3x3 convolutions, halved by pools."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 

@@ -1,7 +1,5 @@
 """Wide residual networks: WRN-16-4 to WRN-28-10."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 
@@ -40,11 +38,9 @@ class WideResNet(layers.Net):
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
         x = layers.Conv(WIDTH, use_bias=False)(image)
-        for stage in range(3):
-            for block in range((self.depth - 4) // 6):
-                stride = 2 if stage > 0 and block == 0 else 1
-                width = WIDTH * self.widen * 2**stage
-                x = WideBlock(width, stride, self.dropout)(x, train=train)
+        blocks = (self.depth - 4) // 6
+        for width, stride in layers.stages((blocks,) * 3, WIDTH * self.widen):
+            x = WideBlock(width, stride, self.dropout)(x, train=train)
         x = nn.relu(layers.batch_norm(train=train)(x))
         x = x.mean(axis=(1, 2))
         return layers.scores(self.num_classes)(x)

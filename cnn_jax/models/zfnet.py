@@ -1,7 +1,5 @@
 """ZFNet, cut down to images of 32x32."""
 
-from __future__ import annotations
-
 import flax.linen as nn
 import jax
 

@@ -7,6 +7,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from cnn_jax import config
 from cnn_jax.config import Command, Flag
 from cnn_jax.data import Dataset
@@ -87,8 +89,6 @@ def sweep(
       UserError: a field or a value is wrong, or does not fit the data; nothing is trained then.
       RunFailed: every run diverged.
     """
-    from rich.text import Text
-
     out = console or tables.console()
     assignments = grid(text)
     experiments = [

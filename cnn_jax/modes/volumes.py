@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from rich.console import Console
+
 from cnn_jax import config
 from cnn_jax.analysis.volumes import lesson, of_experiment
 from cnn_jax.config import Command, Flag
@@ -34,8 +36,6 @@ def show(
       UserError: the model cannot take such images, or the folder cannot be written.
       OSError: the disk is full.
     """
-    from rich.console import Console
-
     table = of_experiment(experiment, image_size=image_size, data_facts=data_facts)
     shape = table.image_shape
     title = f"{config.to_text(experiment.model)} on {shape_text(shape)}"

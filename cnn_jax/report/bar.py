@@ -1,11 +1,10 @@
 """A progress bar on a terminal; draws nothing elsewhere."""
 
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
 
 class Bar:
@@ -32,9 +31,6 @@ class Bar:
         """Draws the bar, if this is a terminal."""
         if not self._console.is_interactive:
             return
-        from rich.progress import BarColumn, Progress, TextColumn
-        from rich.table import Column
-
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None, table_column=Column(ratio=1)),

@@ -1,17 +1,15 @@
 """Shows the progress of training: a live bar on a terminal, plain lines elsewhere."""
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
+
+from rich.console import Console
 
 from cnn_jax.report.bar import Bar
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from cnn_jax.report.console import RunConsole
 
 _REFRESH_SECONDS = 0.2
 _LINE_SECONDS = 15.0
@@ -54,8 +52,6 @@ class Progress:
           console: Default: standard output. `Console(quiet=True)` is silent.
           clock: Monotonic time in seconds.
         """
-        from cnn_jax.report.console import RunConsole
-
         self._total_steps = total_steps
         self._steps_per_epoch = steps_per_epoch
         self._images_per_step = images_per_step
@@ -69,7 +65,7 @@ class Progress:
         self._before_epoch = (0.0, 0)
         self._bar = Bar(self._console, total_steps)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         self._shown = self._epoch_start = self._clock()
         self._bar.start(self._epoch_text(), self._step, "starting")
         return self

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rich.table import Table
 
 from cnn_jax.data import shifted
 from cnn_jax.report import colours, page, tables
@@ -14,7 +15,6 @@ from cnn_jax.report import colours, page, tables
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from rich.table import Table
 
 # A marker per attack: the lines differ without colour too.
 _ATTACKS = {

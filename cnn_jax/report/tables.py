@@ -1,16 +1,16 @@
 """Tables for the terminal."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text  # a plain string would be parsed as markup
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+from cnn_jax.report.console import RunConsole
 
 # Columns of a confusion matrix that fit in 110 characters.
 MOST_COLUMNS = 12
@@ -20,17 +20,11 @@ LETTERS = 50
 
 def console() -> Console:
     """A console on standard output; for a pipe or a file, wide enough for every table."""
-    from cnn_jax.report.console import RunConsole
-
     return RunConsole(width=None if sys.stdout.isatty() else 110)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> Table:
     """A table whose first column is text and whose others are numbers, right-aligned."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text  # a string would be markup, and "[a]" the name of a style
-
     made = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
     for place, name in enumerate(columns):
         made.add_column(Text(name), justify="right" if place else "left", no_wrap=True)

@@ -1,17 +1,14 @@
 """Shows the progress of long measurements: a bar on a terminal, lines elsewhere."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Self
+
+from rich.console import Console
 
 from cnn_jax.report.bar import Bar
 from cnn_jax.report.progress import duration
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 _LINE_SECONDS = 15.0
 # Weight of the estimate against the measured pace, as a fraction of the whole work.
@@ -37,7 +34,7 @@ class TimedProgress:
         self._start = self._shown = clock()
         self._bar = Bar(console, self._seconds)
 
-    def __enter__(self) -> TimedProgress:
+    def __enter__(self) -> Self:
         self._start = self._shown = self._clock()
         self._bar.start()
         return self

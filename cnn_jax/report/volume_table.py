@@ -1,16 +1,13 @@
 """Renders a net's table of volumes for the terminal and as Markdown."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table as RichTable
 
 from cnn_jax.analysis.volumes import Row, Table
 from cnn_jax.errors import shape_text
 from cnn_jax.report.folding import folded
-
-if TYPE_CHECKING:
-    import rich.table
 
 # Characters in a line: more than any table needs, so that no number is cut.
 WIDEST = 200
@@ -44,11 +41,8 @@ def to_markdown(table: Table) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (COLUMNS, rule, *rows, total))
 
 
-def to_rich(table: Table) -> rich.table.Table:
+def to_rich(table: Table) -> RichTable:
     """The table for rich's console."""
-    from rich import box
-    from rich.table import Table as RichTable
-
     rows = [_cells(row) for row in _lines(table)]
     total = _total(table)
     width = sum(max(map(len, column)) + 2 for column in zip(*rows, total, strict=True))

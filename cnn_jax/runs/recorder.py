@@ -1,10 +1,8 @@
 """Records a run while it trains: the only reader and writer of the run's folder meanwhile."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from cnn_jax import config
 from cnn_jax.errors import first_line
@@ -66,7 +64,7 @@ class Recorder:
         writers: Iterable[Writer] = (),
         on_epoch: OnEpoch | None = None,
         console: Any = None,
-    ) -> Iterator[Recorder]:
+    ) -> Iterator[Self]:
         """Locks the run's folder and records the launch; a finished run is left unchanged.
 
         Args:

@@ -48,11 +48,6 @@ def pays(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
     return not (words & (_OFF | _QUICK) or platforms - {"cpu"} or VARIABLE in environ)
 
 
-def tuned() -> bool:
-    """Whether this process runs with malloc tuned by `tune`."""
-    return os.environ.get(VARIABLE) == MALLOC
-
-
 def _glibc() -> bool:
     try:
         return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")

@@ -69,3 +69,12 @@ def test_the_lesson_s_program_runs_and_prints_what_the_page_says(capsys):
     ).groups()
     exec(program, {})
     assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md"])
+def test_files_named_in_a_row_of_the_rooms_are_there(name):
+    rows = re.findall(r"^\| `(\w+)/` \| (.*) \|$", (pages.ROOT / name).read_text(), re.MULTILINE)
+    assert len(rows) > 10
+    for room, about in rows:
+        for file in re.findall(r"`(\w+\.py)`", about):
+            assert (pages.ROOT / "cnn_jax" / room / file).exists(), f"{room}/{file}"
