@@ -70,7 +70,7 @@ def test_a_confusion_matrix_of_a_hundred_classes_fits_the_terminal():
     console = Console(width=110, record=True, file=io.StringIO())
     console.print(tables.confusion(counts, classes))
     lines = [line.split() for line in console.export_text().splitlines() if line.strip()]
-    assert lines[0] == ["true", "class", "accuracy", "taken", "for", "times"]
+    assert lines[0] == ["true", "class", "accuracy", "predicted", "as", "times"]
     assert [line[0] for line in lines[2:]] == list(classes)
     assert lines[2 + 3] == ["bear", "90.0%", classes[7], "8"]
     assert lines[2 + 4] == ["beaver", "100.0%", ".", "."]
