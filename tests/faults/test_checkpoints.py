@@ -308,7 +308,7 @@ def test_a_step_is_not_saved_over(kept):
 
 
 def test_another_structure_is_one_line(kept):
-    with pytest.raises(CheckpointError, match="step 20 could not be restored") as caught:
+    with pytest.raises(CheckpointError, match="step 20 cannot be restored") as caught:
         kept.checkpoints.restore(20, {"other": np.zeros(3)})
     assert "\n" not in str(caught.value)
 

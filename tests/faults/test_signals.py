@@ -48,7 +48,7 @@ def test_row_2_asked_to_stop_in_the_last_test_says_so_and_the_same_command_finis
     with monkeypatch.context() as patch:
         patch.setattr("cnn_jax.runs.recorder.draw_figures", burst)
         assert cli.main(command) == 143
-    (said,) = [line for line in capsys.readouterr().err.splitlines() if "drops" not in line]
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "discards" not in line]
     assert said.startswith("interrupted: ") and one_line(said)
     assert not (tmp_path / "run" / "summary.json").exists()
     assert cli.main(command) == 0

@@ -55,7 +55,7 @@ def test_row_5_a_run_that_has_lost_all_checkpoints_does_not_start_again(
     if what == "what is in it":
         checkpoints.mkdir()
     before = log.read_bytes()
-    with pytest.raises(RunFailed, match=r"goes to step 12.*put them back.*metrics\.jsonl") as error:
+    with pytest.raises(RunFailed, match=r"goes to step 12.*restore them.*metrics\.jsonl") as error:
         train(EXPERIMENT, unfinished, console=QUIET)
     assert one_line(f"error: {error.value}")
     assert log.read_bytes() == before
@@ -104,7 +104,7 @@ def test_row_11_a_finished_run_without_its_newest_checkpoint_is_told(finished, t
     shutil.rmtree(folder / "checkpoints" / "12")
     export(folder, console=QUIET)
     (line,) = caplog.messages
-    assert "result is that of step 12" in line and "the weights of step 8" in line
+    assert "the result belongs to step 12" in line and "restored step 8 instead" in line
     trained = json.loads((folder / "exported" / "model.json").read_text())["trained"]
     assert trained["step"] == 8
     told = [trained[key] for key in ("finished", "test_accuracy", "test_loss")]
