@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import functools
 import inspect
+import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -103,7 +104,8 @@ def _functions() -> dict[str, Callable[..., optax.GradientTransformation]]:
     return {
         name: value
         for name, value in (vars(contrib) | vars(optax)).items()
-        if callable(value) and not isinstance(value, type) and not name.startswith("_")
+        # nadamw and others are partial; a type alias is callable too, and has no signature.
+        if isinstance(value, types.FunctionType | functools.partial) and not name.startswith("_")
         if "learning_rate" in inspect.signature(value).parameters
     }
 
