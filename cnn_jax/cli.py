@@ -109,7 +109,7 @@ def _run(command: Command) -> None:
     if flags.list:
         list_recipes.show(command.recipe.names)
     elif flags.print_config:
-        print(config.to_recipe(command.experiment, command.recipe.doc), end="")
+        print(config.to_recipe(command.experiment, command.recipe.doc, NAMES), end="")
     else:
         mode = dry_run.MODE if flags.dry_run else MODES[flags.mode]
         if mode.uses_device:

@@ -11,6 +11,7 @@ import flax.linen as nn
 from cnn_jax import config
 from cnn_jax.analysis import structure
 from cnn_jax.analysis.layer_walk import Layer, Volume
+from cnn_jax.config.names import NAMES
 from cnn_jax.errors import UserError, first_line, shape_text
 from cnn_jax.experiment import DataFacts, Experiment
 
@@ -144,7 +145,9 @@ def volumes(model: nn.Module, image_shape: Volume) -> Table:
     except Exception as error:
         images = f"images of {shape_text(image_shape)}"
         reason = _smallest(model, image_shape) or first_line(error)
-        raise UserError(f"model {config.to_text(model)} can't take {images}: {reason}") from error
+        raise UserError(
+            f"model {config.to_text(model, NAMES)} can't take {images}: {reason}"
+        ) from error
     rows = [Row("INPUT", "", "input", image_shape, image_shape)]
     for layer in layers:
         before = rows[-1]

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import re
+import traceback
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -34,11 +35,14 @@ def explain(error: BaseException, names: Mapping[str, Any]) -> str:
     wrong = re.match(r"(\S+)\(\) got (an unexpected|multiple values for) .*argument '(\w+)'", text)
     if isinstance(error, TypeError) and wrong:
         owner = [part for part in wrong[1].split(".") if part != "__init__"][-1]
+        # If a function such as ResNet18 made the call, it is what the user wrote, not its class.
+        callers = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
+        written = next((c for c in callers[::-1] if inspect.isfunction(names.get(c))), owner)
         if wrong[2] != "an unexpected":
-            return f"{owner} is given {wrong[3]!r} twice"
+            return f"{written} is given {wrong[3]!r} twice"
         known = names.get(owner)
         hint = suggestion(wrong[3], parameters(known)) if callable(known) else ""
-        return f"{owner} has no argument {wrong[3]!r}.{hint}"
+        return f"{written} has no argument {wrong[3]!r}.{hint}"
     if isinstance(error, AttributeError) and error.name:
         public = [name for name in dir(error.obj) if not name.startswith("_")]
         return f"{text}.{suggestion(error.name, public)}" if public else text
@@ -97,7 +101,9 @@ def construct(
     try:
         value = make(*args, **keywords)
     except Exception as error:  # the user's value was rejected
-        raise ConfigError(f"{name}: {explain(error, names)}") from error
+        reason = explain(error, names)
+        named = reason.startswith(f"{name} ")
+        raise ConfigError(reason if named else f"{name}: {reason}") from error
     if not fields.is_config(value):
         raise ConfigError(f"{name} makes {shown(value)}, not a config object")
     check(value, name)

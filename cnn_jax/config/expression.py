@@ -5,6 +5,7 @@ parser accepts only these forms and never evaluates code.
 """
 
 import ast
+import contextlib
 import dataclasses
 import inspect
 import sys
@@ -21,6 +22,9 @@ from cnn_jax.config.nearest_names import suggestion
 from cnn_jax.errors import ConfigError
 
 _LONGEST = 50_000
+# A class or function, and its keyword arguments.
+Call = tuple[Callable[..., Any], dict[str, Any]]
+NO_NAMES: Names = types.MappingProxyType({})
 
 
 def public_names(*sources: types.ModuleType | Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
@@ -51,22 +55,46 @@ def _is_constructor(value: Any) -> bool:
     return value.__module__.partition(".")[0] not in sys.stdlib_module_names
 
 
-def to_text(value: Any) -> str:
+def to_text(value: Any, names: Names = NO_NAMES) -> str:
     """Writes a value as an expression from which `from_text` makes an equal value.
+
+    Args:
+      value: Literals, tuples, lists and dataclasses.
+      names: Given for messages: an object is written as a call of one of these functions, if one
+        makes it, such as `ResNet18()` for `StagedResNet()`. Files keep the classes' names.
 
     Raises:
       ConfigError: A part of it is neither a literal, a tuple nor a dataclass.
     """
     if fields.is_config(value):
-        inner = ", ".join(f"{name}={to_text(part)}" for name, part in fields.settings(value))
-        return f"{type(value).__name__}({inner})"
-    if type(value) is tuple:
-        return f"({', '.join(map(to_text, value))}{',' * (len(value) == 1)})"
-    if type(value) is list:
-        return f"[{', '.join(map(to_text, value))}]"
+        make, arguments = shortest_call(value, names)
+        inner = ", ".join(f"{name}={to_text(part, names)}" for name, part in arguments.items())
+        return f"{make.__name__}({inner})"
+    if type(value) in (tuple, list):
+        inner = ", ".join(to_text(part, names) for part in value)
+        if type(value) is list:
+            return f"[{inner}]"
+        return f"({inner}{',' * (len(value) == 1)})"
     if value is None or type(value) in (bool, int, float, str):
         return repr(value)
     raise ConfigError(f"{shown(value)} can't be written as a config value")
+
+
+def shortest_call(config: Any, names: Names) -> Call:
+    """Returns the class or function that makes a config with the fewest arguments, and these.
+
+    Where a function and the class need equally many, the function is taken: its name says more.
+    """
+    shortest: Call = type(config), dict(fields.settings(config))
+    for make in names.values():
+        # A function that needs other arguments, or sets one of these itself, raises an error.
+        with contextlib.suppress(Exception):
+            if inspect.isfunction(make) and fields.hints(make).get("return") is type(config):
+                arguments = dict(fields.settings(config, make()))
+                make(**arguments)
+                if len(arguments) <= len(shortest[1]):
+                    shortest = make, arguments
+    return shortest
 
 
 def from_text(text: str, names: Names, annotation: Any = Any) -> Any:

@@ -70,10 +70,11 @@ def default(field: dataclasses.Field[Any]) -> Any:
     return field.default
 
 
-def settings(config: Any) -> Iterator[tuple[str, Any]]:
-    """Yields the names and values of the fields that differ from their defaults."""
+def settings(config: Any, base: Any = None) -> Iterator[tuple[str, Any]]:
+    """Yields the names and values of the fields that differ from `base`, or from their defaults."""
     for field in config_fields(config):
-        value, usual = getattr(config, field.name), default(field)
+        value = getattr(config, field.name)
+        usual = default(field) if base is None else getattr(base, field.name)
         if value is usual or (_comparable(value, usual) and value == usual):
             continue
         yield field.name, value

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from cnn_jax.config import expression, fields
 from cnn_jax.config.check import element, fit, holds_objects
 from cnn_jax.config.construct import Names, construct, explain
-from cnn_jax.config.expression import to_text
+from cnn_jax.config.expression import NO_NAMES, to_text
 from cnn_jax.errors import ConfigError
 
 
@@ -90,9 +90,10 @@ class Tree:
         if not (fields.is_config(old) and fields.is_config(source.value)):
             return
         kept = dict(fields.settings(source.value))
-        dropped = [f"{n}={to_text(v)}" for n, v in fields.settings(old) if kept.get(n) != v]
+        make, arguments = expression.shortest_call(old, self._names)
+        dropped = [f"{n}={to_text(v)}" for n, v in arguments.items() if kept.get(n) != v]
         if dropped:
-            lost = f"{type(old).__name__}({', '.join(dropped)})"
+            lost = f"{make.__name__}({', '.join(dropped)})"
             self._notes.append(f"--{path}={source.text} discards the settings of {lost}")
 
     def _descend(self, value: Any, annotation: Any, path: str) -> Any:
@@ -125,15 +126,22 @@ class Tree:
         return f"{flags}: {message}"
 
 
-def diff(old: Any, new: Any, path: str = "") -> list[str]:
-    """Lists the fields in which two configs differ: "optimizer.peak_lr: 0.1 -> 0.2"."""
+def diff(old: Any, new: Any, names: Names = NO_NAMES, path: str = "") -> list[str]:
+    """Lists the fields in which two configs differ: "optimizer.peak_lr: 0.1 -> 0.2".
+
+    Values are written as `to_text(value, names)` writes them.
+    """
     if fields.is_config(old) and type(old) is type(new):
-        names = [field.name for field in fields.config_fields(old)]
-        pairs = [(name, getattr(old, name), getattr(new, name)) for name in names]
+        shared = [field.name for field in fields.config_fields(old)]
+        pairs = [(name, getattr(old, name), getattr(new, name)) for name in shared]
     elif isinstance(old, tuple) and isinstance(new, tuple) and len(old) == len(new):
         pairs = [(str(index), *pair) for index, pair in enumerate(zip(old, new, strict=True))]
     elif old == new:
         return []
     else:
-        return [f"{path}: {to_text(old)} -> {to_text(new)}"]
-    return [line for name, a, b in pairs for line in diff(a, b, f"{path}.{name}" if path else name)]
+        return [f"{path}: {to_text(old, names)} -> {to_text(new, names)}"]
+    return [
+        line
+        for name, a, b in pairs
+        for line in diff(a, b, names, f"{path}.{name}" if path else name)
+    ]

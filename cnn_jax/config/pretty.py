@@ -4,18 +4,20 @@ import sys
 from typing import Any
 
 from cnn_jax.config import fields
-from cnn_jax.config.expression import to_text
+from cnn_jax.config.construct import Names
+from cnn_jax.config.expression import NO_NAMES, shortest_call, to_text
 
 
-def to_pretty(value: Any, width: int = 88) -> str:
+def to_pretty(value: Any, width: int = 88, names: Names = NO_NAMES) -> str:
     """Formats a value as `to_text` does, broken over lines that are at most `width` wide."""
-    return _pretty(value, width, indent=0, around=0)
+    return _pretty(value, width, names, indent=0, around=0)
 
 
-def _pretty(value: Any, width: int, indent: int, around: int) -> str:
-    text = to_text(value)
+def _pretty(value: Any, width: int, names: Names, indent: int, around: int) -> str:
+    text = to_text(value, names)
     if fields.is_config(value):
-        head, parts = type(value).__name__, list(fields.settings(value))
+        make, arguments = shortest_call(value, names)
+        head, parts = make.__name__, list(arguments.items())
     elif isinstance(value, tuple):
         head, parts = "", [("", part) for part in value]
     else:
@@ -25,31 +27,34 @@ def _pretty(value: Any, width: int, indent: int, around: int) -> str:
     lines = [f"{head}("]
     for name, part in parts:
         label = f"{name}=" if name else ""
-        inner = _pretty(part, width, indent + 4, len(label) + 1)
+        inner = _pretty(part, width, names, indent + 4, len(label) + 1)
         lines.append(f"{' ' * (indent + 4)}{label}{inner},")
     return "\n".join([*lines, f"{' ' * indent})"])
 
 
-def to_recipe(experiment: Any, doc: str = "") -> str:
+def to_recipe(experiment: Any, doc: str = "", names: Names = NO_NAMES) -> str:
     """Returns the text of a recipe file for an experiment: imports and `experiment = ...`.
 
     A class defined in a recipe file is imported from it, so save the text beside that file.
+    `names` are functions that the text may call, as in `to_text`.
     """
     imports: dict[str, set[str]] = {}
-    _gather(experiment, imports)
+    _gather(experiment, imports, names)
     head = [f'"""{doc}"""', ""] if doc else []
     lines = [f"from {module} import {', '.join(sorted(imports[module]))}" for module in imports]
-    return "\n".join([*head, *sorted(lines), "", f"experiment = {to_pretty(experiment)}", ""])
+    return "\n".join(
+        [*head, *sorted(lines), "", f"experiment = {to_pretty(experiment, names=names)}", ""]
+    )
 
 
-def _gather(value: Any, imports: dict[str, set[str]]) -> None:
+def _gather(value: Any, imports: dict[str, set[str]], names: Names) -> None:
     if isinstance(value, tuple):
         for part in value:
-            _gather(part, imports)
+            _gather(part, imports, names)
     elif fields.is_config(value):
-        cls = type(value)
+        make, arguments = shortest_call(value, names)
         # The module of a recipe has a generated name; its file is imported by the file's name.
-        module = getattr(sys.modules.get(cls.__module__), "__recipe__", cls.__module__)
-        imports.setdefault(module, set()).add(cls.__name__)
-        for _, part in fields.settings(value):
-            _gather(part, imports)
+        module = getattr(sys.modules.get(make.__module__), "__recipe__", make.__module__)
+        imports.setdefault(module, set()).add(make.__name__)
+        for part in arguments.values():
+            _gather(part, imports, names)

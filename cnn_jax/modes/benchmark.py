@@ -12,6 +12,7 @@ from cnn_jax.analysis import structure
 from cnn_jax.benchmark.bench import Bench
 from cnn_jax.benchmark.tables import tables
 from cnn_jax.config import Command, Flag
+from cnn_jax.config.names import NAMES
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Experiment, Plan
 from cnn_jax.modes.mode import RECORD, Mode, as_tuple, new_workdir
@@ -122,7 +123,7 @@ def _identity(plan: Plan, run: Run) -> dict[str, Any]:
 
 def _headline(plan: Plan, run: Run) -> str:
     return (
-        f"{config.to_text(plan.experiment.model)} on {plan.data.name}, batch "
+        f"{config.to_text(plan.experiment.model, NAMES)} on {plan.data.name}, batch "
         f"{plan.experiment.batch_size}, {plan.experiment.precision}, {hardware.device_name()} "
         f"-> {run.folder}"
     )

@@ -8,6 +8,7 @@ from jax.stages import Compiled
 from cnn_jax import config
 from cnn_jax.analysis import structure
 from cnn_jax.config import Command
+from cnn_jax.config.names import NAMES
 from cnn_jax.errors import shape_text
 from cnn_jax.experiment import Experiment
 from cnn_jax.modes.mode import Mode
@@ -34,7 +35,7 @@ def dry_run(
     passes = 3 * experiment.gradient.passes
     images = plan.total_steps * experiment.batch_size
     facts = {
-        "model": config.to_text(plan.model),
+        "model": config.to_text(plan.model, NAMES),
         "data": f"{data.name}: {data.train:,} train, {data.validation:,} validation, "
         f"{data.test:,} test images of {shape_text(data.image_shape)}",
         "batch": f"u8[{','.join(map(str, (experiment.batch_size, *data.image_shape)))}] on "

@@ -14,6 +14,7 @@ from cnn_jax import config
 from cnn_jax.analysis.activations import Program, overview
 from cnn_jax.analysis.attribution import grad_cam, largest, saliency, smooth_grad
 from cnn_jax.config import Command, Flag
+from cnn_jax.config.names import NAMES
 from cnn_jax.data.image_files import read_image
 from cnn_jax.errors import UserError, shape_text
 from cnn_jax.experiment import Plan
@@ -88,7 +89,7 @@ def explain(
     folder = run.folder / "figures"
     drawn = _draw(plan, variables, batch, scored.argmax(1), explained, folder)
     if "grad_cam.png" not in drawn:
-        model = config.to_text(plan.experiment.model)
+        model = config.to_text(plan.experiment.model, NAMES)
         say(f"{model} has no convolution, so it has no activations.png and no grad_cam.png")
     say(f"wrote {', '.join(drawn)} to {folder}")
     return explained

@@ -8,6 +8,7 @@ from rich.console import Console
 from cnn_jax import config
 from cnn_jax.analysis.volumes import lesson, of_experiment
 from cnn_jax.config import Command, Flag
+from cnn_jax.config.names import NAMES
 from cnn_jax.errors import UserError, shape_text
 from cnn_jax.experiment import DataFacts, Experiment
 from cnn_jax.modes.mode import Mode
@@ -38,7 +39,7 @@ def show(
     """
     table = of_experiment(experiment, image_size=image_size, data_facts=data_facts)
     shape = table.image_shape
-    title = f"{config.to_text(experiment.model)} on {shape_text(shape)}"
+    title = f"{config.to_text(experiment.model, NAMES)} on {shape_text(shape)}"
     sentences = [*lesson(table), *notes(table)]
     console = Console(width=WIDEST, highlight=False)
     console.print(title, markup=False, soft_wrap=True)

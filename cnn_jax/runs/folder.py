@@ -147,7 +147,7 @@ class Run:
             except RunError:  # it has custom classes that this experiment does not know
                 differences = [saved["experiment"]]
             else:
-                differences = config.diff(before, plan.experiment)
+                differences = config.diff(before, plan.experiment, known)
             if differences:  # 8 epochs and 8.0 have different texts, and are the same
                 raise RunError(
                     f"{self.folder} holds a run of another experiment ({'; '.join(differences)}): "

@@ -7,6 +7,7 @@ import numpy as np
 
 from cnn_jax import config
 from cnn_jax.analysis import structure
+from cnn_jax.config.names import NAMES
 from cnn_jax.experiment import Plan
 from cnn_jax.report import figures
 from cnn_jax.report.progress import duration
@@ -22,7 +23,7 @@ def headline(plan: Plan, run: Run, params: Any) -> str:
     data = plan.data
     splits = f"{data.train:,} train, {data.validation:,} validation, {data.test:,} test"
     return (
-        f"{config.to_text(plan.experiment.model)} on {data.name} ({splits}), "
+        f"{config.to_text(plan.experiment.model, NAMES)} on {data.name} ({splits}), "
         f"{structure.numbers(params):,} parameters, "
         f"{plan.total_steps:,} steps, {hardware.device_name()} -> {run.folder}"
     )

@@ -10,6 +10,7 @@ import optax
 from flax import struct
 
 from cnn_jax import config, ops
+from cnn_jax.config.names import NAMES
 from cnn_jax.errors import UserError, located_message, shape_text
 from cnn_jax.experiment import Plan
 from cnn_jax.optim.averages import initial_average
@@ -95,6 +96,6 @@ def state_shapes(plan: Plan) -> TrainState:
         raise
     except Exception as error:
         raise UserError(
-            f"model {config.to_text(plan.model)} can't take images of "
+            f"model {config.to_text(plan.model, NAMES)} can't take images of "
             f"{shape_text(plan.data.image_shape)}: {located_message(error)}"
         ) from error

@@ -143,7 +143,7 @@ def test_deep_and_long_input_is_refused_in_a_short_line(text):
         ("SGD(True)", ["SGD.peak_lr", "must be float", "True"]),
         ("SGD(1e999)", ["SGD.peak_lr", "finite"]),
         ("SGD(-1)", ["peak_lr must be positive, got -1.0"]),
-        ("ResNet20(widht=3)", ["ResNet has no argument 'widht'", "width"]),
+        ("ResNet20(widht=3)", ["ResNet20 has no argument 'widht'", "width"]),
         ("ResNet20(depth=3)", ["depth", "twice"]),
         ("ResNet20(width='x')", ["width", "must be int", "'x'"]),
         ("ResNet(name='x')", ["ResNet has no argument 'name'"]),

@@ -142,7 +142,7 @@ BAD = [
     ("--config.optimizer=SGD", "SGD needs peak_lr"),
     ("--config.loss=Flip", "must be Loss, got Flip"),
     ("--config.loss=Hinge(margin=-2)", "margin must be positive, got -2.0"),
-    ("--config.model=ResNet20(dept=3)", "ResNet has no argument 'dept'. Did you mean depth?"),
+    ("--config.model=ResNet20(dept=3)", "ResNet20 has no argument 'dept'. Did you mean depth?"),
     ("--config.anything=__import__('os').system('x')", "is not allowed here"),
 ]  # fmt: skip
 
