@@ -1,7 +1,7 @@
-"""The volumes that a net makes on its way from images to scores: to look at, and to cut it at.
+"""Computes a net's activations and the scores that follow from changed activations.
 
-They are read off the traced program, like the layers of structure.py, so that what a net does
-between its modules (activations, pools, sums) counts too, and any function of images will do.
+Both come from the traced program, so activations, pools and sums between the modules are included,
+and any function of images can be analysed.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from jax.extend import core
 from cnn_jax import ops
 
 Apply = Callable[[Any, jax.Array], jax.Array]
-# Primitives that are steps of their own, and what they are called.
+# Primitives that count as functions, and their names in messages and captions.
 STEPS = {
     "reduce_window_max": "max pool",
     "reduce_window_sum": "mean pool",
@@ -26,11 +26,11 @@ STEPS = {
 
 @dataclasses.dataclass(frozen=True)
 class Volume:
-    """What one step of a net makes of an image.
+    """The output of one step of a net.
 
     Attributes:
-      module: Path of the Flax module that makes it, such as "Block_3/Conv_0"; "": the net itself.
-      function: Which function or pool makes it there, such as "relu"; "": the module as a whole.
+      module: Path of its Flax module, such as "Block_3/Conv_0"; "": the net itself.
+      function: Function or pool that computes it, such as "relu"; "": the module as a whole.
       shape: Height, width and depth.
     """
 
@@ -43,20 +43,19 @@ class Volume:
 
 
 class Program:
-    """A net as a program that stops at its volumes, or starts from one of them.
+    """A traced net that can stop at its volumes, or start from one of them.
 
-    A volume f[B,H,W,C] is what a module, an activation or a pool makes of the images, from the
-    first convolution on; what has a height and width of one, or of another shape than the images,
-    is no volume here.
+    A volume f[B,H,W,C] is the output of a module, an activation or a pool from the first
+    convolution on. Outputs of 1x1, or of another aspect ratio than the images, are left out.
 
     Args:
       apply: (variables, f32[B,H,W,C]) -> f32[B,K]; not jitted, since a program is cut between the
-        steps of its outermost level. It is traced with the library's own convolutions.
-      variables: What it is applied to, or their shapes.
-      images: Images of the size and the number that it is applied to, or their shape.
+        steps of its outermost level. It is traced with stock JAX convolutions.
+      variables: The variables, or their shapes.
+      images: A batch of images, or its shape.
 
     Attributes:
-      volumes: In the order of the program; empty where there is no convolution.
+      volumes: The volumes in order of computation; empty without a convolution.
     """
 
     def __init__(self, apply: Apply, variables: Any, images: Any):
@@ -64,19 +63,19 @@ class Program:
             self._program = jax.make_jaxpr(apply)(variables, images)
         found = _volumes(self._program.jaxpr, images.shape)
         self.volumes = tuple(volume for volume, _ in found)
-        self._places = [place for _, place in found]
+        self._outputs = [output for _, output in found]
 
     def activations(self, variables: Any, images: jax.Array) -> list[jax.Array]:
-        """The volumes of these images, f[B,H,W,C] each."""
-        return self._run({"outvars": self._places}, variables, images)
+        """The activations of these images, f[B,H,W,C] for each of `volumes`."""
+        return self._run({"outvars": self._outputs}, variables, images)
 
     def scores(
         self, number: int, volume: jax.Array, variables: Any, images: jax.Array
     ) -> jax.Array:
-        """The scores f32[B,K], were the volume of this number f[B,H,W,C] the given one."""
-        jaxpr, place = self._program.jaxpr, self._places[number]
-        rest = [equation for equation in jaxpr.eqns if place not in equation.outvars]
-        changes = {"invars": [*jaxpr.invars, place], "eqns": rest}
+        """The scores f32[B,K] with `volumes[number]` replaced by `volume`, f[B,H,W,C]."""
+        jaxpr, output = self._program.jaxpr, self._outputs[number]
+        rest = [equation for equation in jaxpr.eqns if output not in equation.outvars]
+        changes = {"invars": [*jaxpr.invars, output], "eqns": rest}
         return self._run(changes, variables, images, volume)[0]
 
     def _run(self, changes: dict[str, Any], *arguments: Any) -> list[jax.Array]:
@@ -87,11 +86,11 @@ class Program:
 
 
 def overview(volumes: Sequence[Volume], most: int) -> list[int]:
-    """The numbers of at most so many volumes that show a net from its start to its end.
+    """Indices of at most `most` volumes that show a net from its input to its output.
 
-    All, or else what its outermost modules and the functions between them make. If those are still
-    too many, convolutions and norms whose result a function takes up are left out, and of what
-    remains as many are taken at equal distances.
+    If there are more, only the outputs of the outermost modules and of the functions between them
+    remain. If those are still too many, convolutions and norms that a function follows are dropped,
+    and the rest is sampled at equal distances.
     """
     if len(volumes) <= most:
         return list(range(len(volumes)))
@@ -107,7 +106,7 @@ def overview(volumes: Sequence[Volume], most: int) -> list[int]:
 
 
 def _volumes(jaxpr: core.Jaxpr, images: Sequence[int]) -> list[tuple[Volume, core.Var]]:
-    """Each volume made of images of this shape, and the program's variable that holds it."""
+    """Each volume computed from images of this shape, and the program's variable that holds it."""
     found: list[tuple[Volume, core.Var]] = []
     of_images, convolved = {jaxpr.invars[-1]}, False
     for equation in jaxpr.eqns:
@@ -115,8 +114,8 @@ def _volumes(jaxpr: core.Jaxpr, images: Sequence[int]) -> list[tuple[Volume, cor
             continue
         of_images |= set(equation.outvars)
         convolved |= equation.primitive.name == "conv_general_dilated"
-        place, *others = equation.outvars
-        shape: tuple[int, ...] = getattr(place.aval, "shape", ())
+        output, *others = equation.outvars
+        shape: tuple[int, ...] = getattr(output.aval, "shape", ())
         if not convolved or others or len(shape) != 4 or shape[0] != images[0]:
             continue
         _, height, width, depth = shape
@@ -124,18 +123,18 @@ def _volumes(jaxpr: core.Jaxpr, images: Sequence[int]) -> list[tuple[Volume, cor
             continue
         module, function = _module(equation), _function(equation)
         if not function and found and found[-1][0].module == module:
-            # Arithmetic goes on with what the module or the function before it has begun.
+            # Arithmetic belongs to the module or function before it.
             function = found.pop()[0].function
         elif not function and not module:
             function = equation.primitive.name
-        found.append((Volume(module, function, (height, width, depth)), place))
+        found.append((Volume(module, function, (height, width, depth)), output))
     return found
 
 
 def _is_picture(size: tuple[int, int], image: Sequence[int]) -> bool:
-    """Whether these are height and width in the image's proportion, give or take a pixel.
+    """Whether height and width have the image's aspect ratio, to within one pixel.
 
-    Four axes alone don't tell: those of attention are images, places, heads, depth.
+    Four axes alone are no proof: the axes in attention are images, positions, heads and depth.
     """
     height, width = size
     one_pixel = max(image)
@@ -143,12 +142,12 @@ def _is_picture(size: tuple[int, int], image: Sequence[int]) -> bool:
 
 
 def _module(equation: core.JaxprEqn) -> str:
-    """The scope that Flax gives a module's equations, without the net's own name."""
+    # Flax scopes are "Net/Block_3/Conv_0"; the net's own name is left out.
     return str(equation.source_info.name_stack).partition("/")[2]
 
 
 def _function(equation: core.JaxprEqn) -> str:
-    """The name of a pool, or of a function that JAX traces as a program of its own, as it does
+    """The name of a pool, or of a function that JAX traces as a nested program, as it does with
     activations; "" for arithmetic."""
     inner = equation.params.get("call_jaxpr") or equation.params.get("jaxpr")
     name = inner.jaxpr.debug_info.func_name if isinstance(inner, core.ClosedJaxpr) else ""

@@ -1,9 +1,9 @@
-"""Which pixels speak for a class: saliency, SmoothGrad and Grad-CAM, as pure functions.
+"""Attributes a class score to pixels: saliency, SmoothGrad and Grad-CAM, as pure functions.
 
     apply = lambda variables, images: model.apply(variables, images, train=False)
     gradient = saliency(apply, variables, images, classes)
 
-The score of a class is that before the softmax, as in all three publications.
+A class score is the one before the softmax, as in all three publications.
 """
 
 from collections.abc import Callable
@@ -16,18 +16,18 @@ from cnn_jax.analysis.activations import Apply, Program
 
 
 def saliency(apply: Apply, variables: Any, images: jax.Array, classes: jax.Array) -> jax.Array:
-    """The gradient of a class's score to the pixels (Simonyan et al. 2013, arXiv:1312.6034).
+    """The gradient of a class score by the pixels (Simonyan et al. 2013, arXiv:1312.6034).
 
-    As a picture there its largest absolute value over the channels is shown, see `largest`.
+    The publication displays its largest absolute value over the channels, see `largest`.
 
     Args:
-      apply: (variables, f32[B,H,W,C]) -> f32[B,K]; each image's scores are its own.
-      variables: What the net is applied to.
+      apply: (variables, f32[B,H,W,C]) -> f32[B,K]; an image must not affect another's scores.
+      variables: The net's variables.
       images: f32[B,H,W,C].
       classes: i32[B].
 
     Returns:
-      f32[B,H,W,C], in scores per unit of the pixels.
+      f32[B,H,W,C], in score per unit of pixel value.
     """
     return jax.grad(lambda pixels: _score(apply(variables, pixels), classes))(images)
 
@@ -44,12 +44,12 @@ def smooth_grad(
 
     Args:
       gradient: f32[B,H,W,C] -> f32[B,H,W,C], such as `saliency` with the rest of its arguments
-        given; it is called once for each sample, so jit it rather than this function.
+        bound; it is called once per sample, so jit it rather than this function.
       images: f32[B,H,W,C].
-      key: Decides the noise.
-      samples: Noisy copies of each image, 50 in the publication.
-      noise: Standard deviation of the noise, as a share of the image's largest pixel minus its
-        smallest; .1 to .2 in the publication.
+      key: Key of the noise.
+      samples: Number of noisy copies of each image; 50 in the publication.
+      noise: Standard deviation of the noise, as a fraction of the image's range (largest minus
+        smallest pixel value); 0.1 to 0.2 in the publication.
 
     Returns:
       f32[B,H,W,C].
@@ -65,24 +65,25 @@ def smooth_grad(
 def grad_cam(
     apply: Apply, variables: Any, images: jax.Array, classes: jax.Array, layer: int = -1
 ) -> jax.Array:
-    """Where a volume speaks for a class (Selvaraju et al. 2017, arXiv:1610.02391).
+    """A heat map of where a volume supports a class (Selvaraju et al. 2017, arXiv:1610.02391).
 
-    relu(sum_k a_k A_k), A_k a slice of the volume and a_k the mean over it of the gradient of the
-    class's score; resized to the image's height and width, bilinearly.
+    relu(sum_k a_k A_k), where A_k is channel k of the volume and a_k the mean gradient of the class
+    score over that channel; resized bilinearly to the image's height and width.
 
     Args:
-      apply: (variables, f32[B,H,W,C]) -> f32[B,K], not jitted; each image's scores are its own.
-      variables: What the net is applied to.
+      apply: (variables, f32[B,H,W,C]) -> f32[B,K], not jitted; an image must not affect another's
+        scores.
+      variables: The net's variables.
       images: f32[B,H,W,C].
       classes: i32[B].
-      layer: Which of the volumes of `Program`; the last by default, as in the publication: that of
-        the last convolution, after its activation and pool.
+      layer: Index into the volumes of `Program`; the default is the last, as in the publication:
+        the output of the last convolution, after its activation and pool.
 
     Returns:
-      f32[B,H,W], of scores.
+      f32[B,H,W], in units of the score.
 
     Raises:
-      ValueError: the net has no volume, since it has no convolution.
+      ValueError: the net has no convolution.
     """
     program = Program(apply, variables, images)
     if not program.volumes:
@@ -102,5 +103,5 @@ def largest(gradient: jax.Array) -> jax.Array:
 
 
 def _score(scores: jax.Array, classes: jax.Array) -> jax.Array:
-    """The sum over the images of their class's score: its gradient to an image is that image's."""
+    # The gradient of the sum by one image is that of the image's own score.
     return jnp.take_along_axis(scores, classes[:, None], axis=1).sum()

@@ -1,4 +1,4 @@
-"""Whether a net is right as often as it is sure: reliability, and the temperature that mends it.
+"""Measures a net's calibration and fits the softmax temperature that corrects it.
 
 NumPy only, in float64; probabilities are the softmax of the scores.
 """
@@ -8,19 +8,19 @@ import dataclasses
 import numpy as np
 
 BINS = 15
-# Inverse temperatures that are looked at, as powers of ten.
-_LEAST, _MOST = -6.0, 6.0
+# Range of the search for the inverse temperature, in powers of ten.
+_LOWEST, _HIGHEST = -6.0, 6.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Reliability:
-    """Examples by their confidence, the probability of the class that scores highest.
+    """Examples binned by confidence, the probability of the highest-scoring class.
 
     Attributes:
-      edges: f64[M+1], from 0 to 1; bin m holds the confidences above edge m up to edge m+1.
-      counts: i64[M], examples in each bin.
-      confidence: f64[M], their mean confidence; NaN in an empty bin.
-      accuracy: f64[M], the fraction of them that is right, likewise.
+      edges: f64[M+1], from 0 to 1; bin m holds confidences in (edges[m], edges[m+1]].
+      counts: i64[M], number of examples in each bin.
+      confidence: f64[M], mean confidence in each bin; NaN in an empty bin.
+      accuracy: f64[M], accuracy in each bin; NaN in an empty bin.
     """
 
     edges: np.ndarray
@@ -36,14 +36,14 @@ class Reliability:
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """f[N,K] -> f64[N,K], the probabilities of the scores divided by the temperature."""
+    """Class probabilities of the scores divided by the temperature: f[N,K] -> f64[N,K]."""
     return np.exp(_log_softmax(logits, temperature))
 
 
 def negative_log_likelihood(
     logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0
 ) -> float:
-    """The mean of -log p(label): f[N,K], i[N] -> nats an example."""
+    """Mean of -log p(label), in nats per example; `logits` f[N,K], `labels` i[N]."""
     return float(-_log_softmax(logits, temperature)[np.arange(len(labels)), labels].mean())
 
 
@@ -51,9 +51,9 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
     """Sorts the examples into bins of equal width (Guo et al. 2017, arXiv:1706.04599, section 2).
 
     Args:
-      probabilities: f[N,K], each row adding up to 1.
+      probabilities: f[N,K]; each row sums to 1.
       labels: i[N].
-      bins: How many.
+      bins: Number of bins.
     """
     confidence = np.minimum(probabilities.max(1), 1.0)
     right = probabilities.argmax(1) == labels
@@ -70,20 +70,20 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature at which these labels are likeliest (Guo et al. 2017, section 4.2).
+    """The temperature that maximises the labels' likelihood (Guo et al. 2017, section 4.2).
 
-    The negative log-likelihood is convex in the inverse temperature: its slope, the mean of the
-    expected score less the label's, grows, and where it crosses 0 is found by halving. Where no
-    temperature is best (every label scores highest, or they are no better than chance), the end of
-    1e-6 to 1e6 that is nearer to it is given.
+    The negative log-likelihood is convex in the inverse temperature. Its slope is the mean expected
+    score minus the mean score of the labels; bisection finds where it is 0. If there is no minimum
+    (every label scores highest, or the scores are no better than chance), the result is the nearer
+    end of the range 1e-6 to 1e6.
 
     Args:
-      logits: f[N,K], of examples that nothing was trained on.
+      logits: f[N,K], of examples that were not trained on.
       labels: i[N].
     """
     logits = np.asarray(logits, np.float64)
     own = logits[np.arange(len(labels)), labels].mean()
-    low, high = _LEAST, _MOST
+    low, high = _LOWEST, _HIGHEST
     for _ in range(50):
         middle = (low + high) / 2
         probabilities = softmax(logits, 10**-middle)

@@ -1,7 +1,6 @@
-"""The anatomy of a net: its layers as volumes, read off the program that computes it.
+"""Lists a net's layers and counts its parameters and FLOPs, from its traced program.
 
-The model is traced, not run, so any Flax module can be looked into: one's own too, whether or not
-it is made of this package's layers.
+The model is traced, not run, so this works for any Flax module, custom models included.
 """
 
 from typing import Any
@@ -11,15 +10,16 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax import ops
-from cnn_jax.analysis.layer_walk import Image, Layer, Tag, Volume, Walk, Weights
+from cnn_jax.analysis.layer import Layer, Volume
+from cnn_jax.analysis.layer_walk import Image, Tag, Walk, Weights
 
 
 def layers(model: nn.Module, image_shape: Volume) -> list[Layer]:
-    """The layers of a model on an image of this height, width and depth, in order.
+    """The layers of a model in order of computation.
 
     Args:
       model: A module whose `num_classes` is set, called as `model(image, train=False)`.
-      image_shape: H, W, C.
+      image_shape: Height, width and channels of the image.
     """
     variables = _variables(model, image_shape)
     image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
@@ -39,12 +39,12 @@ def layers(model: nn.Module, image_shape: Volume) -> list[Layer]:
 
 
 def parameter_count(model: nn.Module, image_shape: Volume) -> int:
-    """How many numbers training changes."""
+    """Number of trained parameters."""
     return numbers(_variables(model, image_shape)["params"])
 
 
 def numbers(tree: Any) -> int:
-    """How many numbers a tree of arrays or shapes holds."""
+    """Number of entries in a tree of arrays or shapes."""
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
@@ -53,10 +53,10 @@ def _variables(model: nn.Module, image_shape: Volume) -> dict[str, Any]:
     key = jax.eval_shape(lambda: jax.random.key(0))
     with ops.stock():
         made = jax.eval_shape(lambda k, x: model.init(k, x, train=False), key, image)
-    # What a model sows besides is no part of it.
+    # Other collections hold what the model sows, not its variables.
     return {name: made[name] for name in ("params", "batch_stats") if name in made}
 
 
 def forward_flops(model: nn.Module, image_shape: Volume) -> int:
-    """Floating-point operations of one image's forward pass, two for each multiply-add."""
+    """Floating-point operations of one image's forward pass; a multiply-add counts as two."""
     return 2 * sum(layer.multiply_adds for layer in layers(model, image_shape))

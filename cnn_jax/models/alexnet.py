@@ -31,5 +31,4 @@ class AlexNet(layers.Net):
         x = ops.max_pool(x, 2)
         for filters in (384, 256, 256):
             x = nn.relu(layers.Conv(filters)(x))
-        x = x.max(axis=(1, 2))
-        return layers.scores(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x.max(axis=(1, 2)))

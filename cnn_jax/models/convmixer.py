@@ -44,8 +44,7 @@ class ConvMixer(layers.Net):
             x = x + layers.batch_norm(train=train)(ops.gelu(y))
             x = layers.Conv(self.width, kernel_size=(1, 1))(x)
             x = layers.batch_norm(train=train)(ops.gelu(x))
-        x = x.mean(axis=(1, 2))
-        return layers.scores(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
 
 
 def ConvMixer256_8(**fields) -> ConvMixer:

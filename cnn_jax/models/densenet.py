@@ -44,8 +44,7 @@ class DenseNet(layers.Net):
             for _ in range(count):
                 x = DenseLayer(self.growth)(x, train=train)
         x = nn.relu(layers.batch_norm(train=train)(x))
-        x = x.mean(axis=(1, 2))
-        return layers.scores(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
 
 
 class DenseLayer(nn.Module):

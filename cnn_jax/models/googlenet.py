@@ -45,8 +45,7 @@ class GoogLeNet(layers.Net):
                 x = _pool(x, stride=2)
             for widths in modules:
                 x = Inception(widths)(x, train=train)
-        x = x.mean(axis=(1, 2))
-        return layers.scores(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
 
 
 class Inception(nn.Module):

@@ -1,4 +1,4 @@
-"""The layers that the models share: Flax's own, on this package's operations."""
+"""Layers, checks and the stage loop that the models share."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ he_normal = nn.initializers.he_normal()
 
 
 class Net(nn.Module):
-    """What every model of the package is an instance of: checks its sizes.
+    """Base class of every model in the package; checks that sizes are positive.
 
     Raises:
       ValueError: an integer field, or one of a tuple, is not positive.
@@ -32,13 +32,13 @@ class Net(nn.Module):
 
 
 def Conv(features: int, kernel_size: int | tuple[int, ...] = (3, 3), **options) -> nn.Conv:
-    """`nn.Conv`, with fast gradients on a CPU and He et al.'s initialisation."""
+    """`nn.Conv` with He initialisation and a convolution whose gradients are fast on a CPU."""
     usual = {"kernel_init": he_normal, "conv_general_dilated": ops.conv_general_dilated}
     return nn.Conv(features, kernel_size, **(usual | options))
 
 
 def batch_norm(*, train: bool, **options) -> nn.BatchNorm:
-    """`nn.BatchNorm` with PyTorch's customary constants, and statistics over the global batch.
+    """`nn.BatchNorm` with PyTorch's default constants and statistics over the global batch.
 
     Under `jit` the batch is global already; where the batch is split over a named axis, the
     statistics are averaged over it.
@@ -52,10 +52,10 @@ def batch_norm(*, train: bool, **options) -> nn.BatchNorm:
 
 
 def scores(num_classes: int | None, **options) -> nn.Dense:
-    """The last layer: f[B,N] -> f32[B,K], in float32 whatever the precision before it.
+    """The last layer: f[B,N] -> f32[B,K], always computed in float32.
 
     Raises:
-      ValueError: where `num_classes` is still None, to be filled in from the data.
+      ValueError: `num_classes` is None; `Plan` fills it in from the data.
     """
     if num_classes is None:
         raise ValueError(
@@ -64,10 +64,17 @@ def scores(num_classes: int | None, **options) -> nn.Dense:
     return nn.Dense(num_classes, dtype=jnp.float32, **options)
 
 
-def stages(blocks: Sequence[int], width: int) -> Iterator[tuple[int, int]]:
-    """The width and the stride of each block of a residual net.
+def check_depth(depth: int, period: int, rest: int) -> None:
+    """Raises ValueError unless `depth` is `period` times a positive number, plus `rest`."""
+    if depth % period != rest or depth < period + rest:
+        examples = ", ".join(str(period * n + rest) for n in (1, 2, 3))
+        raise ValueError(f"depth must be {period}n+{rest} ({examples}, ...), got {depth}")
 
-    The first block of every stage but the first halves height and width and doubles the width.
+
+def stages(blocks: Sequence[int], width: int) -> Iterator[tuple[int, int]]:
+    """Yields the width and the stride of each block of a residual net.
+
+    The first block of each later stage halves the height and width and doubles the filters.
 
     Args:
       blocks: Number of blocks in each stage.
@@ -76,6 +83,12 @@ def stages(blocks: Sequence[int], width: int) -> Iterator[tuple[int, int]]:
     for stage, count in enumerate(blocks):
         for block in range(count):
             yield width * 2**stage, 2 if stage > 0 and block == 0 else 1
+
+
+def projection(x: jax.Array, like: jax.Array, stride: int) -> jax.Array:
+    """Projects a volume to another one's depth by a 1x1 convolution: f[B,H,W,C] -> f[B,H',W',D]."""
+    filters = like.shape[-1]
+    return Conv(filters, kernel_size=(1, 1), strides=stride, use_bias=False)(x)
 
 
 def flatten(volume: jax.Array) -> jax.Array:

@@ -35,8 +35,7 @@ class MobileNet(layers.Net):
         for filters, blocks, stride in STAGES:
             for block in range(blocks):
                 x = Block(self._filters(filters), 1 if block else stride)(x, train=train)
-        x = x.mean(axis=(1, 2))
-        return layers.scores(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
 
     def _filters(self, published: int) -> int:
         return max(8, int(self.width * published))

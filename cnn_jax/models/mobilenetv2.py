@@ -52,8 +52,7 @@ class MobileNetV2(layers.Net):
         last = _eights(1280 * max(1.0, self.width))
         x = layers.Conv(last, kernel_size=(1, 1), use_bias=False)(x)
         x = nn.relu(layers.batch_norm(train=train)(x))
-        x = x.mean(axis=(1, 2))
-        return layers.scores(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
 
 
 class Block(nn.Module):

@@ -33,8 +33,7 @@ class StagedPreActResNet(layers.Net):
         x = layers.Conv(self.width, use_bias=False)(image)
         for width, stride in layers.stages(self.blocks, self.width):
             x = kind(width, stride)(x, train=train)
-        x = x.mean(axis=(1, 2))
-        return layers.scores(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
 
 
 class PreActBlock(nn.Module):
@@ -50,9 +49,7 @@ class PreActBlock(nn.Module):
         y = nn.relu(layers.batch_norm(train=train)(y))
         y = layers.Conv(self.width, use_bias=False)(y)
         if x.shape != y.shape:
-            x = layers.Conv(self.width, kernel_size=(1, 1), strides=self.stride, use_bias=False)(
-                active
-            )
+            x = layers.projection(active, y, self.stride)
         return y + x
 
 
@@ -71,9 +68,7 @@ class PreActBottleneck(nn.Module):
         y = nn.relu(layers.batch_norm(train=train)(y))
         y = layers.Conv(4 * self.width, kernel_size=(1, 1), use_bias=False)(y)
         if x.shape != y.shape:
-            x = layers.Conv(
-                4 * self.width, kernel_size=(1, 1), strides=self.stride, use_bias=False
-            )(active)
+            x = layers.projection(active, y, self.stride)
         return y + x
 
 

@@ -25,8 +25,7 @@ class PreActResNet(layers.Net):
     num_classes: int | None = None
 
     def __post_init__(self):
-        if self.depth % 9 != 2 or self.depth < 11:
-            raise ValueError(f"depth must be 9n+2 (11, 20, 29, ..., 164), got {self.depth}")
+        layers.check_depth(self.depth, period=9, rest=2)
         super().__post_init__()
 
     @nn.compact
@@ -36,8 +35,7 @@ class PreActResNet(layers.Net):
         for width, stride in layers.stages((blocks,) * 3, self.width):
             x = PreActBottleneck(width, stride)(x, train=train)
         x = nn.relu(layers.batch_norm(train=train)(x))
-        x = x.mean(axis=(1, 2))
-        return layers.scores(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
 
 
 def PreActResNet164(**fields) -> PreActResNet:

@@ -41,9 +41,7 @@ class PyramidNet(layers.Net):
 
     def __post_init__(self):
         ranges.fraction(shakedrop=self.shakedrop)
-        period = 9 if self.bottleneck else 6
-        if self.depth % period != 2 or self.depth < period + 2:
-            raise ValueError(f"depth must be {period}n+2, got {self.depth}")
+        layers.check_depth(self.depth, period=9 if self.bottleneck else 6, rest=2)
         super().__post_init__()
 
     @nn.compact
@@ -58,8 +56,7 @@ class PyramidNet(layers.Net):
                 death_rate=self.shakedrop * block / blocks,
             )(x, train=train)
         x = nn.relu(layers.batch_norm(train=train)(x))
-        x = x.mean(axis=(1, 2))
-        return layers.scores(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
 
 
 class BasicBlock(nn.Module):

@@ -25,8 +25,7 @@ class ResNet(layers.Net):
     num_classes: int | None = None
 
     def __post_init__(self):
-        if self.depth % 6 != 2 or self.depth < 8:
-            raise ValueError(f"depth must be 6n+2 (8, 14, 20, 26, 32, ...), got {self.depth}")
+        layers.check_depth(self.depth, period=6, rest=2)
         super().__post_init__()
 
     @nn.compact
@@ -36,8 +35,7 @@ class ResNet(layers.Net):
         blocks = (self.depth - 2) // 6
         for width, stride in layers.stages((blocks,) * 3, self.width):
             x = Block(width, stride)(x, train=train)
-        x = x.mean(axis=(1, 2))
-        return layers.scores(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
 
 
 class Block(nn.Module):

@@ -29,8 +29,7 @@ class StagedResNet(layers.Net):
         x = nn.relu(layers.batch_norm(train=train)(x))
         for width, stride in layers.stages(self.blocks, self.width):
             x = BasicBlock(width, stride)(x, train=train)
-        x = x.mean(axis=(1, 2))
-        return layers.scores(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
 
 
 class BasicBlock(nn.Module):
@@ -46,8 +45,7 @@ class BasicBlock(nn.Module):
         y = layers.Conv(self.width, use_bias=False)(y)
         y = layers.batch_norm(train=train)(y)
         if x.shape != y.shape:
-            x = layers.Conv(self.width, kernel_size=(1, 1), strides=self.stride, use_bias=False)(x)
-            x = layers.batch_norm(train=train)(x)
+            x = layers.batch_norm(train=train)(layers.projection(x, y, self.stride))
         return nn.relu(y + x)
 
 

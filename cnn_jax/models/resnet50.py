@@ -30,8 +30,7 @@ class BottleneckResNet(layers.Net):
         x = nn.relu(layers.batch_norm(train=train)(x))
         for width, stride in layers.stages(self.blocks, self.width):
             x = Bottleneck(width, stride)(x, train=train)
-        x = x.mean(axis=(1, 2))
-        return layers.scores(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
 
 
 class Bottleneck(nn.Module):
@@ -49,10 +48,7 @@ class Bottleneck(nn.Module):
         y = layers.Conv(4 * self.width, kernel_size=(1, 1), use_bias=False)(y)
         y = layers.batch_norm(train=train)(y)
         if x.shape != y.shape:
-            x = layers.Conv(
-                4 * self.width, kernel_size=(1, 1), strides=self.stride, use_bias=False
-            )(x)
-            x = layers.batch_norm(train=train)(x)
+            x = layers.batch_norm(train=train)(layers.projection(x, y, self.stride))
         return nn.relu(y + x)
 
 

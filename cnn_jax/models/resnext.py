@@ -5,6 +5,9 @@ import jax
 
 from cnn_jax.models import layers
 
+# Depth of the first stage's volumes; it doubles with each stage.
+DEPTH = 256
+
 
 class ResNeXt(layers.Net):
     """Xie et al. 2017 (arXiv:1611.05431), section 5.3, f32[B,H,W,C] -> f32[B,K].
@@ -29,24 +32,18 @@ class ResNeXt(layers.Net):
     num_classes: int | None = None
 
     def __post_init__(self):
-        if self.depth % 9 != 2 or self.depth < 11:
-            raise ValueError(f"depth must be 9n+2 (11, 20, 29, 38, ...), got {self.depth}")
+        layers.check_depth(self.depth, period=9, rest=2)
         super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
         x = layers.Conv(64, kernel_size=(self.stem, self.stem), use_bias=False)(image)
         x = nn.relu(layers.batch_norm(train=train)(x))
-        for stage in range(3):
-            for block in range((self.depth - 2) // 9):
-                x = Bottleneck(
-                    groups=self.cardinality,
-                    width=self.cardinality * self.group_width * 2**stage,
-                    depth=256 * 2**stage,
-                    stride=2 if stage > 0 and block == 0 else 1,
-                )(x, train=train)
-        x = x.mean(axis=(1, 2))
-        return layers.scores(self.num_classes)(x)
+        blocks = (self.depth - 2) // 9
+        for width, stride in layers.stages((blocks,) * 3, self.cardinality * self.group_width):
+            depth = DEPTH * width // (self.cardinality * self.group_width)
+            x = Bottleneck(self.cardinality, width, depth, stride)(x, train=train)
+        return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
 
 
 class Bottleneck(nn.Module):
@@ -72,8 +69,7 @@ class Bottleneck(nn.Module):
         y = layers.Conv(self.depth, kernel_size=(1, 1), use_bias=False)(y)
         y = layers.batch_norm(train=train)(y)
         if x.shape != y.shape:
-            x = layers.Conv(self.depth, kernel_size=(1, 1), strides=self.stride, use_bias=False)(x)
-            x = layers.batch_norm(train=train)(x)
+            x = layers.batch_norm(train=train)(layers.projection(x, y, self.stride))
         return nn.relu(y + x)
 
 

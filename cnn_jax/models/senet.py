@@ -32,8 +32,7 @@ class SEResNet(layers.Net):
         x = nn.relu(layers.batch_norm(train=train)(x))
         for width, stride in layers.stages(self.blocks, self.width):
             x = SEBlock(width, stride, self.reduction)(x, train=train)
-        x = x.mean(axis=(1, 2))
-        return layers.scores(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
 
 
 class SEBlock(nn.Module):
@@ -51,9 +50,7 @@ class SEBlock(nn.Module):
         y = layers.Conv(self.width, use_bias=False)(y)
         y = SqueezeExcitation(self.reduction, name="se")(y)
         if x.shape != y.shape:
-            x = layers.Conv(self.width, kernel_size=(1, 1), strides=self.stride, use_bias=False)(
-                active
-            )
+            x = layers.projection(active, y, self.stride)
         return y + x
 
 

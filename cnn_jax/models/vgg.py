@@ -43,8 +43,7 @@ class VGG(layers.Net):
             for _ in range(convolutions):
                 x = layers.Conv(self.width * min(2**stage, 8))(x)
                 x = nn.relu(layers.batch_norm(train=train)(x))
-        x = x.max(axis=(1, 2))
-        return layers.scores(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x.max(axis=(1, 2)))
 
 
 def VGG11(**fields) -> VGG:

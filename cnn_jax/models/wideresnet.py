@@ -31,8 +31,7 @@ class WideResNet(layers.Net):
 
     def __post_init__(self):
         ranges.fraction(dropout=self.dropout)
-        if self.depth % 6 != 4 or self.depth < 10:
-            raise ValueError(f"depth must be 6n+4 (10, 16, 22, 28, 34, ...), got {self.depth}")
+        layers.check_depth(self.depth, period=6, rest=4)
         super().__post_init__()
 
     @nn.compact
@@ -42,8 +41,7 @@ class WideResNet(layers.Net):
         for width, stride in layers.stages((blocks,) * 3, WIDTH * self.widen):
             x = WideBlock(width, stride, self.dropout)(x, train=train)
         x = nn.relu(layers.batch_norm(train=train)(x))
-        x = x.mean(axis=(1, 2))
-        return layers.scores(self.num_classes)(x)
+        return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
 
 
 class WideBlock(nn.Module):
@@ -64,9 +62,7 @@ class WideBlock(nn.Module):
         y = nn.Dropout(self.dropout, deterministic=not train)(y)
         y = layers.Conv(self.width, use_bias=False)(y)
         if x.shape != y.shape:
-            x = layers.Conv(self.width, kernel_size=(1, 1), strides=self.stride, use_bias=False)(
-                active
-            )
+            x = layers.projection(active, y, self.stride)
         return y + x
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from rich.console import Console
 
 from cnn_jax import config
-from cnn_jax.analysis.volumes import lesson, of_experiment
+from cnn_jax.analysis.lesson import lesson
+from cnn_jax.analysis.volumes import of_experiment
 from cnn_jax.config import Command, Flag
 from cnn_jax.config.names import NAMES
 from cnn_jax.errors import UserError, shape_text

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnn_jax.analysis.layer_walk import Layer, Volume
+from cnn_jax.analysis.layer import Layer, Volume
 from cnn_jax.report.block_layout import MARGIN, PAGE, TIMES, Block, Layout, Place, arrange, blocks
 from cnn_jax.report.block_solid import INK, KINDS, WINDOW, Point, Solid, fill, shade
 from cnn_jax.storage.files import write_atomically

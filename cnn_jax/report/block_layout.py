@@ -5,7 +5,7 @@ import functools
 import itertools
 from collections.abc import Callable, Sequence
 
-from cnn_jax.analysis.layer_walk import Layer, Volume
+from cnn_jax.analysis.layer import Layer, Volume
 from cnn_jax.analysis.volumes import is_shortcut
 
 TIMES = "\N{MULTIPLICATION SIGN}"

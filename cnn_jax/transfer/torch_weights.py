@@ -1,7 +1,7 @@
-"""Weights of PyTorch nets: a state dict's arrays, as the variables of the same net in Flax.
+"""Converts a PyTorch state dict to the variables of the same net in Flax.
 
-The names are those of github.com/kuangliu/pytorch-cifar, and of torchvision where a residual net
-has the form that is meant here ("downsample" and "fc" there are "shortcut" and "linear").
+Supported names are those of github.com/kuangliu/pytorch-cifar, and of torchvision's residual nets,
+which call "shortcut" "downsample" and "linear" "fc".
 """
 
 import functools
@@ -13,12 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax import models
+from cnn_jax import config, models
 from cnn_jax.analysis import structure
+from cnn_jax.config.names import NAMES
 from cnn_jax.errors import UserError
 from cnn_jax.models import googlenet, mobilenet, mobilenetv2, vgg
 
-# A leaf of a Flax module, and what PyTorch calls it.
+# PyTorch's name of each leaf of a Flax module.
 LEAVES = {
     "kernel": "weight",
     "scale": "weight",
@@ -31,21 +32,21 @@ LEAVES = {
 def from_torch(
     state: Mapping[str, np.ndarray], model: nn.Module, image_shape: tuple[int, int, int]
 ) -> dict[str, Any]:
-    """The variables of a model whose layers are those that a PyTorch net was trained in.
+    """The variables of a model with the weights of a PyTorch net.
 
     Args:
-      state: The net's state dict, as NumPy arrays.
-      model: The same net here; its number of classes is taken from the weights.
-      image_shape: Height, width and channels of its images.
+      state: The state dict, as NumPy arrays.
+      model: The same net in Flax; its number of classes is taken from the weights.
+      image_shape: Height, width and channels of the images.
 
     Returns:
       `params` and `batch_stats`, float32.
 
     Raises:
-      UserError: a family whose names are not known, or weights that are missing, left over or of
-        another shape; the message names the first.
+      UserError: the model's PyTorch names are unknown, or a weight is missing, unused or of another
+        shape; the message names the first.
     """
-    for wrapper in ("_orig_mod.", "module."):  # torch.compile's, and that of data parallel training
+    for wrapper in ("_orig_mod.", "module."):  # of torch.compile and of data-parallel training
         if all(name.startswith(wrapper) for name in state):
             state = {name.removeprefix(wrapper): array for name, array in state.items()}
     prefixes = list(torch_names(model))
@@ -53,48 +54,53 @@ def from_torch(
     if last not in state:
         raise UserError(f"the PyTorch weights have no {last}")
     if np.ndim(state[last]) == 0:
-        raise UserError(f"{last} of the PyTorch weights is a single number")
+        raise UserError(f"{last} of the PyTorch weights is a scalar, not a matrix")
     model = model.clone(num_classes=len(state[last]))
     layers = [
         layer for layer in structure.layers(model, image_shape) if layer.weights + layer.biases
     ]
     if len(prefixes) != len(layers):
         raise UserError(
-            f"{type(model).__name__} has {len(layers)} layers with weights here, and "
-            f"{len(prefixes)} by the names of PyTorch's"
+            f"{config.to_text(model, NAMES)} has {len(layers)} layers with weights, but "
+            f"{len(prefixes)} names for them in PyTorch"
         )
-    place = {
+    sources = {
         tuple(layer.name.split("/")): (prefix, layer.input)
         for layer, prefix in zip(layers, prefixes, strict=True)
     }
-    taken: set[str] = set()
+    used: set[str] = set()
 
-    def carried(path, leaf):
+    def convert(path, leaf):
         keys = [entry.key for entry in path]
-        prefix, volume = place[tuple(keys[1:-1])]
+        prefix, volume = sources[tuple(keys[1:-1])]
         name = f"{_known(prefix, state)}.{LEAVES[keys[-1]]}"
         if name not in state:
             raise UserError(f"the PyTorch weights have no {name}, for {'/'.join(keys)}")
-        taken.add(name)
-        array = _turned(np.asarray(state[name], np.float32), leaf.ndim, volume)
+        used.add(name)
+        array = _transposed(np.asarray(state[name], np.float32), leaf.ndim, volume)
         if array.shape != leaf.shape:
             raise UserError(
-                f"{name} of the PyTorch weights is {list(state[name].shape)}, which is not the "
-                f"{list(leaf.shape)} of {'/'.join(keys)}"
+                f"{name} of the PyTorch weights has the shape {list(state[name].shape)}, which "
+                f"does not fit {list(leaf.shape)} of {'/'.join(keys)}"
             )
         return array
 
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     shapes = jax.eval_shape(lambda image: model.init(jax.random.key(0), image, train=False), images)
-    variables = jax.tree_util.tree_map_with_path(carried, shapes)
-    rest = [n for n in state if n not in taken and not n.endswith("num_batches_tracked")]
-    if rest:
-        raise UserError(f"{type(model).__name__} has no place for {rest[0]} of the PyTorch weights")
+    variables = jax.tree_util.tree_map_with_path(convert, shapes)
+    unused = [n for n in state if n not in used and not n.endswith("num_batches_tracked")]
+    if unused:
+        raise UserError(
+            f"{config.to_text(model, NAMES)} has no layer for {unused[0]} of the PyTorch weights"
+        )
     return {"batch_stats": {}, **variables}
 
 
-def _turned(array: np.ndarray, ndim: int, volume: tuple[int, int, int]) -> np.ndarray:
-    """PyTorch's axes as Flax has them: OIHW -> HWIO; OI -> IO, I being C,H,W there, H,W,C here."""
+def _transposed(array: np.ndarray, ndim: int, volume: tuple[int, int, int]) -> np.ndarray:
+    """PyTorch's axes in Flax's order: OIHW -> HWIO; OI -> IO, where I is C,H,W or H,W,C flattened.
+
+    Returns an array that does not fit unchanged, for the message about its shape.
+    """
     if ndim == 4:
         return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
     if ndim == 2:
@@ -108,7 +114,7 @@ def _turned(array: np.ndarray, ndim: int, volume: tuple[int, int, int]) -> np.nd
 
 
 def _known(prefix: str, state: Mapping[str, np.ndarray]) -> str:
-    """The prefix, or what torchvision calls it where that is what the state has."""
+    """The prefix, or torchvision's name for it if the state dict has that one."""
     other = prefix.replace("shortcut", "downsample").replace("linear", "fc")
     return other if f"{other}.weight" in state and f"{prefix}.weight" not in state else prefix
 
@@ -116,9 +122,12 @@ def _known(prefix: str, state: Mapping[str, np.ndarray]) -> str:
 @functools.singledispatch
 def torch_names(model: nn.Module) -> Iterator[str]:
     """PyTorch's name of each layer with weights, in the order of computation."""
+    families = [
+        config.to_text(make(), NAMES) for make in torch_names.registry if make is not object
+    ]
     raise UserError(
-        f"PyTorch's names for the layers of {type(model).__name__} are not known; known are "
-        f"{', '.join(sorted(kind.__name__ for kind in torch_names.registry if kind is not object))}"
+        f"PyTorch weights can't be loaded into {config.to_text(model, NAMES)}; supported are the "
+        f"families of {', '.join(sorted(families))}"
     )
 
 
@@ -129,30 +138,24 @@ def _lenet(model: models.LeNet) -> Iterator[str]:
 
 @torch_names.register
 def _vgg(model: models.VGG) -> Iterator[str]:
-    place = 0
+    index = 0
     for convolutions in vgg.STAGES[model.depth]:
         for _ in range(convolutions):
-            yield from (f"features.{place}", f"features.{place + 1}")
-            place += 3  # with the ReLU
-        place += 1  # the pool
+            yield from (f"features.{index}", f"features.{index + 1}")
+            index += 3  # with the ReLU
+        index += 1  # the pool
     yield "classifier"
 
 
 @torch_names.register
-def _resnet(model: models.StagedResNet | models.BottleneckResNet) -> Iterator[str]:
-    bottleneck = isinstance(model, models.BottleneckResNet)
+def _resnet(
+    model: models.StagedResNet | models.BottleneckResNet | models.ResNeXt,
+) -> Iterator[str]:
+    bottleneck = not isinstance(model, models.StagedResNet)
     parts = ("conv1", "bn1", "conv2", "bn2", *(("conv3", "bn3") if bottleneck else ()))
+    blocks = ((model.depth - 2) // 9,) * 3 if isinstance(model, models.ResNeXt) else model.blocks
     yield from ("conv1", "bn1")
-    yield from _stages(model.blocks, parts, ("shortcut.0", "shortcut.1"), first=bottleneck)
-    yield "linear"
-
-
-@torch_names.register
-def _resnext(model: models.ResNeXt) -> Iterator[str]:
-    parts = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3")
-    blocks = (model.depth - 2) // 9
-    yield from ("conv1", "bn1")
-    yield from _stages((blocks,) * 3, parts, ("shortcut.0", "shortcut.1"), first=True)
+    yield from _stages(blocks, parts, ("shortcut.0", "shortcut.1"), first=bottleneck)
     yield "linear"
 
 
@@ -209,7 +212,7 @@ def _mobilenetv2(model: models.MobileNetV2) -> Iterator[str]:
 def _stages(
     blocks: tuple[int, ...], parts: tuple[str, ...], shortcut: tuple[str, ...], *, first: bool
 ) -> Iterator[str]:
-    """The layers of residual stages; the first stage's first block has a shortcut if `first`."""
+    """Names in residual stages; `first`: whether the first block of all has a projection."""
     for stage, count in enumerate(blocks, start=1):
         for block in range(count):
             projected = block == 0 and (stage > 1 or first)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cnn_jax import models
-from cnn_jax.analysis.layer_walk import Layer
+from cnn_jax.analysis.layer import Layer
 from cnn_jax.analysis.structure import layers
 from cnn_jax.report import block_figure
 from cnn_jax.report.block_layout import PAGE, arrange

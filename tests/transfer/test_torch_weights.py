@@ -1,4 +1,4 @@
-"""State dicts of PyTorch nets, written by hand, in Flax nets."""
+"""Handwritten PyTorch state dicts are converted to Flax variables."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ SMALL = models.StagedResNet(blocks=(1, 1), width=4, num_classes=7)
 
 
 def convolved(x, weight, bias):
-    """What PyTorch defines as conv2d without padding: [B,C,H,W] -> [B,O,H',W']."""
+    """PyTorch's conv2d without padding: [B,C,H,W] -> [B,O,H',W']."""
     windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], axis=(2, 3))
     return np.einsum("bchwij,ocij->bohw", windows, weight) + bias[:, None, None]
 
@@ -67,7 +67,7 @@ def pooled(x):
 
 
 def test_lenet_gives_the_scores_that_pytorch_defines():
-    """Flattening is by channel first there, by place first here."""
+    """PyTorch flattens C,H,W and Flax H,W,C."""
     state = drawn(LENET)
     images = np.random.default_rng(1).standard_normal((3, *IMAGE)).astype(np.float32)
     x = images.transpose(0, 3, 1, 2)
@@ -83,7 +83,7 @@ def test_lenet_gives_the_scores_that_pytorch_defines():
 
 
 @pytest.mark.parametrize("names", ["kuangliu", "torchvision"])
-def test_residual_net_has_each_array_in_its_place(names):
+def test_a_residual_net_gets_each_array_at_the_right_path(names):
     state = drawn(RESNET)
     if names == "torchvision":
         state = {
@@ -114,12 +114,12 @@ def test_residual_net_has_each_array_in_its_place(names):
         ({"linear.weight": None}, "linear.weight"),
     ],
 )
-def test_what_does_not_fit_is_named(change, named):
+def test_an_array_that_does_not_fit_is_named(change, named):
     shapes = {name: shape for name, shape in (RESNET | change).items() if shape is not None}
     with pytest.raises(UserError, match=named):
         from_torch(drawn(shapes), SMALL, IMAGE)
 
 
-def test_a_family_whose_names_are_not_known_is_told():
-    with pytest.raises(UserError, match=r"ConvNet .*known are .*LeNet"):
+def test_an_unsupported_family_is_an_error_that_lists_the_supported_ones():
+    with pytest.raises(UserError, match=r"ConvNet.*supported are .*LeNet.*ResNet18"):
         from_torch({}, models.ConvNet(num_classes=10), IMAGE)
