@@ -15,7 +15,6 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from cnn_jax import config
 from cnn_jax.analysis import structure
-from cnn_jax.config.names import NAMES
 from cnn_jax.errors import RunFailed, UserError, first_line
 from cnn_jax.experiment import Plan
 from cnn_jax.export import artifact
@@ -112,8 +111,7 @@ def lower(plan: Plan, weights: dict[str, np.ndarray]) -> jax.export.Exported:
     except Exception as error:  # a symbolic batch size raises several kinds
         reason = first_line(error)
         raise UserError(
-            f"{config.to_text(plan.experiment.model, NAMES)} can't be exported for any number of "
-            f"images: {reason}"
+            f"{type(plan.model).__name__} can't be exported for any number of images: {reason}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The airbench nets: 93, 94 and 96 % on CIFAR-10 in seconds on one accelerator."""
+"""Airbench nets: 93, 94 and 96 % on CIFAR-10 in seconds on one accelerator."""
 
 import math
 from typing import Literal
@@ -12,7 +12,7 @@ from cnn_jax.models.airbench_layers import conv, norm, pooled_conv, uniform, uni
 from cnn_jax.models.whitening import Whitening
 from cnn_jax.ops import gelu
 
-# Side of the patches of the first layer.
+# Side of the whitening layer's patches, in pixels.
 WINDOW = 2
 
 
@@ -20,22 +20,22 @@ class Airbench(layers.Net):
     """Jordan 2024 (arXiv:2404.00498, github.com/KellerJordan/cifar10-airbench).
 
     f32[B,H,W,C] -> f32[B,K]. A frozen whitening layer of 2x2 patches; three groups of conv - pool -
-    norm - GELU and then conv - norm - GELU once or twice; the global maximum and the scores, scaled
-    down. The image must be at least 9 pixels high and wide.
+    norm - GELU followed by one or two conv - norm - GELU; global max pooling and scaled-down
+    scores. The image must be at least 9 pixels high and wide.
 
-    As published, airbench94 has 1,971,640 parameters at 10 classes: the 1,971,352 that are trained
-    (the biases of the norms among them) and the 288 weights of the whitening layer.
+    As published, airbench94 has 1,971,640 parameters at 10 classes: 1,971,352 trained ones
+    (including the biases of the norms) and 288 weights of the whitening layer.
 
     Attributes:
       widths: Depth of the volume in each group.
-      convolutions: Convolutions in each group, 2 or 3. With 3 a shortcut bridges the last two: the
-        first activation is added before the last.
-      momentum: Share of the norms' running statistics that each step keeps.
-      start: How training starts. "muon", as its publication with that optimiser: uniform biases of
-        the whitening layer, scores of unit weights over their number. "sgd", as the earlier ones:
-        biases of zero, and a ninth of the scores of uniform weights.
-      whitening_bias: Whether the whitening layer has a bias, the only part of it that is trained.
-      num_classes: Number of class scores; None: as many as the data has.
+      convolutions: Convolutions in each group, 2 or 3. With 3, a shortcut around the last two adds
+        the first activation before the last one.
+      momentum: Momentum of the norms' running statistics: the fraction kept in each step.
+      start: Initialisation. "muon", as published with that optimiser: uniform biases in the
+        whitening layer, and scores of unit-variance weights divided by the width. "sgd", as in the
+        earlier versions: zero biases, and scores of uniform weights divided by 9.
+      whitening_bias: Whether the whitening layer has a bias, its only trained parameter.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     widths: tuple[int, ...] = (64, 256, 256)
@@ -93,10 +93,10 @@ def Airbench93(**fields) -> Airbench:
 
 
 def Airbench94(**fields) -> Airbench:
-    """`Airbench()`, the version of Muon: 1,971,640 parameters, 1,971,352 of them trained."""
+    """`Airbench()`, the version for Muon: 1,971,640 parameters, 1,971,352 of them trained."""
     return Airbench(**fields)
 
 
 def Airbench96(**fields) -> Airbench:
-    """`Airbench` of widths (128, 384, 512) and three convolutions a group: 9,915,416 trained."""
+    """`Airbench` with widths (128, 384, 512), 3 convolutions a group: 9,915,416 trained."""
     return Airbench(widths=(128, 384, 512), convolutions=3, momentum=0.9, start="sgd", **fields)

@@ -1,4 +1,4 @@
-"""AlexNet, cut down to images of 32x32."""
+"""AlexNet, adapted to 32x32 images."""
 
 import flax.linen as nn
 import jax
@@ -12,13 +12,13 @@ class AlexNet(layers.Net):
 
     The form of github.com/bearpaw/pytorch-classification: convolutions of 64 filters 11x11 at
     stride 4, 192 of 5x5, and 384, 256 and 256 of 3x3, with pools after the first, the second and
-    the last, and one fully connected layer instead of three. No norms, no dropout. The last pool
-    takes the maximum of the whole volume, which is 2x2 at 32x32 as there, so the number of
-    parameters does not depend on the image: 2,472,266 at 10 classes. The image must be at least 13
-    pixels high and wide.
+    the last, and one fully connected layer instead of three. No norms, no dropout. The last pool is
+    global, which on 32x32 images equals the 2x2 pool there, so the number of parameters does not
+    depend on the image size: 2,472,266 at 10 classes. The image must be at least 13 pixels high and
+    wide.
 
     Attributes:
-      num_classes: Number of class scores; None: as many as the data has.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     num_classes: int | None = None

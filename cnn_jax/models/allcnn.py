@@ -1,4 +1,4 @@
-"""The all convolutional net: convolutions of stride 2 instead of pools."""
+"""All-CNN: convolutions of stride 2 instead of pools."""
 
 import flax.linen as nn
 import jax
@@ -9,15 +9,15 @@ from cnn_jax.models import layers
 class AllCNN(layers.Net):
     """All-CNN-C of Springenberg et al. 2014 (arXiv:1412.6806), f32[B,H,W,C] -> f32[B,K].
 
-    Convolutions of 3x3 with ReLU: three of `width` filters and three of twice as many, the third of
-    each three at stride 2; another one without padding, one of 1x1, and the scores at every place,
-    also with ReLU, whose mean is the result. Dropout takes 20 % of the image and half of what each
-    strided convolution gives. No norms. 1,369,738 parameters at 10 classes at any size of the
-    image, which must be at least 9 pixels high and wide.
+    3x3 convolutions with ReLU: three of `width` filters and three of twice as many, the third of
+    each three at stride 2; then a 3x3 convolution without padding, a 1x1 convolution, and the
+    scores at every position, also with ReLU, which are averaged. Dropout is 0.2 on the image and
+    0.5 after each strided convolution. No norms. 1,369,738 parameters at 10 classes, whatever the
+    image size, which must be at least 9 pixels high and wide.
 
     Attributes:
       width: Filters of the first three convolutions.
-      num_classes: Number of class scores; None: as many as the data has.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     width: int = 96
@@ -37,6 +37,6 @@ class AllCNN(layers.Net):
             )
         x = nn.relu(layers.Conv(2 * self.width, padding="VALID")(x))
         x = nn.relu(layers.Conv(2 * self.width, kernel_size=(1, 1))(x))
-        # A fully connected layer at every place is a convolution of 1x1.
+        # A fully connected layer at every position is a 1x1 convolution.
         x = nn.relu(layers.scores(self.num_classes)(x))
         return x.mean(axis=(1, 2))

@@ -1,4 +1,4 @@
-"""ConvMixer: patches, mixed in space and in depth by turns at one size."""
+"""ConvMixer: patches, mixed alternately in space and in depth at constant resolution."""
 
 import flax.linen as nn
 import jax
@@ -10,18 +10,18 @@ from cnn_jax.models import layers
 class ConvMixer(layers.Net):
     """Trockman and Kolter 2022 (arXiv:2201.09792), f32[B,H,W,C] -> f32[B,K].
 
-    A convolution cuts the image into patches; then `depth` blocks of a depthwise convolution with a
-    shortcut and a pointwise one, at the same height, width and depth, the global mean, scores.
-    After each convolution come GELU and then BatchNorm. The default is ConvMixer-256/8 as the
-    authors train it on CIFAR-10 (github.com/locuslab/convmixer-cifar10), with 594,186 parameters at
-    10 classes at any size of the image, which must hold a patch.
+    A convolution embeds the image's patches; then come `depth` blocks of a depthwise convolution
+    with a shortcut and a pointwise convolution, all at the same height, width and depth; global
+    average pooling and the scores. GELU and then BatchNorm follow each convolution. The default is
+    ConvMixer-256/8 as the authors train it on CIFAR-10 (github.com/locuslab/convmixer-cifar10):
+    594,186 parameters at 10 classes, whatever the image size, which must be at least one patch.
 
     Attributes:
       width: Depth of the volume.
       depth: Number of blocks.
-      kernel_size: Side of the depthwise convolutions' window in pixels of the volume.
-      patch_size: Side of a patch in pixels of the image.
-      num_classes: Number of class scores; None: as many as the data has.
+      kernel_size: Side of the depthwise convolutions' window, in pixels of the volume.
+      patch_size: Side of a patch, in pixels of the image.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     width: int = 256

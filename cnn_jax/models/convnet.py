@@ -1,4 +1,4 @@
-"""The lesson's ConvNet: INPUT - [CONV - RELU - CONV - RELU - POOL]xN - FC - RELU - FC."""
+"""The ConvNet of docs/lesson.md: INPUT - [CONV - RELU - CONV - RELU - POOL]xN - FC - RELU - FC."""
 
 import flax.linen as nn
 import jax
@@ -8,15 +8,15 @@ from cnn_jax.models import layers
 
 
 class ConvNet(layers.Net):
-    """Pairs of 3x3 convolutions, each pair halved by a 2x2 pool, then two fully connected layers.
+    """Pairs of 3x3 convolutions, each followed by a 2x2 pool, then two fully connected layers.
 
-    f32[B,H,W,C] -> f32[B,K]. Both sides of the image must survive one halving per pair. The default
+    f32[B,H,W,C] -> f32[B,K]. The image must be large enough for one halving per pair. The default
     has 204,570 parameters on 32x32x3 at 10 classes.
 
     Attributes:
       widths: Depth of the volume in each pair of convolutions.
       hidden: Neurons in the fully connected layer before the scores.
-      num_classes: Number of class scores; None: as many as the data has.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     widths: tuple[int, ...] = (16, 32, 64)

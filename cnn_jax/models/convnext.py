@@ -1,4 +1,4 @@
-"""ConvNeXt: a ConvNet with the manners of a vision transformer."""
+"""ConvNeXt: a ConvNet with the design of a vision transformer."""
 
 import flax.linen as nn
 import jax
@@ -8,27 +8,27 @@ from cnn_jax.models import layers
 from cnn_jax.models.stochastic_depth import StochasticDepth
 
 KERNEL = nn.initializers.truncated_normal(0.02)
-# Where the scale of each block's branch starts.
+# Initial scale of each block's branch.
 LAYER_SCALE = 1e-6
 
 
 class ConvNeXt(layers.Net):
     """Liu et al. 2022 (arXiv:2201.03545), f32[B,H,W,C] -> f32[B,K].
 
-    A convolution cuts the image into patches; between the stages of blocks, 2x2 convolutions at
-    stride 2 halve height and width; then the global mean and the scores. LayerNorm over the depth
-    stands after the patches, before each halving, in each block and before the scores. For small
-    images the patches are 2x2 instead of 4x4. The default, ConvNeXt-T, has 27,824,362 parameters at
-    10 classes at any size of the image, which must be at least `patch_size` pixels high and wide,
-    and twice that for each stage but the first.
+    A convolution embeds the image's patches; between the stages of blocks, 2x2 convolutions of
+    stride 2 halve the height and width; global average pooling and the scores follow. LayerNorm
+    over the depth is applied after the patches, before each halving, in each block and before the
+    scores. For small images the patches are 2x2 instead of 4x4. The default, ConvNeXt-T, has
+    27,824,362 parameters at 10 classes, whatever the image size, which must be at least
+    `patch_size` pixels, doubled for each stage after the first.
 
     Attributes:
       depths: Number of blocks in each stage.
       widths: Depth of the volume in each stage.
       patch_size: Side of a patch in pixels.
-      drop_path: Probability that the last block is left out in training; it rises in equal steps
-        from 0 at the first block.
-      num_classes: Number of class scores; None: as many as the data has.
+      drop_path: Stochastic depth: probability of dropping the last block in training; it rises
+        linearly from 0 at the first block.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     depths: tuple[int, ...] = (3, 3, 9, 3)
@@ -40,7 +40,8 @@ class ConvNeXt(layers.Net):
     def __post_init__(self):
         if len(self.widths) != len(self.depths):
             raise ValueError(
-                f"widths must be as many as the {len(self.depths)} depths, got {self.widths!r}"
+                f"widths must have {len(self.depths)} entries, one for each of depths, got "
+                f"{self.widths!r}"
             )
         ranges.fraction(drop_path=self.drop_path)
         super().__post_init__()
@@ -61,7 +62,7 @@ class ConvNeXt(layers.Net):
 
 
 class Block(nn.Module):
-    """A depthwise 7x7 convolution, LayerNorm, two layers with GELU between, scaled; a shortcut."""
+    """A depthwise 7x7 convolution, LayerNorm, a scaled MLP with GELU, and a shortcut."""
 
     drop_path: float
 
@@ -77,7 +78,7 @@ class Block(nn.Module):
 
 
 def _patches(x: jax.Array, filters: int, side: int) -> jax.Array:
-    """f[B,H,W,C] -> f[B,H//side,W//side,filters]: a convolution of windows side by side."""
+    """A convolution of non-overlapping windows: f[B,H,W,C] -> f[B,H//side,W//side,filters]."""
     height, width = x.shape[1:3]
     if min(height, width) < side:
         raise ValueError(f"patches of {side}x{side} need a larger volume than {height}x{width}")
@@ -88,7 +89,7 @@ def _patches(x: jax.Array, filters: int, side: int) -> jax.Array:
 
 
 def ConvNeXtAtto(**fields) -> ConvNeXt:
-    """`ConvNeXt` of depths (2, 2, 6, 2) and widths (40, 80, 160, 320): 3,376,290 parameters.
+    """`ConvNeXt` with depths (2, 2, 6, 2), widths (40, 80, 160, 320): 3,376,290 parameters.
 
     The smallest size of github.com/huggingface/pytorch-image-models.
     """
@@ -96,5 +97,5 @@ def ConvNeXtAtto(**fields) -> ConvNeXt:
 
 
 def ConvNeXtTiny(**fields) -> ConvNeXt:
-    """`ConvNeXt` of depths (3, 3, 9, 3) and widths (96, 192, 384, 768): 27,824,362 parameters."""
+    """`ConvNeXt` with depths (3, 3, 9, 3), widths (96, 192, 384, 768): 27,824,362 parameters."""
     return ConvNeXt(depths=(3, 3, 9, 3), widths=(96, 192, 384, 768), **fields)

@@ -11,17 +11,17 @@ from cnn_jax.models import layers
 class DenseNet(layers.Net):
     """Huang et al. 2017 (arXiv:1608.06993), DenseNet-BC, f32[B,H,W,C] -> f32[B,K].
 
-    Each layer sees what all layers before it in its block have made, and adds `growth` channels to
-    it. Between blocks a transition keeps a share of the channels and halves height and width. The
-    stem is a 3x3 convolution at full size to twice `growth` filters; norm, ReLU, global average
-    pool and scores come last. Both sides of the image must survive one halving per transition. The
-    default, DenseNet-BC-40-12, has 176,122 parameters at 10 classes.
+    Each layer reads the outputs of all earlier layers in its block and appends `growth` channels.
+    Between blocks, a transition reduces the channels and halves the height and width. The stem is a
+    3x3 convolution of stride 1 with 2 `growth` filters; norm, ReLU, global average pooling and the
+    scores come last. The image must be large enough for one halving per transition. The default,
+    DenseNet-BC-40-12, has 176,122 parameters at 10 classes.
 
     Attributes:
       blocks: Number of layers in each block; each layer is two convolutions.
-      growth: Channels that a layer adds; within it there are four times as many.
-      compression: Share of the channels that a transition keeps.
-      num_classes: Number of class scores; None: as many as the data has.
+      growth: Channels that a layer appends; its hidden volume is four times as deep.
+      compression: Fraction of the channels that a transition keeps, above 0 and at most 1.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     blocks: tuple[int, ...] = (6, 6, 6)
@@ -48,7 +48,7 @@ class DenseNet(layers.Net):
 
 
 class DenseLayer(nn.Module):
-    """A 1x1 and a 3x3 convolution, whose result joins what was there: depth D -> D + growth."""
+    """A 1x1 and a 3x3 convolution, appended to the input: depth D -> D + growth."""
 
     growth: int
 
@@ -62,7 +62,7 @@ class DenseLayer(nn.Module):
 
 
 class Transition(nn.Module):
-    """A 1x1 convolution to a share of the depth, rounded down, and the mean of 2x2 pixels."""
+    """A 1x1 convolution to a fraction of the depth, rounded down, and 2x2 average pooling."""
 
     compression: float
 

@@ -1,4 +1,4 @@
-"""GoogLeNet with BatchNorm: modules that look at the volume through several windows at once."""
+"""GoogLeNet with BatchNorm: Inception modules with windows of several sizes in parallel."""
 
 import flax.linen as nn
 import jax
@@ -7,8 +7,7 @@ import jax.numpy as jnp
 from cnn_jax import ops
 from cnn_jax.models import layers
 
-# The filters of each module in each stage: 1x1; 1x1 and the 3x3 after it; 1x1 and the two 3x3 after
-# it; 1x1 after the pool.
+# Filters in each module, by stage: 1x1; 1x1 and 3x3; 1x1 and both 3x3; 1x1 after the pool.
 STAGES = (
     ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
     (
@@ -26,13 +25,14 @@ class GoogLeNet(layers.Net):
     """Szegedy et al. 2014 (arXiv:1409.4842), f32[B,H,W,C] -> f32[B,K].
 
     The form of github.com/kuangliu/pytorch-cifar. The stem is one 3x3 convolution of 192 filters at
-    full size; nine Inception modules follow in stages of two, five and two, with a 3x3 pool of
-    stride 2 between the stages, then the global mean and the scores. A branch's 5x5 convolution is
-    two of 3x3, each convolution has a bias and BatchNorm, and there are no auxiliary scores.
-    6,166,250 parameters at 10 classes at any size of the image.
+    stride 1; nine Inception modules follow in stages of two, five and two, with a 3x3 pool of
+    stride 2 between the stages, then global average pooling and the scores. Each 5x5 convolution is
+    replaced by two of 3x3, each convolution has a bias and BatchNorm, and there are no auxiliary
+    classifiers.
+    6,166,250 parameters at 10 classes, whatever the image size.
 
     Attributes:
-      num_classes: Number of class scores; None: as many as the data has.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     num_classes: int | None = None
@@ -49,7 +49,7 @@ class GoogLeNet(layers.Net):
 
 
 class Inception(nn.Module):
-    """Four branches over the same volume, joined in depth: f[B,H,W,C] -> f[B,H,W,C'].
+    """Four branches over the same volume, concatenated in depth: f[B,H,W,C] -> f[B,H,W,C'].
 
     Attributes:
       widths: Filters of the branches, as in STAGES.
@@ -76,5 +76,5 @@ def _conv(x: jax.Array, width: int, side: int, *, train: bool) -> jax.Array:
 
 
 def _pool(x: jax.Array, stride: int) -> jax.Array:
-    """The maximum over 3x3, the edge included: after a ReLU, zeros around change no maximum."""
+    # After a ReLU, zero padding does not change a maximum.
     return ops.max_pool(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 3, stride=stride)

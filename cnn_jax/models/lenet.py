@@ -1,4 +1,4 @@
-"""LeNet-5 in the form that today's tutorials train on CIFAR-10."""
+"""LeNet-5 with ReLU and max pooling, as in common CIFAR-10 tutorials."""
 
 import flax.linen as nn
 import jax
@@ -15,7 +15,7 @@ class LeNet(layers.Net):
     at least 16 pixels high and wide.
 
     Attributes:
-      num_classes: Number of class scores; None: as many as the data has.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     num_classes: int | None = None

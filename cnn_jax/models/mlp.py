@@ -1,4 +1,4 @@
-"""The regular neural network: every neuron sees every pixel."""
+"""A multilayer perceptron: every neuron of the first layer is connected to every pixel."""
 
 import flax.linen as nn
 import jax
@@ -14,7 +14,7 @@ class MLP(layers.Net):
 
     Attributes:
       hidden: Neurons in each hidden layer.
-      num_classes: Number of class scores; None: as many as the data has.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     hidden: tuple[int, ...] = (512, 512)

@@ -1,4 +1,4 @@
-"""MobileNet: every convolution split into a depthwise and a pointwise one."""
+"""MobileNet: depthwise separable convolutions."""
 
 import flax.linen as nn
 import jax
@@ -6,7 +6,7 @@ import jax
 from cnn_jax import ranges
 from cnn_jax.models import layers
 
-# Of each stage: its filters, its blocks and the first block's stride.
+# Filters, number of blocks and stride of the first block, by stage.
 STAGES = ((64, 1, 1), (128, 2, 2), (256, 2, 2), (512, 6, 2), (1024, 2, 2))
 
 
@@ -14,11 +14,11 @@ class MobileNet(layers.Net):
     """Howard et al. 2017 (arXiv:1704.04861), table 1, f32[B,H,W,C] -> f32[B,K].
 
     The form of github.com/kuangliu/pytorch-cifar: the first convolution has stride 1 instead of 2,
-    for small images. 3,217,226 parameters at 10 classes at any size of the image.
+    for small images. 3,217,226 parameters at 10 classes, whatever the image size.
 
     Attributes:
-      width: What every number of filters is multiplied by; rounded down, and at least 8.
-      num_classes: Number of class scores; None: as many as the data has.
+      width: Multiplier of all numbers of filters; the result is rounded down, and at least 8.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     width: float = 1.0
@@ -42,7 +42,7 @@ class MobileNet(layers.Net):
 
 
 class Block(nn.Module):
-    """A 3x3 convolution of each channel by itself, then one of 1x1 over all channels."""
+    """A depthwise 3x3 convolution, then a pointwise one."""
 
     filters: int
     stride: int

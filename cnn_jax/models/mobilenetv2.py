@@ -1,4 +1,4 @@
-"""MobileNetV2: depthwise convolutions in wide blocks, shortcuts between their narrow ends."""
+"""MobileNetV2: inverted residual blocks with depthwise convolutions."""
 
 import flax.linen as nn
 import jax
@@ -6,7 +6,7 @@ import jax
 from cnn_jax import ranges
 from cnn_jax.models import layers
 
-# Of each stage: how many times wider a block is inside, its filters, its blocks, the first stride.
+# Expansion, filters, number of blocks and stride of the first block, by stage.
 STAGES = (
     (1, 16, 1, 1),
     (6, 24, 2, 1),
@@ -23,14 +23,14 @@ class MobileNetV2(layers.Net):
 
     The form of github.com/kuangliu/pytorch-cifar. For small images the first convolution and the
     second stage have stride 1 instead of 2. It also differs from the publication in that ReLU
-    stands for ReLU6, the first block has its (not widening) 1x1 convolution too, and every block of
-    stride 1 has a shortcut: a 1x1 convolution with BatchNorm where the depth changes. 2,296,922
-    parameters at 10 classes at any size of the image.
+    replaces ReLU6, the first block keeps its (non-expanding) 1x1 convolution, and every block of
+    stride 1 has a shortcut: a 1x1 convolution with BatchNorm if the depth changes. 2,296,922
+    parameters at 10 classes, whatever the image size.
 
     Attributes:
-      width: What every number of filters is multiplied by, but the last convolution's where it is
-        below 1; rounded to a multiple of 8, not more than a tenth down.
-      num_classes: Number of class scores; None: as many as the data has.
+      width: Multiplier of all numbers of filters, except that the last convolution is never
+        narrowed; results are rounded to a multiple of 8, down by at most a tenth.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     width: float = 1.0
@@ -42,21 +42,21 @@ class MobileNetV2(layers.Net):
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
-        x = layers.Conv(_eights(32 * self.width), use_bias=False)(image)
+        x = layers.Conv(_round_to_8(32 * self.width), use_bias=False)(image)
         x = nn.relu(layers.batch_norm(train=train)(x))
         for expansion, filters, blocks, stride in STAGES:
             for block in range(blocks):
-                x = Block(expansion, _eights(filters * self.width), 1 if block else stride)(
+                x = Block(expansion, _round_to_8(filters * self.width), 1 if block else stride)(
                     x, train=train
                 )
-        last = _eights(1280 * max(1.0, self.width))
+        last = _round_to_8(1280 * max(1.0, self.width))
         x = layers.Conv(last, kernel_size=(1, 1), use_bias=False)(x)
         x = nn.relu(layers.batch_norm(train=train)(x))
         return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
 
 
 class Block(nn.Module):
-    """An inverted residual: 1x1 to more channels, 3x3 on each of them, 1x1 to few, no ReLU."""
+    """An inverted residual: 1x1 expansion, depthwise 3x3, linear 1x1 projection."""
 
     expansion: int
     filters: int
@@ -81,7 +81,7 @@ class Block(nn.Module):
         return y + x
 
 
-def _eights(filters: float) -> int:
-    """The nearest multiple of 8, the next one where that is more than a tenth less."""
+def _round_to_8(filters: float) -> int:
+    # As in the reference code: rounding must not remove more than a tenth of the filters.
     nearest = max(8, int(filters + 4) // 8 * 8)
     return nearest if nearest >= 0.9 * filters else nearest + 8

@@ -9,17 +9,17 @@ from cnn_jax.models import layers
 class StagedPreActResNet(layers.Net):
     """He et al. 2016 (arXiv:1603.05027), in four stages, f32[B,H,W,C] -> f32[B,K].
 
-    Norm and ReLU come before each convolution, so that nothing stands on the way from block to
-    block; a shortcut that changes the volume is a 1x1 convolution of the block's first activation.
-    As in github.com/kuangliu/pytorch-cifar, neither follows the last block. PreActResNet-18 has
-    11,171,146 parameters at 10 classes.
+    Norm and ReLU precede each convolution, so shortcuts are identities from block to block. Where
+    the shape changes, the shortcut is a 1x1 convolution of the block's first activation. As in
+    github.com/kuangliu/pytorch-cifar, the last block is not followed by norm and ReLU.
+    PreActResNet-18 has 11,171,146 parameters at 10 classes.
 
     Attributes:
       blocks: Number of blocks in each stage.
       width: Filters of the first stage's 3x3 convolutions.
-      bottleneck: Whether a block is 1x1, 3x3 and 1x1 convolutions, the last to four times the
-        depth, or two 3x3.
-      num_classes: Number of class scores; None: as many as the data has.
+      bottleneck: Whether a block has 1x1, 3x3 and 1x1 convolutions, the last to four times the
+        depth, instead of two 3x3 ones.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     blocks: tuple[int, ...] = (2, 2, 2, 2)
@@ -29,15 +29,15 @@ class StagedPreActResNet(layers.Net):
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
-        kind = PreActBottleneck if self.bottleneck else PreActBlock
+        block = PreActBottleneck if self.bottleneck else PreActBlock
         x = layers.Conv(self.width, use_bias=False)(image)
         for width, stride in layers.stages(self.blocks, self.width):
-            x = kind(width, stride)(x, train=train)
+            x = block(width, stride)(x, train=train)
         return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
 
 
 class PreActBlock(nn.Module):
-    """Two 3x3 convolutions of what is normalised and activated, and a shortcut."""
+    """Two 3x3 convolutions, each after norm and ReLU, and a shortcut."""
 
     width: int
     stride: int

@@ -17,7 +17,7 @@ class PreActResNet(layers.Net):
     Attributes:
       depth: Layers with weights: 164 or 1001 as published; 9n+2 in general.
       width: Filters of the stem and of the first stage's 3x3 convolutions.
-      num_classes: Number of class scores; None: as many as the data has.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     depth: int = 164

@@ -1,4 +1,4 @@
-"""Residual networks that widen with every block: PyramidNet-110 and -272."""
+"""PyramidNet-110 and -272: residual networks that widen with every block."""
 
 import math
 
@@ -17,20 +17,20 @@ WIDTH = 16
 class PyramidNet(layers.Net):
     """Han et al. 2017 (arXiv:1610.02915), additive, f32[B,H,W,C] -> f32[B,K].
 
-    A 3x3 convolution to 16 filters and a norm, then blocks of which each has `alpha` / number of
-    blocks filters more than the one before, rounded; two of them halve height and width, after a
-    third and after two thirds. Norm, ReLU, global average pool and scores come last. Shortcuts have
-    no parameters. PyramidNet-110 with alpha=84 has 3,904,446 parameters at 10 classes.
+    A 3x3 convolution to 16 filters and a norm, then blocks that each add `alpha` / (number of
+    blocks) filters, rounded; the blocks after one third and two thirds halve the height and width.
+    Norm, ReLU, global average pooling and the scores come last. Shortcuts have no parameters.
+    PyramidNet-110 with alpha=84 has 3,904,446 parameters at 10 classes.
 
     Attributes:
       depth: Layers with weights: 110 as published; 6n+2 in general, 9n+2 with bottlenecks (164,
         200, 236, 272).
-      alpha: How many filters the last block has more than the stem.
-      bottleneck: Whether a block is 1x1, 3x3 and 1x1 convolutions, the last to four times the
-        depth, or two 3x3.
-      shakedrop: How often ShakeDrop disturbs the last block in training; earlier ones in proportion
-        to their place. 0: never; 0.5 as published.
-      num_classes: Number of class scores; None: as many as the data has.
+      alpha: Number of filters that the last block has in addition to the stem's 16.
+      bottleneck: Whether a block has 1x1, 3x3 and 1x1 convolutions, the last to four times the
+        depth, instead of two 3x3 ones.
+      shakedrop: Probability that ShakeDrop disturbs the last block in training; it rises linearly
+        from the first block. 0: never; 0.5 as published.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     depth: int = 110
@@ -60,7 +60,7 @@ class PyramidNet(layers.Net):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions, with norms around them and one ReLU between, and a shortcut."""
+    """Two 3x3 convolutions with norms before, between and after, one ReLU, and a shortcut."""
 
     width: int
     stride: int
@@ -77,7 +77,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions, the last to four times the depth, likewise."""
+    """1x1, 3x3 and 1x1 convolutions, the last to four times the depth, and a shortcut."""
 
     width: int
     stride: int
@@ -96,9 +96,9 @@ class Bottleneck(nn.Module):
 
 
 def _shortcut(x: jax.Array, stride: int, depth: int) -> jax.Array:
-    """f[B,H,W,C] -> f[B,ceil(H/stride),ceil(W/stride),depth]: means of tiles, then zeros."""
+    """Average pooling and zero channels: f[B,H,W,C] -> f[B,ceil(H/stride),ceil(W/stride),depth]."""
     if stride > 1:
-        # A tile that reaches over the edge averages the pixels that there are.
+        # Edge padding makes a window beyond the edge average only real pixels.
         over = [(0, -side % stride) for side in x.shape[1:3]]
         x = jnp.pad(x, ((0, 0), *over, (0, 0)), mode="edge")
         x = nn.avg_pool(x, (stride, stride), (stride, stride))

@@ -1,4 +1,4 @@
-"""QuickNet: the most accuracy that minutes on a few CPU cores buy."""
+"""QuickNet: a small ConvNet that trains in minutes on a few CPU cores."""
 
 import flax.linen as nn
 import jax
@@ -10,17 +10,17 @@ from cnn_jax.ops import gelu
 
 
 class QuickNet(layers.Net):
-    """A small cousin of airbench94 (Jordan 2024, arXiv:2404.00498), f32[B,H,W,C] -> f32[B,K].
+    """A reduced airbench94 (Jordan 2024, arXiv:2404.00498), f32[B,H,W,C] -> f32[B,K].
 
-    A frozen whitening layer of 4x4 patches at stride 2 spares the full-size convolutions; groups of
-    conv - pool - norm - GELU - conv - norm - GELU follow, then the global maximum and the scores,
-    scaled down. The image must be at least 10 pixels high and wide, and of three channels for the
-    default's 48 filters. It has 287,408 trained parameters at 10 classes.
+    A frozen whitening layer of 4x4 patches at stride 2 avoids full-size convolutions; groups of
+    conv - pool - norm - GELU - conv - norm - GELU follow, then global max pooling and scaled-down
+    scores. The image must be at least 10 pixels high and wide, with three channels for the default
+    of 48 filters. It has 287,408 trained parameters at 10 classes.
 
     Attributes:
-      filters: Filters of the whitening layer; half of them are negatives of the other half.
+      filters: Filters of the whitening layer; half of them are the negatives of the others.
       widths: Depth of the volume in each group.
-      num_classes: Number of class scores; None: as many as the data has.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     filters: int = 48

@@ -10,14 +10,15 @@ from cnn_jax.models import layers
 class ResNet(layers.Net):
     """He et al. 2015 (arXiv:1512.03385), section 4.2, f32[B,H,W,C] -> f32[B,K].
 
-    A 3x3 convolution, three stages of (depth-2)/6 blocks at widths w, 2w, 4w, global average pool,
-    scores. Shortcuts have no parameters (option A: every other pixel, zero channels added).
+    A 3x3 convolution, three stages of (depth-2)/6 blocks with w, 2w and 4w filters, global average
+    pooling, scores. Shortcuts have no parameters (option A: strided pixels, padded with zero
+    channels).
     ResNet-20 has 269,722 parameters at 10 classes, ResNet-110 1,727,962.
 
     Attributes:
       depth: Layers with weights: 20, 32, 44, 56, 110 as published; 6n+2 in general.
       width: Filters of the first stage.
-      num_classes: Number of class scores; None: as many as the data has.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     depth: int = 20

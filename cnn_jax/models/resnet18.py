@@ -1,4 +1,4 @@
-"""The ImageNet family of residual networks with a CIFAR stem: ResNet-18 and ResNet-34."""
+"""ResNet-18 and ResNet-34: the ImageNet architecture with a CIFAR stem."""
 
 import flax.linen as nn
 import jax
@@ -9,14 +9,14 @@ from cnn_jax.models import layers
 class StagedResNet(layers.Net):
     """He et al. 2015 (arXiv:1512.03385), table 1, f32[B,H,W,C] -> f32[B,K].
 
-    The stem is a 3x3 convolution at full size, as is customary on 32x32 images. Stages of basic
-    blocks follow, each after the first halving height and width and doubling the depth; shortcuts
-    across those are 1x1 convolutions. ResNet-18 has 11,173,962 parameters at 10 classes.
+    The stem is a 3x3 convolution of stride 1, as is usual for 32x32 images. Stages of basic blocks
+    follow; each after the first halves the height and width and doubles the depth. Shortcuts that
+    change the shape are 1x1 convolutions. ResNet-18 has 11,173,962 parameters at 10 classes.
 
     Attributes:
       blocks: Number of blocks in each stage.
       width: Filters of the first stage.
-      num_classes: Number of class scores; None: as many as the data has.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     blocks: tuple[int, ...] = (2, 2, 2, 2)
@@ -33,7 +33,7 @@ class StagedResNet(layers.Net):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut, projected by 1x1 where the volume changes."""
+    """Two 3x3 convolutions and a shortcut, which is a 1x1 convolution if the shape changes."""
 
     width: int
     stride: int

@@ -1,4 +1,4 @@
-"""The ImageNet family of bottleneck residual networks with a CIFAR stem: ResNet-50 to -152."""
+"""ResNet-50, -101 and -152: the ImageNet bottleneck architecture with a CIFAR stem."""
 
 import flax.linen as nn
 import jax
@@ -9,15 +9,15 @@ from cnn_jax.models import layers
 class BottleneckResNet(layers.Net):
     """He et al. 2015 (arXiv:1512.03385), table 1, f32[B,H,W,C] -> f32[B,K].
 
-    The stem is a 3x3 convolution at full size, as is customary on 32x32 images. Stages of
-    bottleneck blocks follow, each after the first halving height and width and doubling the depth;
-    it is a 3x3 convolution that halves, as has become customary. Shortcuts across a change of the
-    volume are 1x1 convolutions. ResNet-50 has 23,520,842 parameters at 10 classes.
+    The stem is a 3x3 convolution of stride 1, as is usual for 32x32 images. Stages of bottleneck
+    blocks follow; each after the first halves the height and width (in its first 3x3 convolution,
+    as in ResNet v1.5) and doubles the depth. Shortcuts that change the shape are 1x1 convolutions.
+    ResNet-50 has 23,520,842 parameters at 10 classes.
 
     Attributes:
       blocks: Number of blocks in each stage.
-      width: Filters of the first stage's 3x3 convolutions; its volume is four times as deep.
-      num_classes: Number of class scores; None: as many as the data has.
+      width: Filters of the first stage's 3x3 convolutions; its volumes are four times as deep.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     blocks: tuple[int, ...] = (3, 4, 6, 3)

@@ -1,4 +1,4 @@
-"""Residual networks whose blocks are many narrow paths: ResNeXt-29."""
+"""ResNeXt-29: residual networks with grouped convolutions."""
 
 import flax.linen as nn
 import jax
@@ -12,17 +12,17 @@ DEPTH = 256
 class ResNeXt(layers.Net):
     """Xie et al. 2017 (arXiv:1611.05431), section 5.3, f32[B,H,W,C] -> f32[B,K].
 
-    A convolution to 64 filters, three stages of (depth-2)/9 bottleneck blocks whose 3x3
-    convolutions are in groups, global average pool, scores. The volumes are 256, 512 and 1024 deep.
-    The default, ResNeXt-29 8x64d as in the authors' code, has 34,426,698 parameters at 10 classes.
+    A convolution to 64 filters, three stages of (depth-2)/9 bottleneck blocks with grouped 3x3
+    convolutions, global average pooling, scores. The volumes are 256, 512 and 1024 deep. The
+    default, ResNeXt-29 8x64d as in the authors' code, has 34,426,698 parameters at 10 classes.
 
     Attributes:
       depth: Layers with weights: 29 as published; 9n+2 in general.
       cardinality: Number of groups.
       group_width: Filters of each group in the first stage; they double with each stage.
-      stem: Side of the first convolution's window in pixels: 3 in the authors' code, 1 in
+      stem: Side of the first convolution's window, in pixels: 3 in the authors' code, 1 in
         github.com/kuangliu/pytorch-cifar.
-      num_classes: Number of class scores; None: as many as the data has.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     depth: int = 29
@@ -47,7 +47,7 @@ class ResNeXt(layers.Net):
 
 
 class Bottleneck(nn.Module):
-    """A 1x1 convolution to `width`, 3x3 in groups, 1x1 to `depth`, and a shortcut."""
+    """1x1 to `width` filters, grouped 3x3, 1x1 to `depth` filters, and a shortcut."""
 
     groups: int
     width: int

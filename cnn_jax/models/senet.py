@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation networks: SE-ResNet-18."""
+"""SE-ResNet-18: a residual network with squeeze and excitation."""
 
 import flax.linen as nn
 import jax
@@ -9,16 +9,16 @@ from cnn_jax.models import layers
 class SEResNet(layers.Net):
     """Hu et al. 2018 (arXiv:1709.01507), f32[B,H,W,C] -> f32[B,K].
 
-    A residual network of pre-activation blocks; the channels that each adds are scaled by numbers
-    that depend on the image. The stem is a 3x3 convolution at full size with a norm and a ReLU of
-    its own; as in github.com/kuangliu/pytorch-cifar, none follow the last block. SE-ResNet-18 has
-    11,260,354 parameters at 10 classes.
+    A residual network of pre-activation blocks that scale the channels of their branch depending on
+    the image. The stem is a 3x3 convolution of stride 1 with norm and ReLU; as in
+    github.com/kuangliu/pytorch-cifar, the last block is not followed by norm and ReLU. SE-ResNet-18
+    has 11,260,354 parameters at 10 classes.
 
     Attributes:
       blocks: Number of blocks in each stage.
       width: Filters of the first stage.
-      reduction: How many times fewer neurons than channels decide on the scales.
-      num_classes: Number of class scores; None: as many as the data has.
+      reduction: Ratio of channels to hidden neurons in squeeze and excitation.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     blocks: tuple[int, ...] = (2, 2, 2, 2)
@@ -36,7 +36,7 @@ class SEResNet(layers.Net):
 
 
 class SEBlock(nn.Module):
-    """Two 3x3 convolutions of what is normalised and activated, scaled, and a shortcut."""
+    """Two 3x3 convolutions, each after norm and ReLU, channel scales, and a shortcut."""
 
     width: int
     stride: int
@@ -55,9 +55,9 @@ class SEBlock(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Scales each channel by a number from 0 to 1 that the means of all channels decide.
+    """Scales each channel by a factor in (0, 1): f[B,H,W,C] -> f[B,H,W,C].
 
-    f[B,H,W,C] -> f[B,H,W,C], by two fully connected layers.
+    Two fully connected layers compute the factors from the means of all channels.
     """
 
     reduction: int

@@ -1,4 +1,4 @@
-"""Noise that differs between the way forward and the way back: ShakeDrop."""
+"""ShakeDrop: random scales of residuals that differ between forward and backward pass."""
 
 import flax.linen as nn
 import jax
@@ -6,15 +6,15 @@ import jax.numpy as jnp
 
 
 class ShakeDrop(nn.Module):
-    """Yamada et al. 2019 (arXiv:1802.02375): disturbs a block's residual, f[B,H,W,C] likewise.
+    """Yamada et al. 2019 (arXiv:1802.02375), for a block's residual: f[B,H,W,C] -> f[B,H,W,C].
 
     In training the residual is multiplied by b + alpha - b alpha, and its gradient by
-    b + beta - b beta, where b is 0 with the probability `death_rate` and else 1, alpha is uniform
-    from -1 to 1 and beta from 0 to 1, each drawn for every example. In evaluation it is multiplied
-    by the mean of that, 1 - death_rate.
+    b + beta - b beta, where b is 0 with probability `death_rate` and otherwise 1, alpha is uniform
+    in [-1, 1] and beta in [0, 1], each drawn per example. In evaluation the residual is multiplied
+    by the expected factor, 1 - death_rate. Draws from the stream "dropout".
 
     Attributes:
-      death_rate: How often the residual is disturbed; 0: never, and nothing is drawn.
+      death_rate: Probability of disturbing the residual; 0: never, and nothing is drawn.
     """
 
     death_rate: float
@@ -34,12 +34,12 @@ class ShakeDrop(nn.Module):
 
 
 def scaled(x: jax.Array, forward: jax.Array, backward: jax.Array) -> jax.Array:
-    """`x * forward`, whose gradient is that of `x * backward`.
+    """Computes `x * forward` with the gradient of `x * backward`.
 
     Args:
       x: f[B,H,W,C].
-      forward: f32[B,1,1,1], what each example is multiplied by.
-      backward: f32[B,1,1,1], what each example's gradient is multiplied by. Neither has a gradient.
+      forward: f32[B,1,1,1], factor of each example; no gradient flows to it.
+      backward: f32[B,1,1,1], factor of each example's gradient; no gradient flows to it.
     """
     return _scaled(x, forward.astype(x.dtype), backward.astype(x.dtype))
 

@@ -1,4 +1,4 @@
-"""Residual networks with two branches, mixed at random: Shake-Shake."""
+"""Shake-Shake: residual networks with two randomly mixed branches."""
 
 import flax.linen as nn
 import jax
@@ -11,14 +11,14 @@ from cnn_jax.models.shakedrop import scaled
 class ShakeShake(layers.Net):
     """Gastaldi 2017 (arXiv:1705.07485), "Shake-Shake-Image", f32[B,H,W,C] -> f32[B,K].
 
-    A 3x3 convolution to 16 filters and a norm, three stages of (depth-2)/6 blocks of two branches
-    at w, 2w and 4w filters, ReLU, global average pool, scores. The default, 26 2x32d, has 2,923,162
+    A 3x3 convolution to 16 filters and a norm, three stages of (depth-2)/6 two-branch blocks with
+    w, 2w and 4w filters, ReLU, global average pooling, scores. The default, 26 2x32d, has 2,923,162
     parameters at 10 classes.
 
     Attributes:
       depth: Layers with weights, along one branch: 26 as published; 6n+2 in general.
       width: Filters of the first stage: 32, 64 or 96 as published.
-      num_classes: Number of class scores; None: as many as the data has.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     depth: int = 26
@@ -39,10 +39,10 @@ class ShakeShake(layers.Net):
 
 
 class ShakeBlock(nn.Module):
-    """The volume, plus alpha times one branch and 1 - alpha times the other.
+    """A shortcut plus alpha times one branch plus (1 - alpha) times the other.
 
-    In training alpha is uniform from 0 to 1, drawn for every image, and the gradients are those of
-    another such number. In evaluation it is a half.
+    In training, alpha is uniform in [0, 1] per image, and the gradients use a second, independent
+    draw. In evaluation alpha is 0.5.
     """
 
     width: int
@@ -65,7 +65,7 @@ class ShakeBlock(nn.Module):
 
 
 class Branch(nn.Module):
-    """Two 3x3 convolutions, each with a norm, and a ReLU between."""
+    """Two 3x3 convolutions, each with a norm, and a ReLU between them."""
 
     width: int
     stride: int
@@ -79,7 +79,7 @@ class Branch(nn.Module):
 
 
 class Shortcut(nn.Module):
-    """Two 1x1 convolutions to half the depth each, the second of pixels one up and one left."""
+    """Two 1x1 convolutions to half the depth each; the second is shifted by a pixel."""
 
     width: int
     stride: int

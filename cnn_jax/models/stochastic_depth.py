@@ -1,4 +1,4 @@
-"""Stochastic depth: a residual net whose blocks are left out at random in training."""
+"""Stochastic depth: drops residual branches at random in training."""
 
 import flax.linen as nn
 import jax
@@ -8,14 +8,14 @@ from cnn_jax import ranges
 
 
 class StochasticDepth(nn.Module):
-    """Huang et al. 2016 (arXiv:1603.09382), for what a block adds to its shortcut.
+    """Huang et al. 2016 (arXiv:1603.09382), for the branch of a residual block.
 
-    f[B,...] -> f[B,...]. In training an example's branch is zero with probability `rate`, else
-    divided by 1 - rate, so that its mean stays; in evaluation it is left as it is. (The publication
-    multiplies by 1 - rate in evaluation instead.) Draws from the stream "dropout".
+    f[B,...] -> f[B,...]. In training, an example's branch is zeroed with probability `rate` and
+    otherwise divided by 1 - rate, which keeps its mean; in evaluation it is unchanged. (The
+    publication multiplies by 1 - rate in evaluation instead.) Draws from the stream "dropout".
 
     Attributes:
-      rate: Probability that an example goes without the branch, from 0 to below 1.
+      rate: Probability that an example's branch is dropped, in [0, 1).
     """
 
     rate: float

@@ -1,4 +1,4 @@
-"""VGG with BatchNorm: stages of 3x3 convolutions, halved by pools."""
+"""VGG with BatchNorm: stages of 3x3 convolutions with pools between them."""
 
 import flax.linen as nn
 import jax
@@ -6,7 +6,7 @@ import jax
 from cnn_jax import ops
 from cnn_jax.models import layers
 
-# For each depth, the number of convolutions in each stage.
+# Number of convolutions in each stage, by depth.
 STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 
@@ -14,15 +14,16 @@ class VGG(layers.Net):
     """Simonyan and Zisserman 2014 (arXiv:1409.1556), f32[B,H,W,C] -> f32[B,K].
 
     The form of github.com/kuangliu/pytorch-cifar: five stages of 3x3 convolutions (with biases),
-    BatchNorm and ReLU, of widths w, 2w, 4w, 8w and 8w, each ending in a pool, and one fully
-    connected layer instead of three. The last pool takes the maximum of the whole volume, which is
-    2x2 at 32x32 as there, so the number of parameters does not depend on the image. VGG-16 has
-    14,728,266 at 10 classes. The image must be at least 16 pixels high and wide.
+    BatchNorm and ReLU, with w, 2w, 4w, 8w and 8w filters, each ending in a pool, and one fully
+    connected layer instead of three. The last pool is global, which on 32x32 images equals the 2x2
+    pool there, so the number of parameters does not depend on the image size. VGG-16 has 14,728,266
+    at 10 classes. The image must be at least 16 pixels high and wide.
 
     Attributes:
-      depth: Layers with weights as published, with three fully connected ones: 11, 13, 16 or 19.
+      depth: Published number of layers with weights, three fully connected ones included: 11, 13,
+        16 or 19.
       width: Filters of the first stage.
-      num_classes: Number of class scores; None: as many as the data has.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     depth: int = 16

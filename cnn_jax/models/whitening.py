@@ -1,4 +1,4 @@
-"""A first layer that needs no training: the patches of the data, whitened."""
+"""A frozen first layer that whitens the patches of the image."""
 
 import flax.linen as nn
 import jax
@@ -6,27 +6,27 @@ import jax.numpy as jnp
 
 from cnn_jax import ops
 
-# Added to the eigenvalues, so that directions that hold only noise are not blown up.
+# Added to the eigenvalues, so that directions of pure noise are not amplified.
 EPSILON = 5e-4
 
 
 class Whitening(nn.Module):
-    """Convolution with the eigenvectors of the image patches, and their negatives.
+    """Convolution with the eigenvectors of the image patches and their negatives.
 
-    f32[B,H,W,C] -> f32[B,(H-window)//stride+1,...,filters]; likewise in half precision. The kernel
-    is computed from the images that the module is initialised with, divided by the square root of
-    the eigenvalues, and then frozen: a statistic of the data, kept with those of BatchNorm, in
-    float32. Only the bias is trained, if there is one.
+    f[B,H,W,C] -> f[B,(H-window)//stride+1,(W-window)//stride+1,filters]. Each eigenvector of the
+    patches' covariance is divided by the square root of its eigenvalue. The kernel is computed from
+    the images at initialisation and then frozen: a float32 statistic of the data, stored in the
+    collection "batch_stats". Only the bias, if there is one, is trained.
     (Page 2018, "How to train your ResNet 8"; Jordan 2024, arXiv:2404.00498.)
 
     Attributes:
-      filters: Number of filters, even: the leading half of the eigenvectors, both signs.
-      window: Side of the square patch in pixels.
-      stride: Step between patches in pixels.
-      images: How many of the images at hand the filters are computed from, at most.
-      use_bias: Whether there is a bias. Nothing is trained without, so the gradient ends at the
-        layer above, which saves a net's widest image gradient.
-      bias_init: The bias before training.
+      filters: Number of filters, even: half of them eigenvectors, half their negatives.
+      window: Side of the square patch, in pixels.
+      stride: Step between patches, in pixels.
+      images: Maximum number of images that the filters are computed from.
+      use_bias: Whether there is a bias. Without one, nothing here is trained, so the backward pass
+        ends at the next layer and skips the net's largest gradient.
+      bias_init: Initialiser of the bias.
     """
 
     filters: int
@@ -66,6 +66,6 @@ class Whitening(nn.Module):
         ).reshape(-1, size)
         values, vectors = jnp.linalg.eigh(patches.T @ patches / len(patches))
         leading = (vectors / jnp.sqrt(values + EPSILON))[:, ::-1][:, : self.filters // 2]
-        # Patches come channel first: C,window,window.
+        # Patches are flattened as C,window,window.
         kernel = leading.reshape(channels, self.window, self.window, -1).transpose(1, 2, 0, 3)
         return jnp.concatenate([kernel, -kernel], axis=-1)

@@ -1,4 +1,4 @@
-"""Wide residual networks: WRN-16-4 to WRN-28-10."""
+"""Wide residual networks: WRN-16-4 to WRN-40-4."""
 
 import flax.linen as nn
 import jax
@@ -6,22 +6,22 @@ import jax
 from cnn_jax import ranges
 from cnn_jax.models import layers
 
-# Filters of the stem, and what the first stage's are a multiple of.
+# Filters of the stem; the first stage has `widen` times as many.
 WIDTH = 16
 
 
 class WideResNet(layers.Net):
     """Zagoruyko and Komodakis 2016 (arXiv:1605.07146), f32[B,H,W,C] -> f32[B,K].
 
-    A 3x3 convolution to 16 filters, three stages of (depth-4)/6 pre-activation blocks at 16, 32 and
-    64 times `widen` filters, norm, ReLU, global average pool, scores. WRN-16-4 has 2,748,890
+    A 3x3 convolution to 16 filters, three stages of (depth-4)/6 pre-activation blocks with 16, 32
+    and 64 times `widen` filters, norm, ReLU, global average pooling, scores. WRN-16-4 has 2,748,890
     parameters at 10 classes, WRN-28-10 36,479,194.
 
     Attributes:
-      depth: Convolutions, shortcuts among them: 16, 22, 28, 40 as published; 6n+4 in general.
-      widen: How many times as many filters as in the thin network.
-      dropout: Share of the activations between a block's convolutions that is dropped in training.
-      num_classes: Number of class scores; None: as many as the data has.
+      depth: Number of convolutions: 16, 22, 28, 40 as published; 6n+4 in general.
+      widen: Factor on the filters of the thin network.
+      dropout: Dropout rate between a block's convolutions.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     depth: int = 16
@@ -47,7 +47,7 @@ class WideResNet(layers.Net):
 class WideBlock(nn.Module):
     """Two 3x3 convolutions with dropout between them, and a shortcut.
 
-    A shortcut that changes the volume is a 1x1 convolution of the block's first activation.
+    If the shape changes, the shortcut is a 1x1 convolution of the block's first activation.
     """
 
     width: int

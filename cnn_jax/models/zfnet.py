@@ -1,4 +1,4 @@
-"""ZFNet, cut down to images of 32x32."""
+"""ZFNet, adapted to 32x32 images."""
 
 import flax.linen as nn
 import jax
@@ -12,16 +12,16 @@ class ZFNet(layers.Net):
 
     Convolutions of 96 filters 7x7, 256 of 5x5, and 384, 384 and 256 of 3x3, with 3x3 pools of
     stride 2 after the first, the second and the last; then fully connected layers with dropout of
-    a half. Changed for small images: the first two convolutions have stride 1 instead of 2, and the
-    fully connected layers `hidden` neurons instead of 4096. BatchNorm stands where the publication
-    normalises contrast, after the first two pools. No number is published for CIFAR-10.
+    0.5. Changed for small images: the first two convolutions have stride 1 instead of 2, and the
+    fully connected layers `hidden` neurons instead of 4096. BatchNorm replaces the contrast
+    normalisation after the first two pools. No accuracy on CIFAR-10 is published.
 
-    The volume is flattened: 7,147,338 parameters on 32x32x3 at 10 classes, more on larger images.
-    The image must be at least 15 pixels high and wide.
+    7,147,338 parameters on 32x32x3 at 10 classes, more on larger images. The image must be at least
+    15 pixels high and wide.
 
     Attributes:
       hidden: Neurons in each of the two fully connected layers before the scores.
-      num_classes: Number of class scores; None: as many as the data has.
+      num_classes: Number of classes; None: taken from the data.
     """
 
     hidden: int = 1024

@@ -148,7 +148,7 @@ def test_weights_of_a_wrapped_pytorch_net_are_loaded_too(lenet, wrapper, tmp_pat
         ({"fc3.weight": np.float32(1)}, "fc3.weight of the PyTorch weights is a scalar"),
         ({"conv1.bias": np.full(6, np.nan)}, "params/Conv_0/bias holds NaN or infinity"),
         ({"conv1.bias": np.full(6, np.inf)}, "params/Conv_0/bias holds NaN or infinity"),
-        ({"conv9.bias": np.ones(6)}, r"LeNet\(num_classes=10\) has no layer for conv9.bias"),
+        ({"conv9.bias": np.ones(6)}, r"LeNet\(num_classes=3\) has no layer for conv9.bias"),
     ],
 )
 def test_pytorch_weights_that_can_not_be_are_told_with_their_file(
