@@ -2,9 +2,9 @@
 
 Published: 93.00 % (n=50; github.com/KellerJordan/cifar10-airbench).
 
-All 50,000 training images, 528 steps of 1024. Every epoch crops anew and shows
-the mirror images of the last. The publication computes in half precision, begins with lookahead in
-the fourth epoch and also returns to the slow weights at the end of each.
+All 50,000 training images, 528 steps of 1024. Each epoch draws new crops and mirrors the images of
+the last. The publication computes in half precision, starts lookahead in the fourth epoch and also
+returns to the slow weights at the end of each epoch.
 """
 
 from cnn_jax.augment import AlternatingFlip, RandomCrop
@@ -14,8 +14,8 @@ from cnn_jax.losses import Softmax
 from cnn_jax.models import Airbench93
 from cnn_jax.optim import Linear, LookaheadSGD
 
-# Rates and decay are published apart from each other and from the momentum: the rate is that of
-# the whole step that a constant gradient comes to, and the decay is what the step of 1024 takes.
+# As published: the rate is for the total step under a constant gradient, momentum included, and the
+# decay is the amount subtracted in a step of 1024 images.
 RATE, DECAY, MOMENTUM = 11.5, 0.0153, 0.85
 
 experiment = Experiment(
@@ -33,7 +33,7 @@ experiment = Experiment(
         interval=5,
         slow_decay=0.95**5,
     ),
-    # 23 % of the 528 steps, rounded down.
+    # Warm-up for 23 % of the 528 steps, rounded down, in epochs of 48 steps.
     schedule=Linear(warmup=121 / 48, warmup_start=0.2, end=0.07),
     batch_size=1024,
     epochs=11,

@@ -2,7 +2,7 @@
 
 Published: 94.01 % (n=200; github.com/KellerJordan/cifar10-airbench).
 
-All 50,000 training images, 200 steps of 2000. Every epoch crops anew and shows the mirror images of
+All 50,000 training images, 200 steps of 2000. Each epoch draws new crops and mirrors the images of
 the last. The publication computes in half precision.
 """
 

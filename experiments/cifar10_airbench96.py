@@ -2,8 +2,8 @@
 
 Published: 96.03 % (n=400; github.com/KellerJordan/cifar10-airbench).
 
-All 50,000 training images, 1,776 steps of 1024. Every epoch crops anew, shows the mirror images of
-the last and cuts a square of the mean colour. The publication computes in half precision.
+All 50,000 training images, 1,776 steps of 1024. Each epoch draws new crops, mirrors the images of
+the last and cuts out a square (Cutout). The publication computes in half precision.
 """
 
 from cnn_jax.augment import AlternatingFlip, Cutout, RandomCrop
@@ -13,8 +13,8 @@ from cnn_jax.losses import Softmax
 from cnn_jax.models import Airbench96
 from cnn_jax.optim import Linear, LookaheadSGD
 
-# Rates and decay are published apart from each other and from the momentum: the rate is that of
-# the whole step that a constant gradient comes to, and the decay is what the step of 1024 takes.
+# As published: the rate is for the total step under a constant gradient, momentum included, and the
+# decay is the amount subtracted in a step of 1024 images.
 RATE, DECAY, MOMENTUM = 9.0, 0.012, 0.85
 
 experiment = Experiment(
@@ -36,7 +36,7 @@ experiment = Experiment(
         interval=5,
         slow_decay=0.95**5,
     ),
-    # 10 % of the 1,776 steps, rounded down.
+    # Warm-up for 10 % of the 1,776 steps, rounded down, in epochs of 48 steps.
     schedule=Linear(warmup=177 / 48, warmup_start=0.2),
     batch_size=1024,
     epochs=37,

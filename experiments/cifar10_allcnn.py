@@ -2,10 +2,10 @@
 
 Published: 92.75 % (Springenberg et al. 2014, arXiv:1412.6806, table 3).
 
-All 50,000 training images, 350 epochs, a learning rate that falls to a tenth at 200, 250 and 300,
-coupled weight decay 0.001, images shifted by up to 5 pixels and mirror images. The publication
-whitens the images first, and takes the best rate of 0.25, 0.1, 0.05 and 0.01 without saying which:
-here it is the last.
+All 50,000 training images, 350 epochs, the learning rate divided by 10 after 200, 250 and 300
+epochs, coupled weight decay 0.001, shifts of up to 5 pixels and flips. The publication also whitens
+the images, and uses the best of the rates 0.25, 0.1, 0.05 and 0.01 without naming it; this recipe
+uses 0.01.
 """
 
 from cnn_jax.augment import Flip, RandomCrop

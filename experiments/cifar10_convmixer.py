@@ -2,9 +2,9 @@
 
 Published: 92.5 to 92.6 % (github.com/locuslab/convmixer-cifar10).
 
-All 50,000 training images, mirror images and RandAugment, 25 epochs of AdamW, the rate rising for
-10 of them. The publication's rate falls to a twentieth in the next 10 epochs and to zero in the
-last 5, here it falls evenly; and it computes in half precision.
+All 50,000 training images, flips and RandAugment, 25 epochs of AdamW with 10 epochs of warm-up.
+After it the learning rate falls linearly to zero; the publication's falls to a twentieth in 10
+epochs and to zero in the last 5, and it computes in half precision.
 """
 
 from cnn_jax.augment import Flip, RandAugment

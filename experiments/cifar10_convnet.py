@@ -1,9 +1,9 @@
-"""The lesson's ConvNet on CIFAR-10.   python run.py --config=cifar10_convnet
+"""The ConvNet of docs/lesson.md on CIFAR-10.   python run.py --config=cifar10_convnet
 
 Published: none.
 
 INPUT - [CONV - RELU - CONV - RELU - POOL]x3 - FC - RELU - FC with the softmax loss. The learning
-rate is the best of 0.001, 0.002 and 0.004 on validation, in runs of two epochs.
+rate is the best of 0.001, 0.002 and 0.004 on the validation set, in runs of two epochs.
 """
 
 from cnn_jax.augment import Flip

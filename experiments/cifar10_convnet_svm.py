@@ -1,9 +1,10 @@
-"""The lesson's ConvNet with the SVM loss.   python run.py --config=cifar10_convnet_svm
+"""The ConvNet of docs/lesson.md with the SVM loss.   python run.py --config=cifar10_convnet_svm
 
 Published: none.
 
-INPUT - [CONV - RELU - CONV - RELU - POOL]x3 - FC - RELU - FC with the multiclass hinge. The
-learning rate is the best of 0.0005, 0.001, 0.002 and 0.004 on validation, in runs of two epochs.
+INPUT - [CONV - RELU - CONV - RELU - POOL]x3 - FC - RELU - FC with the multiclass hinge loss.
+The learning rate is the best of 0.0005, 0.001, 0.002 and 0.004 on the validation set, in runs of
+two epochs.
 """
 
 from cnn_jax.augment import Flip

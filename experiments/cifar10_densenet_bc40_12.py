@@ -2,7 +2,7 @@
 
 Published: none.
 
-The settings that are published for its larger kin (Huang et al. 2017, arXiv:1608.06993): all 50,000
+The settings published for larger DenseNets (Huang et al. 2017, arXiv:1608.06993): all 50,000
 training images, 300 epochs of SGD with Nesterov momentum in batches of 64, the rate divided by 10
 after 150 and 225, coupled weight decay on all parameters, no dropout.
 """

@@ -3,7 +3,7 @@
 Published: none that could be checked.
 
 Two 5x5 convolutions and three fully connected layers: 62,006 parameters. The learning rate is the
-best of 0.0005, 0.001, 0.002, 0.004 and 0.008 on validation, in runs of two epochs.
+best of 0.0005, 0.001, 0.002, 0.004 and 0.008 on the validation set, in runs of two epochs.
 """
 
 from cnn_jax.augment import Flip

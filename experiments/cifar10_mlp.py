@@ -1,11 +1,11 @@
-"""The regular neural network on CIFAR-10.   python run.py --config=cifar10_mlp
+"""A multilayer perceptron on CIFAR-10.   python run.py --config=cifar10_mlp
 
 Published: none.
 
-The lesson's baseline: every neuron sees every pixel, so the first layer alone has 3072 weights per
-neuron. It gets the data, the schedule and the number of epochs of the ConvNets beside it; the
-learning rate is the best of 0.000125, 0.00025, 0.0005, 0.001, 0.002 and 0.004 on validation, in
-runs of two epochs.
+The baseline of docs/lesson.md: each neuron of the first layer is connected to every pixel and has
+3072 weights. Data, schedule and number of epochs are those of the lesson's ConvNets; the learning
+rate is the best of 0.000125, 0.00025, 0.0005, 0.001, 0.002 and 0.004 on the validation set, in runs
+of two epochs.
 """
 
 from cnn_jax.augment import Flip

@@ -3,8 +3,8 @@
 Published: none.   Measured: see docs/tricks.md.
 
 The smallest net of the ResNet-20 family (He et al. 2015, arXiv:1512.03385) on 20,000 training
-images: what benchmarks/tricks.py compares the common tricks on, so that docs/tricks.md has its
-numbers. Nothing was tuned.
+images. benchmarks/tricks.py uses it to compare common training tricks for docs/tricks.md. It is not
+tuned.
 """
 
 from cnn_jax.augment import Flip, RandomCrop

@@ -4,7 +4,7 @@ Published: 96.35 % (Xie et al. 2017, arXiv:1611.05431).
 
 All 50,000 training images, 300 epochs of SGD with Nesterov momentum, the rate divided by 10 after
 150 and 225, coupled weight decay on all parameters. Blocks and batch size are those of the authors'
-code, which they found better than the ones of the paper.
+code, which they report to be better than those of the paper.
 """
 
 from cnn_jax.augment import Flip, RandomCrop

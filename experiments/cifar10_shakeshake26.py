@@ -2,7 +2,7 @@
 
 Published: 97.14 % (Gastaldi 2017, arXiv:1705.07485).
 
-All 50,000 training images, 1,800 epochs of SGD with Nesterov momentum, one cosine from the rate 0.2
+All 50,000 training images, 1,800 epochs of SGD with Nesterov momentum, a cosine schedule from 0.2
 to 0, coupled weight decay on all parameters.
 """
 

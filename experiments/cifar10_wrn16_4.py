@@ -4,7 +4,7 @@ Published: none that could be checked.
 
 The settings of arXiv:1605.07146: all 50,000 training images, 200 epochs of SGD with Nesterov
 momentum, the rate times 0.2 after 60, 120 and 160, coupled weight decay on all parameters, no
-dropout. Crops are padded by mirroring.
+dropout. Crops use reflection padding.
 """
 
 from cnn_jax.augment import Flip, RandomCrop

@@ -2,8 +2,8 @@
 
 Published: none.
 
-The published recipe, cifar10_wrn16_4, takes 200 epochs. This one takes the rate up for an epoch and
-then down to zero in a line, twice as high (0.2): usual for short runs. Nothing was tuned.
+The published recipe, cifar10_wrn16_4, trains 200 epochs. This recipe uses one epoch of warm-up,
+linear decay to zero and twice the learning rate (0.2), as is usual for short runs. It is not tuned.
 """
 
 from cnn_jax.augment import Flip, RandomCrop

@@ -3,7 +3,7 @@
 Published: 96.00 % (Zagoruyko and Komodakis 2016, arXiv:1605.07146).
 
 All 50,000 training images, 200 epochs of SGD with Nesterov momentum, the rate times 0.2 after 60,
-120 and 160, coupled weight decay on all parameters, no dropout. Crops are padded by mirroring.
+120 and 160, coupled weight decay on all parameters, no dropout. Crops use reflection padding.
 """
 
 from cnn_jax.augment import Flip, RandomCrop

@@ -2,9 +2,9 @@
 
 Published: none.
 
-A frozen whitening layer, four 3x3 convolutions and Muon, as airbench94 has them (Jordan 2024,
-arXiv:2404.00498), cut down to 23 MFLOP an image. Where CIFAR-10 can't be had it trains on the
-built-in shapes, and says so.
+A frozen whitening layer, four 3x3 convolutions and Muon, as in airbench94 (Jordan 2024,
+arXiv:2404.00498), reduced to 23 MFLOP per image. If CIFAR-10 cannot be downloaded, training falls
+back to the built-in dataset `Shapes` and reports it.
 """
 
 from cnn_jax.augment import AlternatingFlip, RandomCrop
