@@ -1,4 +1,4 @@
-"""A net's volumes: their names and numbers, and the net cut at any of them."""
+"""A net's volumes: their names and shapes, and the net cut at any of them."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_net_without_convolutions_has_no_volumes():
     assert program_of(models.MLP(num_classes=10)).volumes == ()
 
 
-def test_any_function_of_images_will_do():
+def test_any_function_of_images_works():
     kernel = volumes(3, 3, 3, 5)
 
     def apply(kernel, images):
@@ -140,5 +140,5 @@ class Attentive(nn.Module):
         return nn.Dense(4)(tokens.mean(axis=1))
 
 
-def test_places_by_heads_are_no_picture():
+def test_positions_by_heads_are_no_volume():
     assert [str(volume) for volume in program_of(Attentive()).volumes] == ["Conv_0", "relu"]

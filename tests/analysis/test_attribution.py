@@ -86,7 +86,7 @@ def test_smooth_grad_without_noise_is_saliency(images, variables):
 
 
 def test_the_noise_of_smooth_grad():
-    """The gradient of the squared pixels is twice a noisy copy, so the noise can be told."""
+    """The gradient of the squared pixels is twice a noisy copy, which reveals the noise."""
     images = jnp.asarray(np.stack([np.linspace(-1, 3, 3072), np.linspace(0, 1, 3072)]))
     images = images.reshape(2, 32, 32, 3).astype(np.float32)
     seen = []

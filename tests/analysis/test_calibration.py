@@ -14,7 +14,7 @@ from cnn_jax.analysis.calibration import (
 
 
 def two_classes(*confidences):
-    """Rows that hold class 0 for the likelier one, with these probabilities."""
+    """Rows in which class 0 is predicted with these probabilities."""
     return np.array([[p, 1 - p] for p in confidences])
 
 
@@ -42,7 +42,7 @@ def test_a_bin_has_its_upper_edge_and_there_are_15():
 
 @pytest.fixture(scope="module")
 def overconfident():
-    """Scores three times as large as those that the labels were drawn by."""
+    """Scores three times as large as those that the labels were sampled from."""
     random = np.random.default_rng(0)
     scores = random.normal(0, 1.5, (4000, 5))
     labels = np.array([random.choice(5, p=row) for row in softmax(scores)])
@@ -74,7 +74,7 @@ def test_temperature_lowers_ece_and_leaves_the_classes(overconfident):
 
 
 def test_labels_that_no_temperature_is_best_for():
-    """All right: the surer the better. All wrong: the less sure the better."""
+    """All correct: the lower the better. All wrong: the higher the better."""
     logits = np.array([[2.0, 0.0], [0.0, 1.0]])
     assert fit_temperature(logits, np.array([0, 1])) < 1e-5
     assert fit_temperature(logits, np.array([1, 0])) > 1e5

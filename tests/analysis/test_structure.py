@@ -70,7 +70,7 @@ QUICK = {name for name in models.__all__ if isinstance(getattr(models, name), ty
     "name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in models.__all__]
 )
 def test_layers_hold_every_parameter_once_and_the_table_of_sizes_says_so(name):
-    """`python -m cnn_jax.results.sizes` writes the table anew."""
+    """`python -m cnn_jax.results.sizes` rewrites the table."""
     model = getattr(models, name)(num_classes=10)
     with ops.stock():  # shapes are the same, and it is traced faster
         shapes = jax.eval_shape(

@@ -147,7 +147,7 @@ def test_shortcuts_are_rows_of_their_own():
     assert len(table_of(models.ResNet18).convolutions) == 20
 
 
-def test_weights_that_are_not_trained_are_in_the_table_and_told_apart():
+def test_frozen_weights_are_in_the_table_and_counted_separately():
     table = table_of(models.QuickNet)
     assert table.parameters == 287_408
     assert table.weights + table.biases == 287_408 + 4 * 4 * 3 * 48

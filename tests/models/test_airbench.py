@@ -1,4 +1,4 @@
-"""The airbench nets and QuickNet against the plain way to compute them."""
+"""The airbench nets and QuickNet against a direct implementation."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ IMAGE = (32, 32, 3)
 
 
 def smooth_images(*shape, seed=0):
-    """Images whose neighbouring pixels are alike, as those of photographs are."""
+    """Images whose neighbouring pixels are correlated, as in photographs."""
     noise = np.random.default_rng(seed).standard_normal(shape)
     return (noise.cumsum(1).cumsum(2) / 8).astype(np.float32)
 
 
 def moved(tree, seed=1):
-    """The same variables a little off, so that no bias, mean or variance is trivial."""
+    """Slightly perturbed variables, so that no bias, mean or variance is trivial."""
     random = np.random.default_rng(seed)
     return jax.tree.map(lambda x: x + random.uniform(0, 0.3, x.shape).astype(np.float32), tree)
 
@@ -51,7 +51,7 @@ def test_fewer_operations_than_published():
 
 
 def plain(model, variables, image, train):
-    """The scores as the publication states them, with the library's own operations."""
+    """The scores by the published definition, with stock JAX operations."""
     params, stats = variables["params"], variables["batch_stats"]
     quick = isinstance(model, models.QuickNet)
     gelu = functools.partial(nn.gelu, approximate=False)
@@ -97,7 +97,7 @@ def plain(model, variables, image, train):
     ],
     ids=["two", "three", "without a bias", "quicknet"],
 )
-def test_scores_and_gradients_are_those_of_the_plain_way(model, train):
+def test_scores_and_gradients_equal_a_direct_implementation(model, train):
     images = smooth_images(6, 24, 18, 3)  # pools meet odd and even sides
 
     @jax.jit
@@ -142,7 +142,7 @@ class Pooled(nn.Module):
 
 @pytest.mark.parametrize("stock", [False, True])
 @pytest.mark.parametrize("sides", [(8, 6), (7, 6), (2, 7), (31, 15), (3, 3)])
-def test_the_convolution_computes_what_the_pool_looks_at(sides, stock):
+def test_the_convolution_computes_only_what_the_pool_reads(sides, stock):
     volume = smooth_images(4, *sides, 3)
     variables = Pooled().init(jax.random.key(0), volume)
     kernel = variables["params"]["Conv_0"]["kernel"]
@@ -182,7 +182,7 @@ def test_training_starts_as_published(build):
 
 
 @pytest.mark.parametrize(("build", "kept"), [(models.Airbench94, 0.6), (models.Airbench96, 0.9)])
-def test_running_statistics_keep_the_published_share(build, kept):
+def test_running_statistics_have_the_published_momentum(build, kept):
     model = build(num_classes=2).clone(widths=(3, 3, 3))
     images = smooth_images(8, 12, 12, 3)
     variables = jax.jit(lambda x: model.init(jax.random.key(0), x, train=False))(images)
@@ -210,7 +210,7 @@ def test_running_statistics_keep_the_published_share(build, kept):
     )
 
 
-def test_whitening_looks_at_the_first_images():
+def test_whitening_uses_the_first_images():
     images = smooth_images(8, 8, 8, 3)
 
     def kernel(given, **fields):
@@ -266,7 +266,7 @@ def test_impossible_fields_are_named(fields, field):
         models.Airbench(**fields)
 
 
-def test_small_images_are_told_apart():
+def test_images_that_are_too_small_are_an_error():
     shape = jax.ShapeDtypeStruct((1, 8, 9, 3), jnp.float32)
     model = models.Airbench(num_classes=2)
     with pytest.raises(ValueError, match="pool needs a larger volume"):

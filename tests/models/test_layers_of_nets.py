@@ -1,4 +1,4 @@
-"""The published families on 32x32x3: their layers by hand, their fields and the sizes they take."""
+"""The published families on 32x32x3: expected layers, invalid fields and minimum image sizes."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_last_volume_by_hand(name):
 
 
 def test_googlenet_module_by_module():
-    """What each of the nine takes in: the sum of the branches of the one before."""
+    """Each module's input depth is the sum of the branches of the module before it."""
     found = [c for c in of_kind("conv", "GoogLeNet") if c.name.endswith("/Conv_0")]
     depths = (192, 256, 480, 512, 512, 512, 528, 832, 832)
     sides = (32, 32, 16, 16, 16, 16, 16, 8, 8)
@@ -161,13 +161,13 @@ def test_larger_images_need_no_more_parameters(name):
     assert parameter_count(model, (64, 48, 3)) == parameter_count(model, IMAGE)
 
 
-def test_zfnet_has_a_weight_for_each_place():
+def test_zfnet_has_a_weight_for_each_position():
     model = models.ZFNet(num_classes=10)
     added = parameter_count(model, (64, 64, 3)) - parameter_count(model, IMAGE)
     assert added == (7 * 7 - 3 * 3) * 256 * 1024  # 64 -> 31 -> 15 -> 7, 32 -> 15 -> 7 -> 3
 
 
-def test_convnext_leaves_out_later_blocks_more_often():
+def test_convnext_drops_later_blocks_more_often():
     rates = []
 
     def note(following, arguments, keywords, context):
@@ -215,7 +215,7 @@ def test_impossible_fields_are_named(build, field):
         ("ConvNeXtAtto", 16),
     ],
 )
-def test_images_that_are_too_small_are_told_apart(name, smallest):
+def test_images_that_are_too_small_are_an_error(name, smallest):
     model = getattr(models, name)(num_classes=10)
 
     def scores(side):

@@ -95,7 +95,7 @@ GREY = {"QuickNet": {"filters": 32}}
 
 
 def shapes(model, *image_shape):
-    """The scores and the variables of a training pass over 2 images, in shapes."""
+    """The shapes of the scores and variables of a training pass over 2 images."""
     image = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
     with ops.stock():  # shapes are the same, and it is traced faster
         return jax.eval_shape(
@@ -103,13 +103,13 @@ def shapes(model, *image_shape):
         )
 
 
-def test_every_model_is_known_here():
+def test_every_model_has_an_expected_size():
     assert set(models.__all__) == set(PUBLISHED)
 
 
 @pytest.mark.parametrize("name", models.__all__)
 def test_parameters_as_published_and_as_documented(name):
-    """The table of sizes is held to the models by tests/test_structure.py."""
+    """tests/analysis/test_structure.py compares the table of sizes with the models."""
     assert sizes.table()[name].parameters == PUBLISHED[name]
     described = re.findall(r"\b\d[\d,]{4,}\b", getattr(models, name).__doc__)
     assert f"{PUBLISHED[name]:,}" in described
@@ -162,7 +162,7 @@ def test_impossible_fields_are_named(build, field):
 
 
 def test_residual_shortcut_is_every_other_pixel_with_zero_channels_around():
-    """Where the convolutions give nothing, a block passes its input on (option A)."""
+    """If the convolutions output zeros, a block returns its shortcut (option A)."""
     from cnn_jax.models.resnet import Block
 
     x = np.random.default_rng(0).random((2, 5, 6, 4)).astype(np.float32)
@@ -226,12 +226,12 @@ def test_batch_norm_sees_the_whole_batch_where_it_is_split():
 
 
 def smooth_images(*shape):
-    """Images whose neighbouring pixels are alike, as those of photographs are."""
+    """Images whose neighbouring pixels are correlated, as in photographs."""
     noise = np.random.default_rng(0).standard_normal(shape)
     return (noise.cumsum(1).cumsum(2) / 8).astype(np.float32)
 
 
-def test_whitening_whitens_the_images_that_it_is_made_of():
+def test_whitening_whitens_the_images_it_was_computed_from():
     """Over all patches the outputs are uncorrelated, with the power l / (l + epsilon) each."""
     images = smooth_images(20, 12, 12, 3)
     layer = Whitening(filters=48, window=4, stride=2)
@@ -256,7 +256,7 @@ def test_whitening_whitens_the_images_that_it_is_made_of():
     np.testing.assert_allclose(covariance[large][:, large], expected[large][:, large], atol=0.01)
 
 
-def test_whitening_trains_its_bias_alone():
+def test_whitening_trains_only_its_bias():
     images = smooth_images(4, 8, 8, 3)
     variables = Whitening(filters=4, window=4, stride=2).init(jax.random.key(0), images)
     assert jax.tree.map(jnp.shape, variables["params"]) == {"bias": (4,)}
@@ -267,7 +267,7 @@ def test_whitening_trains_its_bias_alone():
 
 
 @pytest.mark.parametrize(("channels", "filters"), [(3, 5), (5, 3)])
-def test_first_filters_pass_their_channel_through(channels, filters):
+def test_first_filters_copy_their_channel(channels, filters):
     shape = (3, 3, channels, filters)
     kernel = jax.jit(lambda key: partly_identity(key, shape))(jax.random.key(0))
     image = np.random.default_rng(0).random((2, 6, 7, channels)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The residual and dense families: what their blocks pass on, how their volumes grow, gradients."""
+"""The residual and dense families: shortcuts, volume shapes and gradients."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ SMALLEST = {
 
 
 def normalised(x):
-    """What a norm makes of a volume before any training: mean 0, variance 1, epsilon 1e-5."""
+    """The output of an untrained norm: mean 0, variance 1, epsilon 1e-5."""
     return x / np.sqrt(1 + 1e-5)
 
 
-# A pyramid's volumes meet norms alone on their way, and those take out what all examples share.
+# In a pyramid, norms follow these biases without a nonlinearity and cancel them.
 WITHOUT_EFFECT = r"pyramid \['BatchNorm_0'\]\['bias'\]|pyramid .*\['BatchNorm_2'\]\['bias'\]"
-# The tests' programs run once: the compiler's time is what counts.
-IN_A_HURRY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+# Each program runs once, so compile time matters most.
+FAST_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 @pytest.mark.parametrize("name", SMALLEST)
@@ -55,8 +55,8 @@ def test_every_parameter_of_the_smallest_net_has_a_gradient(name):
         )
         return -jnp.take_along_axis(nn.log_softmax(scores), labels[:, None], 1).mean()
 
-    gradient = jax.jit(jax.grad(loss), compiler_options=IN_A_HURRY)
-    # The library's convolutions compile sooner; those in groups must be this package's here too.
+    gradient = jax.jit(jax.grad(loss), compiler_options=FAST_COMPILE)
+    # Stock convolutions compile faster; for grouped ones this package's must be used.
     with ops.stock(name != "grouped"):
         made = gradient(variables["params"], jax.random.key(1, impl="rbg"))
     for path, of_parameter in jax.tree_util.tree_flatten_with_path(made)[0]:
@@ -79,7 +79,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_a_block_whose_convolutions_give_nothing_passes_its_input_on(name):
+def test_a_block_whose_convolutions_output_zeros_returns_its_input(name):
     """As it is where activations come before the convolutions; else through the last ReLU."""
     block, activation = PASSING[name]
     x = volumes(2, 5, 6, 4)
@@ -124,7 +124,7 @@ def test_the_shortcut_of_a_bottleneck_takes_the_input_and_is_normalised(block, d
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_dropout_lies_between_the_convolutions_of_a_wide_block():
+def test_dropout_is_between_the_convolutions_of_a_wide_block():
     """Where the second norm gives 1 everywhere, the second convolution sees 0 or 1 / (1 - rate)."""
     block, x = wideresnet.WideBlock(width=2, stride=1, dropout=0.75), np.zeros((2, 20, 20, 2))
     variables = filled(block, x, seed=None, train=False)
@@ -153,7 +153,7 @@ def kernels(model, image=(32, 32, 3)):
 
 
 def outputs(model, kinds, image=(32, 32, 3)):
-    """The shapes of what a net's parts of these kinds give, by name."""
+    """The output shapes of a net's submodules of these classes, by name."""
     shape = jax.ShapeDtypeStruct((1, *image), jnp.float32)
 
     def run(x):
@@ -207,7 +207,7 @@ def test_a_transition_averages_two_by_two_pixels():
     )
 
 
-def test_squeeze_and_excitation_scales_channels_by_what_their_means_decide():
+def test_squeeze_and_excitation_scales_channels_by_their_means():
     x, layer = volumes(3, 4, 5, 6), senet.SqueezeExcitation(reduction=2)
     params = filled(layer, x)["params"]
     out = np.asarray(layer.apply({"params": params}, x))

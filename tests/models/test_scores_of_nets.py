@@ -1,4 +1,4 @@
-"""The published families compute what they should, and training reaches all of them."""
+"""The published families: scores against PyTorch definitions, and gradients of every parameter."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ jit = functools.partial(
 
 
 def drawn(model, image, *, kernel=lambda k: k, bias=0.0):
-    """Variables of a model, drawn by NumPy: biases and scales a little off, so none is trivial."""
+    """Variables of a model, drawn by NumPy; biases and scales are perturbed, so none is trivial."""
     shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), image)
     random = np.random.default_rng(0)
 
@@ -138,8 +138,8 @@ def test_a_training_step_reaches_every_parameter(name):
     ],
     ids=["NIN", "AllCNN", "ZFNet"],
 )
-def test_dropout_takes_its_share_in_training_alone(model, side, rates):
-    """All numbers in the net are above zero, but for those that are dropped."""
+def test_dropout_applies_its_rate_only_in_training(model, side, rates):
+    """All activations are positive, except for those that are dropped."""
     image = abs(images(16, side, side, 3))
     variables = drawn(model, image, kernel=abs, bias=20)
 
@@ -161,7 +161,7 @@ def test_dropout_takes_its_share_in_training_alone(model, side, rates):
     assert all((leaf > 0).all() for leaf in jax.tree.leaves(in_evaluation))
 
 
-def test_nin_pools_see_what_there_is_of_their_windows():
+def test_nin_pools_clip_their_windows_at_the_edge():
     """3x3 at stride 2, the last cut off at the edge where the side is even."""
     model, image = models.NIN(num_classes=4), images(2, 12, 7, 3)
     names = ("Conv_2", "Dropout_0", "Conv_5", "Dropout_1")

@@ -1,4 +1,4 @@
-"""Shake-Shake and ShakeDrop: the noise forward, the noise backward, and none in evaluation."""
+"""Shake-Shake and ShakeDrop: forward noise, backward noise, and none in evaluation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_scaled_volume_has_the_gradient_of_another_scale():
 
 
 def dropped(rate, seed=0, count=4000):
-    """What ShakeDrop multiplies each of many residuals by, and each gradient: f32[count] both."""
+    """The factors of ShakeDrop on many residuals and on their gradients: f32[count] both."""
     layer, ones = ShakeDrop(rate), jnp.ones((count, 2, 1, 3))
 
     def run(x):
@@ -57,7 +57,7 @@ def test_shakedrop_draws_anew():
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.25, 0.5])
-def test_shakedrop_in_evaluation_is_what_it_is_on_average(rate):
+def test_shakedrop_in_evaluation_is_its_expected_value(rate):
     x = volumes(3, 2, 2, 4)
     out = ShakeDrop(rate).apply({}, x, train=False)
     np.testing.assert_allclose(out, (1 - rate) * x, rtol=1e-6)
@@ -111,7 +111,7 @@ class Shaken:
         return (out[0] if train else out) - self.x
 
     def without(self, branch):
-        """The parameters with a branch that gives nothing."""
+        """The parameters with a branch that outputs zeros."""
         nothing = jax.tree.map(jnp.zeros_like, self.params[branch])
         return {**self.params, branch: nothing}
 
@@ -141,7 +141,7 @@ def mix(shaken, seed):
     return np.asarray(shaken.added(ones, train=True, seed=seed))
 
 
-def test_in_training_each_example_has_a_mix_of_its_own(shaken):
+def test_in_training_each_example_has_its_own_alpha(shaken):
     """alpha f + (1 - alpha) g, with an alpha from 0 to 1."""
     alpha = mix(shaken, seed=3)
     np.testing.assert_allclose(alpha, alpha[:, :1, :1, :1] * np.ones_like(alpha), atol=1e-5)

@@ -1,4 +1,4 @@
-"""Stochastic depth by its definition: whole examples are left out, and the mean stays."""
+"""Stochastic depth by its definition: branches are dropped per example, and the mean is kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def trained(rate, seed=0, branch=BRANCH):
 
 
 @pytest.mark.parametrize("rate", [0.25, 0.9])
-def test_an_example_goes_without_the_branch_or_has_more_of_it(rate):
+def test_an_example_s_branch_is_dropped_or_scaled_up(rate):
     out = trained(rate)
     kept = (out != 0).any((1, 2, 3))
     np.testing.assert_allclose(out[kept], BRANCH[kept] / (1 - rate), rtol=1e-6)
@@ -34,12 +34,12 @@ def test_each_key_draws_anew():
     assert 0.4 < ((first == 0) == (other == 0)).mean() < 0.6
 
 
-def test_it_draws_from_no_stream_where_nothing_is_left_out():
+def test_no_stream_is_needed_if_nothing_is_dropped():
     for rate, train in ((0.5, False), (0.0, True)):
         np.testing.assert_array_equal(StochasticDepth(rate).apply({}, BRANCH, train=train), BRANCH)
 
 
-def test_half_precision_stays():
+def test_half_precision_is_kept():
     branch = jnp.asarray(BRANCH[:4], jnp.bfloat16)
     assert trained(0.3, branch=branch).dtype == jnp.bfloat16
 
