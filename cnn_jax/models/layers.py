@@ -91,6 +91,11 @@ def projection(x: jax.Array, like: jax.Array, stride: int) -> jax.Array:
     return Conv(filters, kernel_size=(1, 1), strides=stride, use_bias=False)(x)
 
 
+def shortcut(x: jax.Array, like: jax.Array, stride: int, active: jax.Array) -> jax.Array:
+    """`x`, or a projection of its activation `active` if the output `like` has another shape."""
+    return x if x.shape == like.shape else projection(active, like, stride)
+
+
 def flatten(volume: jax.Array) -> jax.Array:
     """f32[B,H,W,C] -> f32[B,H*W*C]."""
     return volume.reshape(volume.shape[0], -1)

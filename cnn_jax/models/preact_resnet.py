@@ -48,9 +48,7 @@ class PreActBlock(nn.Module):
         y = layers.Conv(self.width, strides=self.stride, padding=1, use_bias=False)(active)
         y = nn.relu(layers.batch_norm(train=train)(y))
         y = layers.Conv(self.width, use_bias=False)(y)
-        if x.shape != y.shape:
-            x = layers.projection(active, y, self.stride)
-        return y + x
+        return y + layers.shortcut(x, y, self.stride, active)
 
 
 class PreActBottleneck(nn.Module):
@@ -67,9 +65,7 @@ class PreActBottleneck(nn.Module):
         y = layers.Conv(self.width, strides=self.stride, padding=1, use_bias=False)(y)
         y = nn.relu(layers.batch_norm(train=train)(y))
         y = layers.Conv(4 * self.width, kernel_size=(1, 1), use_bias=False)(y)
-        if x.shape != y.shape:
-            x = layers.projection(active, y, self.stride)
-        return y + x
+        return y + layers.shortcut(x, y, self.stride, active)
 
 
 def PreActResNet18(**fields) -> StagedPreActResNet:

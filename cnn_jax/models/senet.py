@@ -49,9 +49,7 @@ class SEBlock(nn.Module):
         y = nn.relu(layers.batch_norm(train=train)(y))
         y = layers.Conv(self.width, use_bias=False)(y)
         y = SqueezeExcitation(self.reduction, name="se")(y)
-        if x.shape != y.shape:
-            x = layers.projection(active, y, self.stride)
-        return y + x
+        return y + layers.shortcut(x, y, self.stride, active)
 
 
 class SqueezeExcitation(nn.Module):

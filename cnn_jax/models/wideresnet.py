@@ -61,9 +61,7 @@ class WideBlock(nn.Module):
         y = nn.relu(layers.batch_norm(train=train)(y))
         y = nn.Dropout(self.dropout, deterministic=not train)(y)
         y = layers.Conv(self.width, use_bias=False)(y)
-        if x.shape != y.shape:
-            x = layers.projection(active, y, self.stride)
-        return y + x
+        return y + layers.shortcut(x, y, self.stride, active)
 
 
 def WRN16_4(**fields) -> WideResNet:
