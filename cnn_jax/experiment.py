@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
-from cnn_jax import ranges
 from cnn_jax.augment import Augmentation
 from cnn_jax.augment.test_time import Views
 from cnn_jax.data import DataConfig, Dataset
@@ -29,6 +28,7 @@ from cnn_jax.optim import (
     ScheduleFree,
 )
 from cnn_jax.optim.freezing import frozen
+from cnn_jax.ranges import Checked, Fraction, Positive, within
 
 # Steps are counted in an i32, and `jax.random.key` uses 32 bits of the seed.
 MOST_STEPS = 2**31 - 1
@@ -36,7 +36,7 @@ MOST_SEED = 2**32 - 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Experiment:
+class Experiment(Checked):
     """An experiment: everything that decides its result, in hardware-independent units.
 
     Attributes:
@@ -85,25 +85,19 @@ class Experiment:
     optimizer: Optimizer = SGD()
     schedule: Schedule = Cosine()
     lookahead: Lookahead | None = None
-    ema: float = 0.0
-    batch_size: int = 128
-    epochs: float = 10
-    seed: int = 0
+    ema: Fraction[float] = 0.0
+    batch_size: Positive[int] = 128
+    epochs: Positive[float] = 10
+    seed: Annotated[int, within(0, MOST_SEED)] = 0
     tta: Views = "none"
-    patience: int | None = None
+    patience: Positive[int | None] = None
     keep_best: bool = False
     parallel: Literal["jit", "pmap"] = "jit"
     precision: Literal["float32", "bfloat16"] = "float32"
     convolutions: Literal["fast", "stock"] = "fast"
 
     def __post_init__(self):
-        ranges.positive(batch_size=self.batch_size, epochs=self.epochs, patience=self.patience)
-        ranges.fraction(ema=self.ema)
-        ranges.between(0, MOST_SEED, seed=self.seed)
-        ranges.one_of(get_args(Views), tta=self.tta)
-        ranges.one_of(("jit", "pmap"), parallel=self.parallel)
-        ranges.one_of(("float32", "bfloat16"), precision=self.precision)
-        ranges.one_of(("fast", "stock"), convolutions=self.convolutions)
+        super().__post_init__()
         self._check_mixing()
 
     @property

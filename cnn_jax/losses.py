@@ -13,13 +13,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnn_jax import ranges
+from cnn_jax.ranges import Checked, Fraction, Positive, Probability
 
 __all__ = ["Distill", "Loss", "MulticlassHinge", "Softmax"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Loss(abc.ABC):
+class Loss(Checked, abc.ABC):
     """Base class of all losses."""
 
     takes_mixed_labels: ClassVar[bool]
@@ -42,13 +42,10 @@ class Softmax(Loss):
       label_smoothing: Share e of the label that is spread over all classes, from 0 to below 1.
     """
 
-    label_smoothing: float = 0.0
+    label_smoothing: Fraction[float] = 0.0
 
     takes_mixed_labels: ClassVar[bool] = True
     scores_are_logits: ClassVar[bool] = True
-
-    def __post_init__(self):
-        ranges.fraction(label_smoothing=self.label_smoothing)
 
     def __call__(self, logits: jax.Array, label: jax.Array) -> jax.Array:
         target = jax.nn.one_hot(label, logits.shape[-1]) if label.ndim == 1 else label
@@ -68,13 +65,10 @@ class MulticlassHinge(Loss):
       squared: Whether to square the term of each class.
     """
 
-    margin: float = 1.0
+    margin: Positive[float] = 1.0
     squared: bool = False
 
     takes_mixed_labels: ClassVar[bool] = False
-
-    def __post_init__(self):
-        ranges.positive(margin=self.margin)
 
     def __call__(self, logits: jax.Array, label: jax.Array) -> jax.Array:
         own = jnp.take_along_axis(logits, label[:, None], axis=-1)
@@ -84,7 +78,7 @@ class MulticlassHinge(Loss):
 
 
 @dataclasses.dataclass(frozen=True)
-class Distill:
+class Distill(Checked):
     """Knowledge distillation: (1 - w) loss + w T^2 KL(teacher / T, student / T).
 
     Hinton et al. 2015, arXiv:1503.02531. The teacher is a finished run, whose weights don't change.
@@ -98,14 +92,13 @@ class Distill:
     """
 
     teacher: str
-    weight: float = 0.9
-    temperature: float = 4.0
+    weight: Probability[float] = 0.9
+    temperature: Positive[float] = 4.0
 
     def __post_init__(self):
+        super().__post_init__()
         if not self.teacher:
             raise ValueError("teacher must be the workdir of a finished run, got ''")
-        ranges.positive(temperature=self.temperature)
-        ranges.probability(weight=self.weight)
 
     def __call__(self, losses: jax.Array, logits: jax.Array, teacher: jax.Array) -> jax.Array:
         """Returns f32[B] from losses f32[B] and the scores f32[B,K] of student and teacher."""

@@ -201,7 +201,7 @@ class Notebook(nn.Module):
 def test_a_run_of_classes_of_a_notebook_is_restored_by_its_experiment(tmp_path):
     wanted = experiment(model=Notebook(), epochs=1)
     result = train(wanted, tmp_path / "run", console=QUIET)
-    with pytest.raises(UserError, match="Notebook can't be found: name the run's recipe"):
+    with pytest.raises(UserError, match="Notebook unknown: name the run's recipe"):
         restore(tmp_path / "run")
     again, state = restore(tmp_path / "run", recipe=wanted)
     assert again == wanted and bits(state) == bits(result.state)

@@ -5,11 +5,11 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import ranges
 from cnn_jax.augment import image_operations, policies
 from cnn_jax.augment.base import Augmentation, example_keys
 from cnn_jax.augment.image_operations import Operation
 from cnn_jax.data.batch import Batch
+from cnn_jax.ranges import Pixel
 
 # The 25 sub-policies: two operations, each with its probability and its level from 0 to 9 (0 if the
 # operation has no level).
@@ -56,10 +56,7 @@ class AutoAugment(Augmentation):
       fill: Value of pixels that are shifted in, from 0 (black) to 255.
     """
 
-    fill: int = 128
-
-    def __post_init__(self):
-        ranges.between(0, 255, fill=self.fill)
+    fill: Pixel = 128
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
         height, width = batch.image.shape[1:3]

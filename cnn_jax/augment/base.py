@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax.data.batch import Batch
+from cnn_jax.ranges import Checked
 
 
 @dataclasses.dataclass(frozen=True)
-class Augmentation(abc.ABC):
+class Augmentation(Checked, abc.ABC):
     """Base class of all augmentations."""
 
     # Whether examples are mixed, which needs labels f32[B,K]: weights of classes.

@@ -2,14 +2,15 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import ranges
 from cnn_jax.augment import image_operations
 from cnn_jax.augment.base import Augmentation, example_keys
 from cnn_jax.data.batch import Batch
+from cnn_jax.ranges import Fraction, NonNegative, within
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +24,8 @@ class Jitter(Augmentation):
       contrast: Largest |c|, below 1.
     """
 
-    brightness: float = 0.1
-    contrast: float = 0.1
-
-    def __post_init__(self):
-        ranges.fraction(brightness=self.brightness, contrast=self.contrast)
+    brightness: Fraction[float] = 0.1
+    contrast: Fraction[float] = 0.1
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
         most = jnp.array([255 * self.brightness, self.contrast])
@@ -55,16 +53,10 @@ class ColorJitter(Augmentation):
       hue: Largest rotation of the hue, from 0 to 0.5 (half of the circle).
     """
 
-    brightness: float = 0.4
-    contrast: float = 0.4
-    saturation: float = 0.4
-    hue: float = 0.1
-
-    def __post_init__(self):
-        ranges.non_negative(
-            brightness=self.brightness, contrast=self.contrast, saturation=self.saturation
-        )
-        ranges.between(0, 0.5, hue=self.hue)
+    brightness: NonNegative[float] = 0.4
+    contrast: NonNegative[float] = 0.4
+    saturation: NonNegative[float] = 0.4
+    hue: Annotated[float, within(0, 0.5)] = 0.1
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
         image_operations.check(batch.image)

@@ -6,9 +6,9 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import ranges
 from cnn_jax.augment.base import Augmentation, example_keys
 from cnn_jax.data.batch import Batch
+from cnn_jax.ranges import NonNegative
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,12 +20,8 @@ class RandomCrop(Augmentation):
       fill: Content of the padding: "zero" (black) or "reflect" (the image mirrored at its edge).
     """
 
-    padding: int = 4
+    padding: NonNegative[int] = 4
     fill: Literal["zero", "reflect"] = "zero"
-
-    def __post_init__(self):
-        ranges.non_negative(padding=self.padding)
-        ranges.one_of(("zero", "reflect"), fill=self.fill)
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
         edge = ((0, 0), (self.padding,) * 2, (self.padding,) * 2, (0, 0))

@@ -6,10 +6,10 @@ import math
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import ranges
 from cnn_jax.augment.base import Augmentation, example_keys, rectangle
 from cnn_jax.data.batch import Batch
 from cnn_jax.errors import UserError
+from cnn_jax.ranges import Finite, Pixel, Positive, Probability
 
 # Number of shapes drawn for each image; the first one that fits is used.
 _ATTEMPTS = 10
@@ -28,12 +28,12 @@ class Cutout(Augmentation):
       whole: Whether the whole square is inside the image, uniformly over all positions.
     """
 
-    size: int = 16
-    color: tuple[int, ...] = (0,)
+    size: Positive[int] = 16
+    color: tuple[Pixel, ...] = (0,)
     whole: bool = False
 
     def __post_init__(self):
-        ranges.positive(size=self.size)
+        super().__post_init__()
         _check_color(self.color)
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
@@ -67,20 +67,16 @@ class RandomErasing(Augmentation):
         uniform noise for each pixel, which the publication found best.
     """
 
-    probability: float = 0.5
-    area: tuple[float, float] = (0.02, 0.4)
-    ratio: float = 0.3
-    color: tuple[int, ...] | None = None
+    probability: Probability[float] = 0.5
+    area: tuple[Finite[float], Finite[float]] = (0.02, 0.4)
+    ratio: Positive[Probability[float]] = 0.3
+    color: tuple[Pixel, ...] | None = None
 
     def __post_init__(self):
-        ranges.probability(probability=self.probability)
-        ranges.finite(area=self.area)
+        super().__post_init__()
         if len(self.area) != 2 or not 0 < self.area[0] <= self.area[1] <= 1:
             raise ValueError(f"area must be two shares, 0 < low <= high <= 1, got {self.area!r}")
-        ranges.positive(ratio=self.ratio)
-        ranges.between(0, 1, ratio=self.ratio)
-        if self.color is not None:
-            _check_color(self.color)
+        _check_color(self.color)
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
         height, width, channels = batch.image.shape[1:]
@@ -116,10 +112,9 @@ def _noise(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return jax.lax.bitcast_convert_type(bits, jnp.uint8).ravel()[:number].reshape(shape)
 
 
-def _check_color(color: tuple[int, ...]) -> None:
-    ranges.finite(color=color)
-    if not color or not all(0 <= value <= 255 for value in color):
-        raise ValueError(f"color must have values from 0 to 255, got {color!r}")
+def _check_color(color: tuple[int, ...] | None) -> None:
+    if color == ():
+        raise ValueError("color must have at least one value, got ()")
 
 
 def _per_channel(color: tuple[int, ...], channels: int) -> jax.Array:

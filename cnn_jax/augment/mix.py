@@ -15,10 +15,10 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import ranges
 from cnn_jax.augment.base import Augmentation, rectangle
 from cnn_jax.data.batch import Batch
 from cnn_jax.errors import UserError
+from cnn_jax.ranges import Positive, Probability
 from cnn_jax.runtime.parallel import BATCH_AXIS, is_split
 
 
@@ -35,12 +35,9 @@ class Mixup(Augmentation):
         below 1: mostly weights near 0 or 1.
     """
 
-    alpha: float = 1.0
+    alpha: Positive[float] = 1.0
 
     mixes_examples: ClassVar[bool] = True
-
-    def __post_init__(self):
-        ranges.positive(alpha=self.alpha)
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
         weight = _weight(key, self.alpha)
@@ -65,14 +62,10 @@ class CutMix(Augmentation):
       probability: Probability that a batch is mixed; the authors use 0.5 on CIFAR, 1 on ImageNet.
     """
 
-    alpha: float = 1.0
-    probability: float = 0.5
+    alpha: Positive[float] = 1.0
+    probability: Probability[float] = 0.5
 
     mixes_examples: ClassVar[bool] = True
-
-    def __post_init__(self):
-        ranges.positive(alpha=self.alpha)
-        ranges.probability(probability=self.probability)
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
         mixed, weights, place = jax.random.split(key, 3)

@@ -1,16 +1,16 @@
 """RandAugment and TrivialAugment: random operations without a learnt policy."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import ranges
 from cnn_jax.augment import image_operations
 from cnn_jax.augment.base import Augmentation, example_keys
 from cnn_jax.augment.image_operations import Operation
 from cnn_jax.data.batch import Batch
+from cnn_jax.ranges import Pixel, Positive, within
 
 # The operations of both publications.
 FOURTEEN = (
@@ -108,14 +108,9 @@ class RandAugment(Augmentation):
       fill: Value of pixels that are shifted in, from 0 (black) to 255.
     """
 
-    operations: int = 2
-    magnitude: int = 9
-    fill: int = 128
-
-    def __post_init__(self):
-        ranges.positive(operations=self.operations)
-        ranges.between(0, MOST_LEVEL, magnitude=self.magnitude)
-        ranges.between(0, 255, fill=self.fill)
+    operations: Positive[int] = 2
+    magnitude: Annotated[int, within(0, MOST_LEVEL)] = 9
+    fill: Pixel = 128
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
         height, width = batch.image.shape[1:3]
@@ -136,10 +131,7 @@ class TrivialAugment(Augmentation):
       fill: Value of pixels that are shifted in, from 0 (black) to 255.
     """
 
-    fill: int = 128
-
-    def __post_init__(self):
-        ranges.between(0, 255, fill=self.fill)
+    fill: Pixel = 128
 
     def __call__(self, key: jax.Array, batch: Batch) -> Batch:
         height, width = batch.image.shape[1:3]

@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cnn_jax import ranges
 from cnn_jax.data import arrays
 from cnn_jax.data.class_folders import Listing, Picture, list_pictures
 from cnn_jax.data.dataset import (
@@ -26,11 +25,12 @@ from cnn_jax.data.dataset import (
     fingerprint,
 )
 from cnn_jax.data.image_files import BadImage, read_image
+from cnn_jax.ranges import Checked, Fraction, Positive
 from cnn_jax.storage import cache_folder
 
 
 @dataclass(frozen=True)
-class Folder:
+class Folder(Checked):
     """Custom images in `path/train/CLASS/` and `path/test/CLASS/`, or in `path/CLASS/`.
 
     Without `train` and `test`, a share of every class becomes the test set; file names alone decide
@@ -50,18 +50,16 @@ class Folder:
     """
 
     path: str
-    size: int = 32
+    size: Positive[int] = 32
     channels: Literal[1, 3] = 3
-    validation: float = 0.1
-    test: float = 0.2
+    validation: Fraction[float] = 0.1
+    test: Positive[Fraction[float]] = 0.2
     skip_bad: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.path:
             raise ValueError("path must name a folder, got ''")
-        ranges.positive(size=self.size, test=self.test)
-        ranges.one_of((1, 3), channels=self.channels)
-        ranges.fraction(validation=self.validation, test=self.test)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

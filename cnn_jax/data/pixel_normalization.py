@@ -7,14 +7,14 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import ranges
 from cnn_jax.errors import UserError
+from cnn_jax.ranges import Checked, Finite, Positive
 
 __all__ = ["Normalize"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Normalize:
+class Normalize(Checked):
     """(pixel / 255 - mean) / std for each channel.
 
     Attributes:
@@ -22,13 +22,8 @@ class Normalize:
       std: Standard deviation of each channel; None: that of the data set.
     """
 
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-
-    def __post_init__(self):
-        if self.std is not None:
-            ranges.positives(std=self.std)
-        ranges.finite(mean=self.mean)
+    mean: tuple[Finite[float], ...] | None = None
+    std: tuple[Positive[float], ...] | None = None
 
     def resolve(self, mean: tuple[float, ...], std: tuple[float, ...]) -> Normalize:
         """Fills in the statistics of the data set where `mean` or `std` is None."""

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnn_jax import ranges
 from cnn_jax.data import drawing
 from cnn_jax.data.dataset import Dataset, Split, channel_statistics, fingerprint
+from cnn_jax.ranges import Checked, NonNegative, Positive
 
 SIZE = 32
 BLOCK = 500
 
 
 @dataclass(frozen=True)
-class Shapes:
+class Shapes(Checked):
     """Ten figures at random positions, rotated by up to 40 degrees, on noisy backgrounds.
 
     Needs no download and no files. A linear model reaches about 30 % accuracy, a small ConvNet
@@ -30,14 +30,10 @@ class Shapes:
       seed: Seed of the images.
     """
 
-    train: int = 10000
-    validation: int = 1000
-    test: int = 2000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        ranges.positive(train=self.train, test=self.test)
-        ranges.non_negative(validation=self.validation, seed=self.seed)
+    train: Positive[int] = 10000
+    validation: NonNegative[int] = 1000
+    test: Positive[int] = 2000
+    seed: NonNegative[int] = 0
 
     def resolve(self, data_dir: str | None = None) -> tuple[Shapes, str]:
         """Returns this config and an empty note."""

@@ -6,11 +6,11 @@ from typing import Literal
 import flax.linen as nn
 import jax
 
-from cnn_jax import ranges
 from cnn_jax.models import layers
 from cnn_jax.models.airbench_layers import conv, norm, pooled_conv, uniform, unit_head
 from cnn_jax.models.whitening import Whitening
 from cnn_jax.ops import gelu
+from cnn_jax.ranges import Fraction
 
 # Side of the whitening layer's patches, in pixels.
 WINDOW = 2
@@ -39,18 +39,11 @@ class Airbench(layers.Net):
     """
 
     widths: tuple[int, ...] = (64, 256, 256)
-    convolutions: int = 2
-    momentum: float = 0.6
+    convolutions: Literal[2, 3] = 2
+    momentum: Fraction[float] = 0.6
     start: Literal["muon", "sgd"] = "muon"
     whitening_bias: bool = True
     num_classes: int | None = None
-
-    def __post_init__(self):
-        if self.convolutions not in (2, 3):
-            raise ValueError(f"convolutions must be 2 or 3, got {self.convolutions!r}")
-        ranges.fraction(momentum=self.momentum)
-        ranges.one_of(("muon", "sgd"), start=self.start)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

@@ -3,9 +3,10 @@
 import flax.linen as nn
 import jax
 
-from cnn_jax import ops, ranges
+from cnn_jax import ops
 from cnn_jax.models import layers
 from cnn_jax.models.stochastic_depth import StochasticDepth
+from cnn_jax.ranges import Fraction
 
 KERNEL = nn.initializers.truncated_normal(0.02)
 # Initial scale of each block's branch.
@@ -34,7 +35,7 @@ class ConvNeXt(layers.Net):
     depths: tuple[int, ...] = (3, 3, 9, 3)
     widths: tuple[int, ...] = (96, 192, 384, 768)
     patch_size: int = 2
-    drop_path: float = 0.0
+    drop_path: Fraction[float] = 0.0
     num_classes: int | None = None
 
     def __post_init__(self):
@@ -43,7 +44,6 @@ class ConvNeXt(layers.Net):
                 f"widths must have {len(self.depths)} entries, one for each of depths, got "
                 f"{self.widths!r}"
             )
-        ranges.fraction(drop_path=self.drop_path)
         super().__post_init__()
 
     @nn.compact

@@ -4,8 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import ranges
 from cnn_jax.models import layers
+from cnn_jax.ranges import Positive, Probability
 
 
 class DenseNet(layers.Net):
@@ -26,14 +26,8 @@ class DenseNet(layers.Net):
 
     blocks: tuple[int, ...] = (6, 6, 6)
     growth: int = 12
-    compression: float = 0.5
+    compression: Positive[Probability[float]] = 0.5
     num_classes: int | None = None
-
-    def __post_init__(self):
-        ranges.positive(compression=self.compression)
-        if self.compression > 1:
-            raise ValueError(f"compression must be at most 1, got {self.compression!r}")
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

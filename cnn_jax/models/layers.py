@@ -15,10 +15,11 @@ he_normal = nn.initializers.he_normal()
 
 
 class Net(nn.Module):
-    """Base class of every model in the package; checks that sizes are positive.
+    """Base class of every model in the package; checks that its fields are in range.
 
     Raises:
-      ValueError: an integer field, or one of a tuple, is not positive.
+      ValueError: an integer field, or one of a tuple, is not positive, or a field is not in the
+        range that its annotation declares.
     """
 
     def __post_init__(self):
@@ -28,6 +29,7 @@ class Net(nn.Module):
                 ranges.positives(**{field.name: value})
             elif isinstance(value, int) and not isinstance(value, bool):
                 ranges.positive(**{field.name: value})
+        ranges.check_fields(self)
         super().__post_init__()
 
 

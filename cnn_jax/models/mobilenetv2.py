@@ -3,8 +3,8 @@
 import flax.linen as nn
 import jax
 
-from cnn_jax import ranges
 from cnn_jax.models import layers
+from cnn_jax.ranges import Positive
 
 # Expansion, filters, number of blocks and stride of the first block, by stage.
 STAGES = (
@@ -33,12 +33,8 @@ class MobileNetV2(layers.Net):
       num_classes: Number of classes; None: taken from the data.
     """
 
-    width: float = 1.0
+    width: Positive[float] = 1.0
     num_classes: int | None = None
-
-    def __post_init__(self):
-        ranges.positive(width=self.width)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

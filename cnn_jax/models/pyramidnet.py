@@ -6,9 +6,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import ranges
 from cnn_jax.models import layers
 from cnn_jax.models.shakedrop import ShakeDrop
+from cnn_jax.ranges import Fraction
 
 # Filters of the stem.
 WIDTH = 16
@@ -36,11 +36,10 @@ class PyramidNet(layers.Net):
     depth: int = 110
     alpha: int = 84
     bottleneck: bool = False
-    shakedrop: float = 0.0
+    shakedrop: Fraction[float] = 0.0
     num_classes: int | None = None
 
     def __post_init__(self):
-        ranges.fraction(shakedrop=self.shakedrop)
         layers.check_depth(self.depth, period=9 if self.bottleneck else 6, rest=2)
         super().__post_init__()
 

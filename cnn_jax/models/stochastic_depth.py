@@ -1,13 +1,13 @@
 """Stochastic depth: drops residual branches at random in training."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnn_jax import ranges
+from cnn_jax.models import layers
+from cnn_jax.ranges import Fraction
 
 
-class StochasticDepth(nn.Module):
+class StochasticDepth(layers.Net):
     """Huang et al. 2016 (arXiv:1603.09382), for the branch of a residual block.
 
     f[B,...] -> f[B,...]. In training, an example's branch is zeroed with probability `rate` and
@@ -18,11 +18,7 @@ class StochasticDepth(nn.Module):
       rate: Probability that an example's branch is dropped, in [0, 1).
     """
 
-    rate: float
-
-    def __post_init__(self):
-        ranges.fraction(rate=self.rate)
-        super().__post_init__()
+    rate: Fraction[float]
 
     def __call__(self, branch: jax.Array, *, train: bool) -> jax.Array:
         if not train or self.rate == 0:

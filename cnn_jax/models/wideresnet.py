@@ -3,8 +3,8 @@
 import flax.linen as nn
 import jax
 
-from cnn_jax import ranges
 from cnn_jax.models import layers
+from cnn_jax.ranges import Fraction
 
 # Filters of the stem; the first stage has `widen` times as many.
 WIDTH = 16
@@ -26,11 +26,10 @@ class WideResNet(layers.Net):
 
     depth: int = 16
     widen: int = 4
-    dropout: float = 0.0
+    dropout: Fraction[float] = 0.0
     num_classes: int | None = None
 
     def __post_init__(self):
-        ranges.fraction(dropout=self.dropout)
         layers.check_depth(self.depth, period=6, rest=4)
         super().__post_init__()
 
@@ -52,7 +51,7 @@ class WideBlock(nn.Module):
 
     width: int
     stride: int
-    dropout: float = 0.0
+    dropout: Fraction[float] = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:

@@ -4,12 +4,12 @@ import dataclasses
 
 import optax
 
-from cnn_jax import ranges
-from cnn_jax.optim.optimizer import CheckedOptimizer, Decay, decay_mask, decoupled
+from cnn_jax.optim.optimizer import Decay, Optimizer, decay_mask, decoupled
+from cnn_jax.ranges import Fraction, NonNegative, Positive
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Adam(CheckedOptimizer):
+class Adam(Optimizer):
     """Adam (Kingma and Ba 2014, arXiv:1412.6980).
 
     Attributes:
@@ -19,9 +19,9 @@ class Adam(CheckedOptimizer):
     """
 
     peak_lr: float = 1e-3
-    b1: float = 0.9
-    b2: float = 0.999
-    eps: float = 1e-8
+    b1: Fraction[float] = 0.9
+    b2: Fraction[float] = 0.999
+    eps: Positive[float] = 1e-8
 
     def _rule(self, factor, batch_size, total_steps):
         return optax.adam(self.learning_rate(factor, batch_size), self.b1, self.b2, self.eps)
@@ -38,7 +38,7 @@ class AdamW(Adam):
       decay: Parameters that it shrinks: "all", or only "kernels" (no biases, no norms).
     """
 
-    weight_decay: float = 1e-2
+    weight_decay: NonNegative[float] = 1e-2
     decay: Decay = "all"
 
     def _rule(self, factor, batch_size, total_steps):
@@ -60,7 +60,7 @@ class NAdam(AdamW):
     `b1` is constant, whereas PyTorch's `NAdam` increases it over the steps.
     """
 
-    weight_decay: float = 0.0
+    weight_decay: NonNegative[float] = 0.0
 
     def _direction(self):
         return optax.scale_by_adam(self.b1, self.b2, self.eps, nesterov=True)
@@ -74,7 +74,7 @@ class RAdam(AdamW):
     running mean alone; after that it is Adam's, scaled down by the variance that is left.
     """
 
-    weight_decay: float = 0.0
+    weight_decay: NonNegative[float] = 0.0
 
     def _direction(self):
         return optax.scale_by_radam(self.b1, self.b2, self.eps)
@@ -90,15 +90,15 @@ class AdaBelief(AdamW):
       eps: Added to the running mean of that distance at every step, and to its square root.
     """
 
-    eps: float = 1e-16
-    weight_decay: float = 0.0
+    eps: Positive[float] = 1e-16
+    weight_decay: NonNegative[float] = 0.0
 
     def _direction(self):
         return optax.scale_by_belief(self.b1, self.b2, self.eps, self.eps)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Lion(CheckedOptimizer):
+class Lion(Optimizer):
     """Lion (Chen et al. 2023, arXiv:2302.06675): the sign of the momentum.
 
     p = p - lr (sign(b1 m + (1 - b1) g) + weight_decay p). Every weight moves by the same distance:
@@ -113,9 +113,9 @@ class Lion(CheckedOptimizer):
     """
 
     peak_lr: float = 1e-4
-    b1: float = 0.9
-    b2: float = 0.99
-    weight_decay: float = 0.0
+    b1: Fraction[float] = 0.9
+    b2: Fraction[float] = 0.99
+    weight_decay: NonNegative[float] = 0.0
     decay: Decay = "all"
 
     def _rule(self, factor, batch_size, total_steps):
@@ -128,7 +128,7 @@ class Lion(CheckedOptimizer):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RMSprop(CheckedOptimizer):
+class RMSprop(Optimizer):
     """RMSprop (Hinton 2012, lecture 6 of his course), with momentum (Graves 2013, arXiv:1308.0850).
 
     v = b2 v + (1 - b2) g^2;  m = momentum m + g / (sqrt(v) + eps);  p = p - lr m. As in PyTorch,
@@ -143,10 +143,10 @@ class RMSprop(CheckedOptimizer):
     """
 
     peak_lr: float = 1e-3
-    b2: float = 0.9
-    eps: float = 1e-8
-    momentum: float = 0.0
-    weight_decay: float = 0.0
+    b2: Fraction[float] = 0.9
+    eps: Positive[float] = 1e-8
+    momentum: Fraction[float] = 0.0
+    weight_decay: NonNegative[float] = 0.0
     decay: Decay = "all"
 
     def _rule(self, factor, batch_size, total_steps):
@@ -159,7 +159,7 @@ class RMSprop(CheckedOptimizer):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Adagrad(CheckedOptimizer):
+class Adagrad(Optimizer):
     """Adagrad (Duchi et al. 2011, jmlr.org/papers/v12/duchi11a).
 
     v = v + g^2;  p = p - lr g / sqrt(v).
@@ -169,11 +169,7 @@ class Adagrad(CheckedOptimizer):
     """
 
     peak_lr: float = 1e-2
-    initial: float = 0.1
-
-    def __post_init__(self):
-        super().__post_init__()
-        ranges.non_negative(initial=self.initial)
+    initial: NonNegative[float] = 0.1
 
     def _rule(self, factor, batch_size, total_steps):
         # Needs no eps: where v is 0, optax leaves the parameter unchanged.

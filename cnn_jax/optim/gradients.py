@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnn_jax import ranges
 from cnn_jax.data.batch import Batch
 from cnn_jax.errors import UserError
+from cnn_jax.ranges import Checked, Positive
 
 __all__ = ["ASAM", "SAM", "Accumulate", "GradientRule", "Plain"]
 
@@ -30,7 +30,7 @@ TINY = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
-class GradientRule(abc.ABC):
+class GradientRule(Checked, abc.ABC):
     """Base class of all gradient rules."""
 
     @property
@@ -77,10 +77,7 @@ class SAM(GradientRule):
       rho: Distance to the point at which the gradient is computed.
     """
 
-    rho: float = 0.05
-
-    def __post_init__(self):
-        ranges.positive(rho=self.rho)
+    rho: Positive[float] = 0.05
 
     @property
     def passes(self):
@@ -108,12 +105,8 @@ class ASAM(SAM):
       eta: Added to the absolute value of a weight.
     """
 
-    rho: float = 0.5
-    eta: float = 0.01
-
-    def __post_init__(self):
-        super().__post_init__()
-        ranges.positive(eta=self.eta)
+    rho: Positive[float] = 0.5
+    eta: Positive[float] = 0.01
 
     def _sharper(self, params, uphill):
         def size(path, p):
@@ -139,11 +132,8 @@ class Accumulate(GradientRule):
       rule: Gradient rule for each part.
     """
 
-    parts: int = 4
+    parts: Positive[int] = 4
     rule: GradientRule = Plain()
-
-    def __post_init__(self):
-        ranges.positive(parts=self.parts)
 
     @property
     def passes(self):

@@ -4,10 +4,10 @@ import dataclasses
 
 import optax
 
-from cnn_jax import ranges
 from cnn_jax.optim.adaptive import AdamW
 from cnn_jax.optim.optimizer import Decay, decay_mask
 from cnn_jax.optim.sgd import SGD
+from cnn_jax.ranges import Positive
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,11 +27,7 @@ class LARS(SGD):
     per_batch: int | None = 256
     weight_decay: float = 5e-4
     decay: Decay = "kernels"
-    trust: float = 1e-3
-
-    def __post_init__(self):
-        super().__post_init__()
-        ranges.positive(trust=self.trust)
+    trust: Positive[float] = 1e-3
 
     def _rule(self, factor, batch_size, total_steps):
         return optax.lars(

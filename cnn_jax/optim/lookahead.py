@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnn_jax import ranges
 from cnn_jax.optim.averages import initial_average
 from cnn_jax.optim.groups import groups
-from cnn_jax.optim.optimizer import CheckedOptimizer, Factor
+from cnn_jax.optim.optimizer import Factor, Optimizer
 from cnn_jax.optim.sgd import coupled_sgd
+from cnn_jax.ranges import Checked, Fraction, NonNegative, Positive, Probability
 
 
 class LookaheadState(NamedTuple):
@@ -60,7 +60,7 @@ def lookahead(
 
 
 @dataclasses.dataclass(frozen=True)
-class Lookahead:
+class Lookahead(Checked):
     """Lookahead around any optimiser (Zhang et al. 2019, arXiv:1907.08610).
 
     Validation evaluates the current weights. So does the test if patience ends the run early; after
@@ -72,12 +72,8 @@ class Lookahead:
         synchronisation; the default is that of the authors' code.
     """
 
-    interval: int = 5
-    slow_step: float = 0.8
-
-    def __post_init__(self):
-        ranges.positive(interval=self.interval, slow_step=self.slow_step)
-        ranges.probability(slow_step=self.slow_step)
+    interval: Positive[int] = 5
+    slow_step: Positive[Probability[float]] = 0.8
 
     def around(
         self, rule: optax.GradientTransformation, total_steps: int
@@ -90,7 +86,7 @@ class Lookahead:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LookaheadSGD(CheckedOptimizer):
+class LookaheadSGD(Optimizer):
     """Nesterov SGD with lookahead and faster biases, as in airbench96.
 
     (Jordan 2024, arXiv:2404.00498.) The share of the slow weights that a synchronisation keeps
@@ -110,21 +106,12 @@ class LookaheadSGD(CheckedOptimizer):
     """
 
     peak_lr: float = 1.0
-    momentum: float = 0.85
-    weight_decay: float = 0.0
-    bias_factor: float = 64.0
-    whitening_until: float = 1.0
-    interval: int = 5
-    slow_decay: float = 0.95**5
-
-    def __post_init__(self):
-        super().__post_init__()
-        ranges.fraction(slow_decay=self.slow_decay)
-        ranges.positive(
-            bias_factor=self.bias_factor,
-            whitening_until=self.whitening_until,
-            interval=self.interval,
-        )
+    momentum: Fraction[float] = 0.85
+    weight_decay: NonNegative[float] = 0.0
+    bias_factor: Positive[float] = 64.0
+    whitening_until: Positive[float] = 1.0
+    interval: Positive[int] = 5
+    slow_decay: Fraction[float] = 0.95**5
 
     def _rule(self, factor, batch_size, total_steps):
         rest = round(self.whitening_until * total_steps)

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnn_jax import ranges
 from cnn_jax.optim.groups import groups
-from cnn_jax.optim.optimizer import CheckedOptimizer
+from cnn_jax.optim.optimizer import Optimizer
 from cnn_jax.optim.sgd import coupled_sgd
+from cnn_jax.ranges import Fraction, NonNegative, Positive
 
 # Quintic of Jordan et al. 2024: iterating it moves every singular value close to 1 in few steps.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -91,7 +91,7 @@ def rescale_filters() -> optax.GradientTransformation:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Muon(CheckedOptimizer):
+class Muon(Optimizer):
     """Muon on the filters of convolutions, SGD with Nesterov momentum on the rest.
 
     As in airbench94 (Jordan 2024, github.com/KellerJordan/cifar10-airbench): filters are rescaled
@@ -113,25 +113,14 @@ class Muon(CheckedOptimizer):
     """
 
     peak_lr: float = 0.24
-    momentum: float = 0.6
-    iterations: int = 3
-    bias_lr: float = 106.0
-    head_lr: float = 1340.0
-    sgd_per_batch: int = 2000
-    sgd_momentum: float = 0.85
-    weight_decay: float = 2e-6
-    whitening_until: float = 0.375
-
-    def __post_init__(self):
-        super().__post_init__()
-        ranges.fraction(sgd_momentum=self.sgd_momentum)
-        ranges.positive(
-            iterations=self.iterations,
-            bias_lr=self.bias_lr,
-            head_lr=self.head_lr,
-            sgd_per_batch=self.sgd_per_batch,
-            whitening_until=self.whitening_until,
-        )
+    momentum: Fraction[float] = 0.6
+    iterations: Positive[int] = 3
+    bias_lr: Positive[float] = 106.0
+    head_lr: Positive[float] = 1340.0
+    sgd_per_batch: Positive[int] = 2000
+    sgd_momentum: Fraction[float] = 0.85
+    weight_decay: NonNegative[float] = 2e-6
+    whitening_until: Positive[float] = 0.375
 
     def _rule(self, factor, batch_size, total_steps):
         scale = batch_size / self.sgd_per_batch

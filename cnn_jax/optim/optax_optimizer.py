@@ -13,8 +13,7 @@ import jax.numpy as jnp
 import optax
 from optax import contrib
 
-from cnn_jax import ranges
-from cnn_jax.optim.optimizer import DECAYS, Decay, Optimizer, decay_mask
+from cnn_jax.optim.optimizer import Decay, Optimizer, decay_mask
 
 # Arguments that `Optax` passes itself, and the fields that decide them.
 _MASKS = ("mask", "weight_decay_mask")
@@ -52,7 +51,6 @@ class Optax(Optimizer):
 
     def __post_init__(self):
         super().__post_init__()
-        ranges.one_of(DECAYS, decay=self.decay)
         if self.name not in _functions():
             wanted = "an optax optimiser that takes a learning_rate"
             raise ValueError(_expected("name", wanted, self.name, _functions()))

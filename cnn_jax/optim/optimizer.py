@@ -3,22 +3,21 @@
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal
 
 import jax
 import optax
 
-from cnn_jax import ranges
+from cnn_jax.ranges import Checked, Positive
 
 # Step number i32[] -> share of the peak learning rate f32[], from 0 to 1.
 Factor = Callable[[jax.Array], jax.Array]
 # Parameters that weight decay shrinks: "kernels" are those of more than one dimension.
 Decay = Literal["all", "kernels"]
-DECAYS = get_args(Decay)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Optimizer(abc.ABC):
+class Optimizer(Checked, abc.ABC):
     """A rule that turns gradients into updates of the parameters.
 
     Attributes:
@@ -28,12 +27,9 @@ class Optimizer(abc.ABC):
       clip_norm: Maximum global norm of the gradients, which are scaled down to it; None: no limit.
     """
 
-    peak_lr: float = 0.1
-    per_batch: int | None = None
-    clip_norm: float | None = None
-
-    def __post_init__(self):
-        ranges.positive(peak_lr=self.peak_lr, per_batch=self.per_batch, clip_norm=self.clip_norm)
+    peak_lr: Positive[float] = 0.1
+    per_batch: Positive[int | None] = None
+    clip_norm: Positive[float | None] = None
 
     def peak(self, batch_size: int) -> float:
         """Returns the highest learning rate at this batch size."""
@@ -58,28 +54,6 @@ class Optimizer(abc.ABC):
         self, factor: Factor, batch_size: int, total_steps: int
     ) -> optax.GradientTransformation:
         """Returns the transformation without the clipping."""
-
-
-# Ranges of the fields that several of this package's optimisers share.
-_SHARED_FIELDS: dict[str, Callable[..., None]] = {
-    "momentum": ranges.fraction,
-    "b1": ranges.fraction,
-    "b2": ranges.fraction,
-    "eps": ranges.positive,
-    "weight_decay": ranges.non_negative,
-    "decay": lambda decay: ranges.one_of(DECAYS, decay=decay),
-}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CheckedOptimizer(Optimizer):
-    """An optimiser of this package: checks the ranges of the fields that several of them share."""
-
-    def __post_init__(self):
-        super().__post_init__()
-        for name, check in _SHARED_FIELDS.items():
-            if hasattr(self, name):
-                check(**{name: getattr(self, name)})
 
 
 def decay_mask(decay: Decay) -> Callable[[optax.Params], optax.Params] | None:

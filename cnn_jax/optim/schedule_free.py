@@ -10,12 +10,12 @@ import jax
 import optax
 from optax import contrib
 
-from cnn_jax import ranges
-from cnn_jax.optim.optimizer import CheckedOptimizer, Decay, decoupled
+from cnn_jax.optim.optimizer import Decay, Optimizer, decoupled
+from cnn_jax.ranges import Fraction, NonNegative, Positive
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ScheduleFree(CheckedOptimizer):
+class ScheduleFree(Optimizer):
     """Base class: steps move z by the gradient at y = b1 x + (1 - b1) z; x is the average of all z.
 
     Training sees the parameters y, evaluation sees x (see `eval_params`). Use it with
@@ -29,13 +29,9 @@ class ScheduleFree(CheckedOptimizer):
       decay: Parameters that it shrinks: "all", or only "kernels" (no biases, no norms).
     """
 
-    b1: float = 0.9
-    weight_decay: float = 0.0
+    b1: Positive[Fraction[float]] = 0.9
+    weight_decay: NonNegative[float] = 0.0
     decay: Decay = "all"
-
-    def __post_init__(self):
-        super().__post_init__()
-        ranges.positive(b1=self.b1)
 
     def _rule(self, factor, batch_size, total_steps):
         rate = self.learning_rate(factor, batch_size)
@@ -68,8 +64,8 @@ class ScheduleFreeAdamW(ScheduleFree):
     """
 
     peak_lr: float = 2.5e-3
-    b2: float = 0.999
-    eps: float = 1e-8
+    b2: Fraction[float] = 0.999
+    eps: Positive[float] = 1e-8
 
     def _direction(self):
         return optax.scale_by_rms(self.b2, self.eps, eps_in_sqrt=False, bias_correction=True)

@@ -9,15 +9,15 @@ import dataclasses
 import jax.numpy as jnp
 import optax
 
-from cnn_jax import ranges
 from cnn_jax.errors import UserError
 from cnn_jax.optim.optimizer import Factor
+from cnn_jax.ranges import Checked, Fraction, NonNegative, Positive, Probability
 
 __all__ = ["Constant", "Cosine", "Linear", "MultiStep", "Schedule"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Schedule(abc.ABC):
+class Schedule(Checked, abc.ABC):
     """Linear warm-up from `warmup_start` to the peak, then the curve of the subclass.
 
     Attributes:
@@ -25,12 +25,8 @@ class Schedule(abc.ABC):
       warmup_start: Share of the peak learning rate at which the warm-up starts.
     """
 
-    warmup: float = 0.0
-    warmup_start: float = 0.0
-
-    def __post_init__(self):
-        ranges.non_negative(warmup=self.warmup)
-        ranges.fraction(warmup_start=self.warmup_start)
+    warmup: NonNegative[float] = 0.0
+    warmup_start: Fraction[float] = 0.0
 
     def factor(self, total_steps: int, steps_per_epoch: int) -> Factor:
         """Returns the share f32[] of the peak learning rate as a function of the step i32[].
@@ -71,11 +67,7 @@ class Linear(Schedule):
       end: Share of the peak learning rate at the end of the run.
     """
 
-    end: float = 0.0
-
-    def __post_init__(self):
-        super().__post_init__()
-        ranges.probability(end=self.end)
+    end: Probability[float] = 0.0
 
     def _curve(self, steps):
         return optax.linear_schedule(1.0, self.end, steps)
@@ -89,11 +81,7 @@ class Cosine(Schedule):
       end: Share of the peak learning rate at the end of the run.
     """
 
-    end: float = 0.0
-
-    def __post_init__(self):
-        super().__post_init__()
-        ranges.probability(end=self.end)
+    end: Probability[float] = 0.0
 
     def _curve(self, steps):
         return optax.cosine_decay_schedule(1.0, steps, alpha=self.end)
@@ -108,14 +96,11 @@ class MultiStep(Schedule):
       gamma: Factor at each milestone, at most 1.
     """
 
-    milestones: tuple[float, ...] = (0.5, 0.75)
-    gamma: float = 0.1
+    milestones: tuple[Positive[float], ...] = (0.5, 0.75)
+    gamma: Positive[Probability[float]] = 0.1
 
     def __post_init__(self):
         super().__post_init__()
-        ranges.positives(milestones=self.milestones)
-        ranges.positive(gamma=self.gamma)
-        ranges.probability(gamma=self.gamma)
         if (
             list(self.milestones) != sorted(set(self.milestones))
             or max(self.milestones, default=0) >= 1

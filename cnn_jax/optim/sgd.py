@@ -4,7 +4,8 @@ import dataclasses
 
 import optax
 
-from cnn_jax.optim.optimizer import CheckedOptimizer, Decay, Factor, decay_mask
+from cnn_jax.optim.optimizer import Decay, Factor, Optimizer, decay_mask
+from cnn_jax.ranges import Fraction, NonNegative
 
 
 def coupled_sgd(
@@ -18,7 +19,7 @@ def coupled_sgd(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SGD(CheckedOptimizer):
+class SGD(Optimizer):
     """SGD with momentum: m = momentum m + (g + weight_decay p);  p = p - lr m.
 
     Weight decay is coupled: it is added to the gradient g, as in PyTorch and the published recipes.
@@ -30,9 +31,9 @@ class SGD(CheckedOptimizer):
       decay: Parameters that it shrinks: "all", or only "kernels" (no biases, no norms).
     """
 
-    momentum: float = 0.9
+    momentum: Fraction[float] = 0.9
     nesterov: bool = False
-    weight_decay: float = 0.0
+    weight_decay: NonNegative[float] = 0.0
     decay: Decay = "all"
 
     def _rule(self, factor, batch_size, total_steps):
