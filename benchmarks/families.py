@@ -30,12 +30,12 @@ if __name__ == "__main__":
     malloc.tune(sys.argv)
 
 from cnn_jax import models
-from cnn_jax.benchmark.training import Training
+from cnn_jax.benchmark.timed_step import Training
 from cnn_jax.data import Dataset, Shapes
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.runtime import hardware
+from cnn_jax.runtime.timing import measure
 from cnn_jax.training.state import first_state
-from cnn_jax.training.timing import measure
 
 # Steps in a turn, at least. One that is among the first after the other program's may take twice as
 # long, while its memory is given anew by the system; the median of three leaves it out.

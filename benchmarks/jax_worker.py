@@ -18,7 +18,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cnn_jax import config
-from cnn_jax.benchmark.training import Training
+from cnn_jax.benchmark.timed_step import Training
 from cnn_jax.config import Flag
 from cnn_jax.config.names import NAMES
 from cnn_jax.data import DataConfig, DataUnavailable, Split

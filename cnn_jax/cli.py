@@ -13,11 +13,11 @@ from cnn_jax.config.names import NAMES
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.modes import (
     benchmark,
+    common_flags,
     dry_run,
     evaluate,
     explain,
     export,
-    general,
     list_recipes,
     predict,
     report,
@@ -47,9 +47,9 @@ MODE = Flag(
 )
 # Flags by the title that --help shows them under. A flag of several modes stands with the first.
 FLAGS: dict[str, list[Flag]] = {
-    "What to do": [MODE, *general.ACTIONS],
-    "Where": [*general.PLACES],
-    "How": [*general.PROCESS],
+    "What to do": [MODE, *common_flags.ACTIONS],
+    "Where": [*common_flags.PLACES],
+    "How": [*common_flags.PROCESS],
 }
 for _name, _mode in MODES.items():
     _known = {flag.name for flags in FLAGS.values() for flag in flags}
@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _exit_code(argv: Sequence[str]) -> int:
     try:
-        _run(config.parse(argv, plain=FLAGS, names=NAMES, usage=general.USAGE))
+        _run(config.parse(argv, plain=FLAGS, names=NAMES, usage=common_flags.USAGE))
         return 0
     except BrokenPipeError:  # the reader of the output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,7 +9,7 @@ from jax.stages import Lowered
 from cnn_jax import config
 from cnn_jax.data import Dataset
 from cnn_jax.experiment import DataFacts, Experiment, Plan
-from cnn_jax.runs.folder import Run
+from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime.parallel import Parallel, parallel
 from cnn_jax.training.clock import Clock
 from cnn_jax.training.state import TrainState, first_state, state_shapes

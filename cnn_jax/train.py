@@ -7,9 +7,9 @@ from typing import Any
 
 from cnn_jax import config
 from cnn_jax.experiment import Experiment, Plan
-from cnn_jax.runs.folder import Run
 from cnn_jax.runs.recorder import OnEpoch, Recorder, Writer
 from cnn_jax.runs.summary import ended_early, headline, verdict
+from cnn_jax.runs.workdir import Run
 from cnn_jax.setup import Setup
 from cnn_jax.training.clock import Clock
 from cnn_jax.training.evaluator import Evaluator

@@ -19,7 +19,7 @@ from cnn_jax.experiment import Experiment
 from cnn_jax.models import MLP, ResNet
 from cnn_jax.optim import SGD
 from cnn_jax.runs import restore, restore_plan
-from cnn_jax.runs.folder import Run
+from cnn_jax.runs.workdir import Run
 from cnn_jax.train import Diverged, train
 from cnn_jax.training.evaluator import Evaluator
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from cnn_jax import ops
 from cnn_jax.analysis.layer import Layer, Volume
-from cnn_jax.analysis.layer_walk import Image, Tag, Walk, Weights
+from cnn_jax.analysis.traced_layers import Image, Tag, Walk, Weights
 
 
 def layers(model: nn.Module, image_shape: Volume) -> list[Layer]:

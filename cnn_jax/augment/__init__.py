@@ -7,8 +7,8 @@ depend on how a batch is sharded. Augmentations that mix examples come last (mix
 Imports `errors`, `ranges`, `data` and `runtime`.
 """
 
+from cnn_jax.augment.augmentation import Augmentation
 from cnn_jax.augment.auto_augment import AutoAugment
-from cnn_jax.augment.base import Augmentation
 from cnn_jax.augment.color import ColorJitter, Jitter
 from cnn_jax.augment.crop import RandomCrop
 from cnn_jax.augment.erasing import Cutout, RandomErasing

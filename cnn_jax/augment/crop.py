@@ -6,7 +6,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from cnn_jax.augment.base import Augmentation, example_keys
+from cnn_jax.augment.augmentation import Augmentation, example_keys
 from cnn_jax.data.batch import Batch
 from cnn_jax.ranges import NonNegative
 

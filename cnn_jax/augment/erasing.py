@@ -6,7 +6,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from cnn_jax.augment.base import Augmentation, example_keys, rectangle
+from cnn_jax.augment.augmentation import Augmentation, example_keys, rectangle
 from cnn_jax.data.batch import Batch
 from cnn_jax.errors import UserError
 from cnn_jax.ranges import Finite, Pixel, Positive, Probability

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from cnn_jax.augment.base import Augmentation, example_keys
+from cnn_jax.augment.augmentation import Augmentation, example_keys
 from cnn_jax.data.batch import Batch
 
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from cnn_jax.augment.base import Augmentation, rectangle
+from cnn_jax.augment.augmentation import Augmentation, rectangle
 from cnn_jax.data.batch import Batch
 from cnn_jax.errors import UserError
 from cnn_jax.ranges import Positive, Probability

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax.augment import image_operations
-from cnn_jax.augment.base import Augmentation, example_keys
+from cnn_jax.augment.augmentation import Augmentation, example_keys
 from cnn_jax.augment.image_operations import Operation
 from cnn_jax.data.batch import Batch
 from cnn_jax.ranges import Pixel, Positive, within

@@ -23,13 +23,13 @@ from cnn_jax.benchmark.parts import (
     to_images,
     to_loss,
 )
-from cnn_jax.benchmark.training import Training
+from cnn_jax.benchmark.timed_step import Training
 from cnn_jax.data import Dataset, Split
 from cnn_jax.experiment import Plan
 from cnn_jax.runs.checkpoint import Checkpoints
+from cnn_jax.runtime.timing import Timing, measure
 from cnn_jax.training.evaluator import EVAL_BATCH, Evaluator
 from cnn_jax.training.state import first_state
-from cnn_jax.training.timing import Timing, measure
 
 TIMES_THE_DATA = (1, 2, 4)
 TRACED_STEPS = 5

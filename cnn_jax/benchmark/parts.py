@@ -17,9 +17,9 @@ from cnn_jax.data import Split
 from cnn_jax.data.resident import Resident, epoch_order
 from cnn_jax.experiment import Plan
 from cnn_jax.runtime.parallel import Jit
+from cnn_jax.runtime.timing import Timing, measure
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.step import train_step
-from cnn_jax.training.timing import Timing, measure
 
 SCAN_STEPS = 4
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from cnn_jax.config import fields
 from cnn_jax.config.check import arms, check, shown
-from cnn_jax.config.nearest_names import suggestion
+from cnn_jax.config.spelling import suggestion
 from cnn_jax.errors import ConfigError
 
 Names = Mapping[str, Callable[..., Any]]

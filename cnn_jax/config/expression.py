@@ -18,7 +18,7 @@ from typing import Any, Literal
 from cnn_jax.config import fields
 from cnn_jax.config.check import arms, element, fit, holds_objects, shown, takes_word, type_text
 from cnn_jax.config.construct import Names, construct, fitting, parameters
-from cnn_jax.config.nearest_names import suggestion
+from cnn_jax.config.spelling import suggestion
 from cnn_jax.errors import ConfigError
 
 _LONGEST = 50_000

@@ -10,8 +10,8 @@ from typing import Any
 from absl import flags
 
 from cnn_jax.config.check import arms, shown
-from cnn_jax.config.nearest_names import nearest
 from cnn_jax.config.override import Source
+from cnn_jax.config.spelling import nearest
 from cnn_jax.errors import ConfigError
 
 _HELP = {"-h", "--h", "-help", "--help", "-helpfull", "--helpfull", "-helpshort", "--helpshort"}

@@ -14,7 +14,7 @@ from cnn_jax.config import fields
 from cnn_jax.config.check import check
 from cnn_jax.config.construct import Names, explain
 from cnn_jax.config.expression import public_names
-from cnn_jax.config.nearest_names import nearest
+from cnn_jax.config.spelling import nearest
 from cnn_jax.errors import ConfigError, location_of
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"

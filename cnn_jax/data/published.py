@@ -17,7 +17,7 @@ from cnn_jax.data.dataset import (
     combined_digest,
     digest,
 )
-from cnn_jax.data.probe import why_unreachable
+from cnn_jax.data.server_probe import why_unreachable
 from cnn_jax.data.source import Source
 from cnn_jax.storage import cache_folder
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnn_jax.data import drawing
+from cnn_jax.data import shapes_drawing
 from cnn_jax.data.dataset import Dataset, Split, channel_statistics, fingerprint
 from cnn_jax.ranges import Checked, NonNegative, Positive
 
@@ -51,7 +51,7 @@ class Shapes(Checked):
         mean, std = channel_statistics(train.images)
         return Dataset(
             name="shapes",
-            classes=tuple(drawing.FIGURES),
+            classes=tuple(shapes_drawing.FIGURES),
             train=train,
             validation=validation,
             test=test,
@@ -69,7 +69,7 @@ def _split(seed: int, stream: int, number: int) -> Split | None:
     labels = np.empty(number, np.int32)
     for start in range(0, number, BLOCK):
         sequence = np.random.SeedSequence(seed, spawn_key=(stream, start // BLOCK))
-        block = drawing.draw(np.random.Generator(np.random.PCG64(sequence)), BLOCK, SIZE)
+        block = shapes_drawing.draw(np.random.Generator(np.random.PCG64(sequence)), BLOCK, SIZE)
         stop = min(start + BLOCK, number)
         images[start:stop], labels[start:stop] = (array[: stop - start] for array in block)
     return Split(images, labels)

@@ -20,8 +20,8 @@ from cnn_jax.experiment import Plan
 from cnn_jax.export import artifact
 from cnn_jax.report import tables
 from cnn_jax.runs import output_paths
-from cnn_jax.runs.folder import Run
-from cnn_jax.runs.restoring import tested_step, trained_state
+from cnn_jax.runs.trained_run import tested_step, trained_state
+from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime import hardware
 from cnn_jax.storage import digests, files
 from cnn_jax.storage.json_files import write_json

@@ -51,7 +51,7 @@ class WideBlock(nn.Module):
 
     width: int
     stride: int
-    dropout: Fraction[float] = 0.0
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:

@@ -19,7 +19,7 @@ from cnn_jax.modes.mode import RECORD, Mode, as_tuple, new_workdir
 from cnn_jax.report import benchmark_figure
 from cnn_jax.report.tables import console as standard_output
 from cnn_jax.results.writing import check_recordable, write_benchmark
-from cnn_jax.runs.folder import Run
+from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime import hardware
 from cnn_jax.runtime.parallel import parallel
 from cnn_jax.setup import Setup

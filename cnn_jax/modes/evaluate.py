@@ -14,12 +14,12 @@ from cnn_jax.data import Dataset
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
 from cnn_jax.modes.mode import Mode, run_workdir
-from cnn_jax.report import confident_errors, figures, robustness_results, tables
+from cnn_jax.report import confident_errors_figure, figures, robustness_results, tables
 from cnn_jax.report.calibration_figure import reliability_diagram
 from cnn_jax.robustness.stress_test import one_corrupted, stress, with_views
 from cnn_jax.runs import output_paths
-from cnn_jax.runs.folder import Run
-from cnn_jax.runs.restoring import run_data, trained_state
+from cnn_jax.runs.trained_run import run_data, trained_state
+from cnn_jax.runs.workdir import Run
 from cnn_jax.storage import json_checks
 from cnn_jax.storage.json_files import write_json
 from cnn_jax.training.evaluator import EVAL_BATCH, Evaluation, Evaluator
@@ -207,7 +207,7 @@ def _draw(
         result.confusion(), classes, folder / "confusion_matrix.png", title=title
     )
     values = calibration.softmax(result.logits) if calibrated else np.asarray(result.logits)
-    confident_errors.confident_errors(
+    confident_errors_figure.confident_errors(
         data.test.images, result.labels, values, classes, bool(calibrated), folder / "mistakes.png"
     )
     if calibrated:

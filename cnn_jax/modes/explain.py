@@ -20,13 +20,13 @@ from cnn_jax.errors import UserError, shape_text
 from cnn_jax.experiment import Plan
 from cnn_jax.modes.mode import Mode, as_tuple, run_workdir
 from cnn_jax.modes.predict import find
-from cnn_jax.report import explanations, figures, tables
-from cnn_jax.report.explanations import Explained
+from cnn_jax.report import explanation_figures, figures, tables
+from cnn_jax.report.explanation_figures import Explained
 from cnn_jax.report.predictions import short_names
 from cnn_jax.runs import output_paths
-from cnn_jax.runs.folder import Run
-from cnn_jax.runs.restoring import run_data, trained_state
 from cnn_jax.runs.summary import first_kernel
+from cnn_jax.runs.trained_run import run_data, trained_state
+from cnn_jax.runs.workdir import Run
 from cnn_jax.training.step import image_scores, scores
 
 IMAGES = 6  # test images to explain if none are named
@@ -171,7 +171,7 @@ def _draw(
     program = Program(apply, variables, images[:1])
     if program.volumes:
         rows = _activations(program, variables, images[:1])
-        explanations.activations(explained[0], rows, folder / "activations.png")
+        explanation_figures.activations(explained[0], rows, folder / "activations.png")
         drawn.append("activations.png")
         heat = jax.jit(functools.partial(grad_cam, apply))(variables, images, classes)
         last = program.volumes[-1]
@@ -179,7 +179,7 @@ def _draw(
         maps["grad_cam.png"] = heat, title
     for name, (heat, title) in maps.items():
         over = name == "grad_cam.png"
-        explanations.heat_maps(explained, np.asarray(heat), folder / name, title, over=over)
+        explanation_figures.heat_maps(explained, np.asarray(heat), folder / name, title, over=over)
         drawn.append(name)
     kernel, name = first_kernel(plan, variables), "first_layer_filters.png"
     if kernel is not None and figures.first_layer_filters(kernel, folder / name):
@@ -191,7 +191,7 @@ def _activations(
     program: Program, variables: Any, image: jax.Array
 ) -> list[tuple[str, np.ndarray]]:
     """The names and the values f32[H,W,C] of the volumes to show of one image f32[1,H,W,C]."""
-    shown = overview(program.volumes, explanations.MOST_VOLUMES)
+    shown = overview(program.volumes, explanation_figures.MOST_VOLUMES)
     compute = jax.jit(lambda *given: [program.activations(*given)[number] for number in shown])
     return [
         (str(program.volumes[number]), np.asarray(volume[0], np.float32))

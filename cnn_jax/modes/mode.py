@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cnn_jax import pages
+from cnn_jax import docs_tables
 from cnn_jax.config import Command, Flag, Recipe
 from cnn_jax.errors import UserError
 from cnn_jax.results.writing import write_result
@@ -83,7 +83,7 @@ def training_options(command: Command) -> dict[str, Any]:
 def record_result(command: Command, summaries: list[dict[str, Any]]) -> None:
     """Writes the result of a recipe to results/ and to the tables of the docs."""
     print(f"recorded in {write_result(command.recipe, summaries)}")
-    pages.refresh()
+    docs_tables.refresh()
 
 
 def as_tuple(numbers: tuple[int, ...] | int | None) -> tuple[int, ...]:

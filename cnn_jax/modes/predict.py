@@ -19,7 +19,7 @@ from cnn_jax.modes.mode import OUTPUT, Mode, refuse_overrides, run_workdir
 from cnn_jax.report import contact_sheet, tables
 from cnn_jax.report.predictions import FORMS, Prediction, to_text, write
 from cnn_jax.runs import output_paths
-from cnn_jax.runs.scorer import RunScorer, Scorer
+from cnn_jax.runs.run_scorer import RunScorer, Scorer
 
 
 def predict(

@@ -9,10 +9,10 @@ from typing import Any
 from cnn_jax.config import Command
 from cnn_jax.errors import UserError
 from cnn_jax.modes.mode import OUTPUT, Mode, refuse_overrides
-from cnn_jax.report import html, tables
-from cnn_jax.report.progress import duration
+from cnn_jax.report import html_report, tables
+from cnn_jax.report.training_progress import duration
 from cnn_jax.runs import output_paths
-from cnn_jax.runs.folder import Run
+from cnn_jax.runs.workdir import Run
 from cnn_jax.storage import files, json_checks
 
 NAME = "report.html"
@@ -48,7 +48,7 @@ def report(
     path = Path(output).expanduser() if output else _common(folders) / NAME
     runs = [gather(Run(folder), _name(folder, folders)) for folder in folders]
     output_paths.check("output", path, [".html"])
-    content = html.page(runs).encode(errors="replace")
+    content = html_report.page(runs).encode(errors="replace")
     files.write_atomically(path, content)
     what = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
     (console or tables.console()).print(
@@ -64,7 +64,7 @@ def _runs_of(folder: Path) -> list[Path]:
     return [inner for inner in sorted(folder.iterdir()) if Run(inner).exists()] or [folder]
 
 
-def gather(run: Run, name: str) -> html.RunReport:
+def gather(run: Run, name: str) -> html_report.RunReport:
     """The content of the page on a run, from its folder."""
     text = run.experiment_text()
     try:
@@ -86,7 +86,7 @@ def gather(run: Run, name: str) -> html.RunReport:
     evaluation = _evaluation(run)
     pictures = [*sorted((run.folder / "figures").glob("*.png")), run.folder / "volumes.png"]
     launches = run.launches()
-    return html.RunReport(
+    return html_report.RunReport(
         name=name,
         headline=headline,
         verdict=_verdict(summary, rows),

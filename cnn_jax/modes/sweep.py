@@ -25,7 +25,7 @@ from cnn_jax.modes.mode import (
 )
 from cnn_jax.report import tables
 from cnn_jax.results.writing import check_recordable
-from cnn_jax.runs.folder import Run
+from cnn_jax.runs.workdir import Run
 from cnn_jax.setup import Setup
 from cnn_jax.train import Diverged, train
 

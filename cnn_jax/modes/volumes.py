@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cnn_jax import config
-from cnn_jax.analysis.lesson import lesson
+from cnn_jax.analysis.volume_sentences import lesson
 from cnn_jax.analysis.volumes import of_experiment
 from cnn_jax.config import Command, Flag
 from cnn_jax.config.names import NAMES
@@ -15,7 +15,7 @@ from cnn_jax.experiment import DataFacts, Experiment
 from cnn_jax.modes.mode import Mode
 from cnn_jax.report import block_figure
 from cnn_jax.report.volume_table import WIDEST, notes, to_markdown, to_rich
-from cnn_jax.runs.folder import Run
+from cnn_jax.runs.workdir import Run
 from cnn_jax.storage import files
 
 

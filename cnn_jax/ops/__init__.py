@@ -14,6 +14,6 @@ A function traced before keeps its form, because JAX caches by function, hence t
 from cnn_jax.ops.activation import gelu
 from cnn_jax.ops.convolution import conv_general_dilated
 from cnn_jax.ops.pooling import max_pool
-from cnn_jax.ops.switch import fast, stock
+from cnn_jax.ops.stock_or_fast import fast, stock
 
 __all__ = ["conv_general_dilated", "fast", "gelu", "max_pool", "stock"]

@@ -17,7 +17,7 @@ from jax import lax
 
 from cnn_jax.ops import grouped, pointwise, winograd
 from cnn_jax.ops.chunks import sum_chunks
-from cnn_jax.ops.switch import fast
+from cnn_jax.ops.stock_or_fast import fast
 
 # Bytes of a chunk of images and their gradients in the sum of the kernel's gradient: a core's L2.
 CHUNK_BYTES = 2 * 2**20

@@ -1,4 +1,4 @@
-"""Initial values for running averages of weights."""
+"""Exponential moving averages (EMA) of the weights."""
 
 from typing import Any
 
@@ -18,3 +18,29 @@ def initial_average(tree: Any) -> Any:
         return jnp.array(x, jnp.promote_types(x.dtype, jnp.float32) if inexact else x.dtype)
 
     return jax.tree.map(copy, tree)
+
+
+def moving_average(average: Any, new: Any, decay: float, step: jax.Array) -> Any:
+    """Returns the average of the weights after a step.
+
+    Step t, from 0, keeps min(decay, (1 + t) / (10 + t)) of it, as TensorFlow's
+    `ExponentialMovingAverage` does with `num_updates`: a run that is short for its decay forgets
+    its initial weights too. Running statistics are averaged like the parameters, as in timm and
+    EfficientNet: they belong to the weights they were measured with.
+
+    Args:
+      average: The average before the step, `{"params", "batch_stats"}`.
+      new: The variables after the step, likewise.
+      decay: The experiment's `ema`.
+      step: Number of the step, i32[].
+    """
+    number = step.astype(jnp.float32)
+    share = 1 - jnp.minimum(decay, (1 + number) / (10 + number))
+
+    def blend(old, new):
+        if not jnp.issubdtype(old.dtype, jnp.inexact):  # a counter is not averaged
+            return new
+        # In this form a constant (the whitening filters) keeps its exact bits.
+        return old + share * (new - old)
+
+    return jax.tree.map(blend, average, new)

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnn_jax.optim.airbench_groups import groups
 from cnn_jax.optim.averages import initial_average
-from cnn_jax.optim.groups import groups
 from cnn_jax.optim.optimizer import Factor, Optimizer
 from cnn_jax.optim.sgd import coupled_sgd
 from cnn_jax.ranges import Checked, Fraction, NonNegative, Positive, Probability

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cnn_jax.report import colours, page
+from cnn_jax.report import colours, figure_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 def draw(result: Mapping[str, Any], path: str | os.PathLike[str]) -> bool:
     """Draws the content of `benchmark.json` to a PNG file; returns whether it was drawn."""
-    return page.save(path, build, result)
+    return figure_style.save(path, build, result)
 
 
 def build(result: Mapping[str, Any]) -> Figure:
     """The figure of `draw`, in matplotlib's current style."""
     sizes = result["batch_sizes"]
-    made = page.figure(5.4 if sizes else 3.0)
+    made = figure_style.figure(5.4 if sizes else 3.0)
     if sizes:
         places: Any = made.subplot_mosaic([["parts", "epochs"], ["sizes", "sizes"]])
         _draw_sizes(places["sizes"], sizes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnn_jax.analysis.calibration import Reliability
-from cnn_jax.report import colours, page
+from cnn_jax.report import colours, figure_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,14 +23,14 @@ def reliability_diagram(found: Mapping[str, Reliability], path: str | os.PathLik
     Returns:
       False, with nothing written, if there is none.
     """
-    return page.save(path, build_reliability_diagram, found)
+    return figure_style.save(path, build_reliability_diagram, found)
 
 
 def build_reliability_diagram(found: Mapping[str, Reliability]) -> Figure | None:
     """The figure of `reliability_diagram`, in matplotlib's current style."""
     if not found:
         return None
-    figure = page.figure(4.4)
+    figure = figure_style.figure(4.4)
     panels = figure.subplots(
         2, len(found), sharex=True, sharey="row", squeeze=False, height_ratios=(3, 1)
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnn_jax.report import page
+from cnn_jax.report import figure_style
 from cnn_jax.report.predictions import Prediction, short_names, shortened
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def contact_sheet(predictions: Sequence[Prediction], path: str | os.PathLike[str
     Returns:
       False, with nothing written, if there is no image.
     """
-    return page.save(path, build_contact_sheet, predictions)
+    return figure_style.save(path, build_contact_sheet, predictions)
 
 
 def build_contact_sheet(predictions: Sequence[Prediction]) -> Figure | None:
@@ -48,7 +48,7 @@ def build_sheet(
     if not shown:
         return None
     rows = math.ceil(len(shown) / COLUMNS)
-    figure = page.figure(1.55 * rows + 0.3)
+    figure = figure_style.figure(1.55 * rows + 0.3)
     figure.suptitle(title)
     grid = figure.subplots(rows, COLUMNS, squeeze=False)
     for axes in grid.flat:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnn_jax.errors import shape_text
-from cnn_jax.report import colours, page
+from cnn_jax.report import colours, figure_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[s
     Returns:
       False, with nothing written, if no row holds a loss or an accuracy.
     """
-    return page.save(path, build_learning_curves, rows)
+    return figure_style.save(path, build_learning_curves, rows)
 
 
 def confusion_matrix(
@@ -58,7 +58,7 @@ def confusion_matrix(
     Raises:
       ValueError: If `counts` is not K x K.
     """
-    return page.save(path, build_confusion_matrix, counts, classes, title)
+    return figure_style.save(path, build_confusion_matrix, counts, classes, title)
 
 
 def first_layer_filters(kernel: np.ndarray, path: str | os.PathLike[str]) -> bool:
@@ -71,7 +71,7 @@ def first_layer_filters(kernel: np.ndarray, path: str | os.PathLike[str]) -> boo
     Returns:
       False, with nothing written, if the kernel has another shape, or contains NaN or infinity.
     """
-    return page.save(path, build_first_layer_filters, kernel)
+    return figure_style.save(path, build_first_layer_filters, kernel)
 
 
 def build_learning_curves(rows: Sequence[Mapping[str, Any]]) -> Figure | None:
@@ -82,7 +82,7 @@ def build_learning_curves(rows: Sequence[Mapping[str, Any]]) -> Figure | None:
     if not any(drawn):
         return None
     last = max(points[-1][0] for points in drawn if points)
-    figure = page.figure(4.6)
+    figure = figure_style.figure(4.6)
     panels = figure.subplots(2, 1, sharex=True)
     for axes, key in zip(panels, ("loss", "accuracy"), strict=True):
         scale = 100.0 if key == "accuracy" else 1.0
@@ -165,7 +165,7 @@ def build_confusion_matrix(
         return None
     images = counts.sum(axis=1, keepdims=True)
     percent = np.divide(100.0 * counts, images, out=np.full((k, k), np.nan), where=images > 0)
-    figure = page.figure(6.0)
+    figure = figure_style.figure(6.0)
     axes, side = figure.subplots(1, 2, width_ratios=(5, 1))
     # A square-root scale, since errors of a few per cent would be invisible beside the diagonal.
     axes.imshow(percent, cmap="Blues", norm=PowerNorm(0.5, 0, 100), aspect="auto")
@@ -210,7 +210,9 @@ def build_first_layer_filters(kernel: np.ndarray) -> Figure | None:
         top, left = i // columns * cell_height, i % columns * cell_width
         enlarged = image.repeat(zoom, axis=0).repeat(zoom, axis=1)
         mosaic[top : top + height * zoom, left : left + width * zoom] = enlarged
-    figure = page.figure(0.4 + min(page.WIDTH / columns, 0.9) * rows * cell_height / cell_width)
+    figure = figure_style.figure(
+        0.4 + min(figure_style.WIDTH / columns, 0.9) * rows * cell_height / cell_width
+    )
     axes = figure.subplots()
     axes.imshow(mosaic, interpolation="nearest")
     axes.set_axis_off()

@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from cnn_jax.data import shifted
-from cnn_jax.report import colours, page, tables
+from cnn_jax.report import colours, figure_style, tables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,12 +57,12 @@ def to_tables(found: Mapping[str, Any]) -> list[Table]:
 
 def robustness(found: Mapping[str, Any], path: str | os.PathLike[str]) -> bool:
     """Draws the accuracy under each corruption and severity, and under attack."""
-    return page.save(path, build_robustness, found)
+    return figure_style.save(path, build_robustness, found)
 
 
 def build_robustness(found: Mapping[str, Any]) -> Figure | None:
     """The figure of `robustness`, in matplotlib's current style."""
-    figure = page.figure(5.4)
+    figure = figure_style.figure(5.4)
     left, right = figure.subplots(1, 2, width_ratios=(5, 4))
     _draw_corruptions(left, found)
     _draw_attacks(right, found)
@@ -113,7 +113,7 @@ def corruption_examples(
       shown: By kind, the image u8[H,W,C] clean and at severities 1 to 5.
       path: The PNG file.
     """
-    return page.save(path, build_corruption_examples, shown)
+    return figure_style.save(path, build_corruption_examples, shown)
 
 
 def build_corruption_examples(shown: Mapping[str, Sequence[np.ndarray]]) -> Figure | None:
@@ -122,7 +122,7 @@ def build_corruption_examples(shown: Mapping[str, Sequence[np.ndarray]]) -> Figu
         return None
     kinds = list(shown)
     half = -(-len(kinds) // 2)
-    figure = page.figure(0.42 * half + 0.5)
+    figure = figure_style.figure(0.42 * half + 0.5)
     for axes, part in zip(figure.subplots(1, 2), (kinds[:half], kinds[half:]), strict=True):
         rows = [np.concatenate([_framed(image) for image in shown[kind]], 1) for kind in part]
         blank = np.full_like(_framed(shown[kinds[0]][0]), 255)

@@ -8,7 +8,7 @@ from typing import Self
 from rich.console import Console
 
 from cnn_jax.report.bar import Bar
-from cnn_jax.report.progress import duration
+from cnn_jax.report.training_progress import duration
 
 _LINE_SECONDS = 15.0
 # Weight of the estimate against the measured pace, as a fraction of the whole work.

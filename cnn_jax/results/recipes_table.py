@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnn_jax import config
-from cnn_jax.report.progress import duration
+from cnn_jax.report.training_progress import duration
 from cnn_jax.results.writing import RESULTS
 
 

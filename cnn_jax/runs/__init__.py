@@ -3,6 +3,6 @@
 Imports `training`, `report` and the rooms before them.
 """
 
-from cnn_jax.runs.restoring import restore, restore_plan
+from cnn_jax.runs.trained_run import restore, restore_plan
 
 __all__ = ["restore", "restore_plan"]

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from cnn_jax.errors import UserError
-from cnn_jax.runs.folder import written_by_a_run
+from cnn_jax.runs.workdir import written_by_a_run
 
 
 def check(flag: str, path: Path, suffixes: Collection[str]) -> None:

@@ -7,12 +7,12 @@ from typing import Any, Protocol, Self
 from cnn_jax import config
 from cnn_jax.errors import first_line
 from cnn_jax.experiment import Plan
-from cnn_jax.report.progress import Progress
+from cnn_jax.report.training_progress import Progress
 from cnn_jax.runs.checkpoint import CheckpointError, NotFinite
-from cnn_jax.runs.folder import Run
-from cnn_jax.runs.restoring import lost_best, trained_state
 from cnn_jax.runs.summary import draw_figures, summarise
 from cnn_jax.runs.tensorboard import TensorBoard
+from cnn_jax.runs.trained_run import lost_best, trained_state
+from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime import hardware
 from cnn_jax.storage import json_checks
 from cnn_jax.storage.json_files import write_json

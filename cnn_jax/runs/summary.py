@@ -10,8 +10,8 @@ from cnn_jax.analysis import structure
 from cnn_jax.config.names import NAMES
 from cnn_jax.experiment import Plan
 from cnn_jax.report import figures
-from cnn_jax.report.progress import duration
-from cnn_jax.runs.folder import Run
+from cnn_jax.report.training_progress import duration
+from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime import hardware
 from cnn_jax.training.clock import Clock
 from cnn_jax.training.evaluator import Evaluation

@@ -12,6 +12,9 @@ from cnn_jax.errors import UserError
 
 # The mesh axis over which a batch is split.
 BATCH_AXIS = "batch"
+# Steps in flight on the devices: enough to keep them busy, few enough that simulated devices cannot
+# dead-lock in their all-reduce.
+IN_FLIGHT = 4
 
 
 def is_split() -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from cnn_jax.data import Split
 from cnn_jax.data.resident import Resident
 from cnn_jax.experiment import Plan
-from cnn_jax.training.batches import Batches
+from cnn_jax.training.eval_batches import Batches
 from cnn_jax.training.step import eval_step, image_scores
 
 EVAL_BATCH = 500

@@ -14,15 +14,11 @@ from cnn_jax.data.resident import Resident, epoch_order
 from cnn_jax.errors import RunFailed
 from cnn_jax.experiment import Plan
 from cnn_jax.runtime import host, signals
-from cnn_jax.runtime.parallel import Parallel
+from cnn_jax.runtime.parallel import IN_FLIGHT, Parallel
 from cnn_jax.training.clock import Clock
 from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.state import TrainState
-
-# Steps in flight on the device: enough to keep it busy, few enough that simulated devices cannot
-# dead-lock in their all-reduce.
-IN_FLIGHT = 4
 
 
 class Diverged(RunFailed):

@@ -16,6 +16,7 @@ from cnn_jax.augment.test_time import average_scores
 from cnn_jax.data.resident import Resident, gather
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
+from cnn_jax.optim.averages import moving_average
 from cnn_jax.optim.freezing import stop_frozen_gradients
 from cnn_jax.training import component_checks
 from cnn_jax.training.metric_sums import Sums
@@ -129,13 +130,14 @@ def train_step(
     metrics = jax.tree.map(
         lambda old, new: jnp.where(place == 0, 0, old) + new, state.metrics, total(sums)
     )
+    new = {"params": params, "batch_stats": batch_stats}
     state = TrainState(
         step=state.step + 1,
         params=params,
         batch_stats=batch_stats,
         opt_state=opt_state,
         metrics=metrics,
-        ema=moving_average(plan.experiment.ema, state, params, batch_stats),
+        ema=state.ema and moving_average(state.ema, new, plan.experiment.ema, state.step),
     )
     return state, metrics
 
@@ -148,29 +150,6 @@ def image_scores(plan: Plan, variables: dict[str, Any], image: jax.Array) -> jax
             plan.normalize(image),
             plan.experiment.tta,
         )
-
-
-def moving_average(decay: float, state: TrainState, params: Any, batch_stats: Any) -> Any:
-    """`TrainState.ema` after the step from `state` to these; None where no average is kept.
-
-    Step t, from 0, keeps min(decay, (1 + t) / (10 + t)) of it, as TensorFlow's
-    `ExponentialMovingAverage` does with `num_updates`: a run that is short for its decay forgets
-    its initial weights too. Running statistics are averaged like the parameters, as in timm and
-    EfficientNet: they belong to the weights they were measured with.
-    """
-    if state.ema is None:
-        return None
-    step = state.step.astype(jnp.float32)
-    share = 1 - jnp.minimum(decay, (1 + step) / (10 + step))
-    variables = {"params": params, "batch_stats": batch_stats}
-
-    def average(old, new):
-        if not jnp.issubdtype(old.dtype, jnp.inexact):  # a counter is not averaged
-            return new
-        # In this form a constant (the whitening filters) keeps its exact bits.
-        return old + share * (new - old)
-
-    return jax.tree.map(average, state.ema, variables)
 
 
 def eval_step(

@@ -12,8 +12,8 @@ from cnn_jax import config
 from cnn_jax.errors import UserError, shape_text
 from cnn_jax.experiment import Plan
 from cnn_jax.optim.averages import initial_average
-from cnn_jax.runs.folder import Run, RunError
-from cnn_jax.runs.restoring import trained_state
+from cnn_jax.runs.trained_run import trained_state
+from cnn_jax.runs.workdir import Run, RunError
 from cnn_jax.training.state import TrainState, state_shapes
 from cnn_jax.transfer.torch_weights import from_torch
 

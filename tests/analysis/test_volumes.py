@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cnn_jax import models, ops
-from cnn_jax.analysis.lesson import in_words, lesson
+from cnn_jax.analysis.volume_sentences import in_words, lesson
 from cnn_jax.analysis.volumes import volumes
 
 CIFAR = (32, 32, 3)

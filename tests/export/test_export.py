@@ -27,7 +27,7 @@ from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.experiment import DataFacts, Plan
 from cnn_jax.export import artifact, export, load, write
 from cnn_jax.modes.evaluate import evaluate
-from cnn_jax.runs.folder import Run
+from cnn_jax.runs.workdir import Run
 from cnn_jax.storage import digests
 from cnn_jax.storage.json_files import write_json
 from cnn_jax.training.step import image_scores

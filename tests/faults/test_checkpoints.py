@@ -19,8 +19,8 @@ import pytest
 from program import ROOT, run_script
 
 from cnn_jax.runs.checkpoint import CheckpointError, Checkpoints, NotFinite
-from cnn_jax.runs.folder import Run
-from cnn_jax.runs.restoring import trained_state
+from cnn_jax.runs.trained_run import trained_state
+from cnn_jax.runs.workdir import Run
 from cnn_jax.storage import digests
 
 
@@ -244,7 +244,7 @@ def test_row_12_a_reader_takes_the_newest_where_training_removes_what_it_reads(
             kept.checkpoints.wait()
         return undisturbed(*arguments)
 
-    monkeypatch.setattr("cnn_jax.runs.restoring.state_shapes", lambda plan: STATE)
+    monkeypatch.setattr("cnn_jax.runs.trained_run.state_shapes", lambda plan: STATE)
     monkeypatch.setattr(owner, name, disturbed)
     plan = SimpleNamespace(experiment=SimpleNamespace(keep_best=False))
     assert trained_state(run, plan)["step"] == 40

@@ -6,7 +6,7 @@ import pytest
 from program import TINY, one_line
 
 from cnn_jax.cli import main
-from cnn_jax.runs.folder import FOLDERS
+from cnn_jax.runs.workdir import FOLDERS
 from cnn_jax.storage import digests
 
 

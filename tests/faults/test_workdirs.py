@@ -14,7 +14,7 @@ from small_run import EXPERIMENT, QUIET
 from cnn_jax import cli
 from cnn_jax.errors import RunFailed
 from cnn_jax.export import export
-from cnn_jax.runs.folder import Run, RunError
+from cnn_jax.runs.workdir import Run, RunError
 from cnn_jax.train import train
 
 
@@ -142,7 +142,7 @@ def test_a_folder_that_is_not_to_be_written_is_told_before_anything_is_computed(
 ):
     """Who runs the tests may have every right, so that no folder is closed to them."""
     monkeypatch.setattr("os.access", lambda path, rights: not rights & os.W_OK)
-    monkeypatch.setattr("cnn_jax.runs.folder.Run.checkpoints", None)  # not to be reached
+    monkeypatch.setattr("cnn_jax.runs.workdir.Run.checkpoints", None)  # not to be reached
     before = sorted(finished.rglob("*"))
     assert cli.main(["run.py", f"--mode={mode}", f"--workdir={finished}"]) == 2
     error = capsys.readouterr().err

@@ -28,9 +28,9 @@ from cnn_jax.models import MLP
 from cnn_jax.modes.benchmark import benchmark
 from cnn_jax.optim import SGD
 from cnn_jax.results.writing import write_benchmark
+from cnn_jax.runtime.timing import measure
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.step import train_step
-from cnn_jax.training.timing import measure
 
 RECIPE = '''
 """A regular network on the first data that can be had."""

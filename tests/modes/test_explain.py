@@ -12,7 +12,7 @@ from cnn_jax.data import Shapes
 from cnn_jax.modes.evaluate import evaluate
 from cnn_jax.modes.explain import explain
 from cnn_jax.modes.predict import predict
-from cnn_jax.runs.scorer import RunScorer
+from cnn_jax.runs.run_scorer import RunScorer
 
 SHAPES = Shapes(train=256, validation=64, test=75)
 MAPS = ["saliency.png", "smooth_grad.png"]

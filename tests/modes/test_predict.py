@@ -19,7 +19,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.modes.evaluate import evaluate
 from cnn_jax.modes.predict import find, predict
 from cnn_jax.report.predictions import Prediction, write
-from cnn_jax.runs.scorer import RunScorer
+from cnn_jax.runs.run_scorer import RunScorer
 
 
 @pytest.fixture(scope="module")

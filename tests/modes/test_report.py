@@ -16,7 +16,7 @@ from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.models import ConvNet
 from cnn_jax.modes.report import flat
 from cnn_jax.optim import SGD
-from cnn_jax.runs.folder import Run
+from cnn_jax.runs.workdir import Run
 from cnn_jax.storage.json_files import write_json
 
 PNG = base64.b64decode(

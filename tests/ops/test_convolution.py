@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import re
 
-import definition
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import reference_convolution
 from jax import lax
 
 from cnn_jax import ops
@@ -75,12 +75,12 @@ def test_values_and_gradients_are_the_definition(dtype, tolerance, channels):
     image, kernel = (draw(*s).astype(dtype) for s in ((3, 9, 8, channels), (3, 3, channels, 32)))
     strides, padding = (ONE, (2, 2))[channels == 2], ((2, 0), (1, 3))
     got = value_and_gradients(ops.conv_general_dilated, image, kernel, strides, padding)
-    out = definition.convolution(image, kernel, strides, padding)
+    out = reference_convolution.convolution(image, kernel, strides, padding)
     noise = draw(*out.shape).astype(dtype)
-    gradients = definition.gradients(image, kernel, noise, strides, padding)
+    gradients = reference_convolution.gradients(image, kernel, noise, strides, padding)
     for mine, true in zip(got, (out, *gradients), strict=True):
         assert mine.dtype == dtype
-        assert definition.error(mine, true) < tolerance
+        assert reference_convolution.error(mine, true) < tolerance
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
@@ -89,13 +89,13 @@ def test_a_convolution_of_one_pixel_is_the_definition(dtype):
     image, kernel = (draw(*shape).astype(dtype) for shape in ((3, 8, 6, 5), (1, 1, 5, 7)))
     strides, padding = (3, 2), ((0, 0), (0, 0))
     got = value_and_gradients(ops.conv_general_dilated, image, kernel, strides, padding)
-    out = definition.convolution(image, kernel, strides, padding)
+    out = reference_convolution.convolution(image, kernel, strides, padding)
     noise = draw(*out.shape).astype(dtype)
-    gradients = definition.gradients(image, kernel, noise, strides, padding)
+    gradients = reference_convolution.gradients(image, kernel, noise, strides, padding)
     assert not np.asarray(got[1])[:, -1].any() and not np.asarray(got[1])[:, :, -1].any()
     for mine, true in zip(got, (out, *gradients), strict=True):
         assert mine.dtype == dtype and mine.shape == true.shape
-        assert definition.error(mine, true) < (1e-6 if dtype == jnp.float32 else 2e-2)
+        assert reference_convolution.error(mine, true) < (1e-6 if dtype == jnp.float32 else 2e-2)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,9 @@ def test_gradients_by_finite_differences(channels, filters, strides):
     )
     _, *gradients = value_and_gradients(ops.conv_general_dilated, image, kernel, strides, padding)
     arrays = [np.asarray(image, float), np.asarray(kernel, float)]
-    weights = np.asarray(draw(*definition.convolution(*arrays, strides, padding).shape), float)
+    weights = np.asarray(
+        draw(*reference_convolution.convolution(*arrays, strides, padding).shape), float
+    )
     for number, gradient in enumerate(gradients):
         places = np.random.default_rng(0).permutation(gradient.size)[:100]
         expected = np.empty(len(places))
@@ -118,10 +120,10 @@ def test_gradients_by_finite_differences(channels, filters, strides):
             for step in (0.5, -0.5):  # the map is linear in each: any step is exact
                 moved = [a.copy() for a in arrays]
                 moved[number].flat[place] += step
-                out = definition.convolution(*moved, strides, padding)
+                out = reference_convolution.convolution(*moved, strides, padding)
                 sides.append((out * weights).sum())
             expected[row] = sides[0] - sides[1]
-        assert definition.error(np.asarray(gradient).ravel()[places], expected) < 2e-5
+        assert reference_convolution.error(np.asarray(gradient).ravel()[places], expected) < 2e-5
 
 
 @pytest.mark.parametrize(

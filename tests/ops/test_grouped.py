@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import definition
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import reference_convolution
 from jax import lax
 
 from cnn_jax import ops
@@ -58,13 +58,13 @@ def test_values_and_gradients_are_the_definition(dtype, case, tolerance):
     kernel = jnp.asarray(draw(*size, image[-1] // groups, filters), dtype)
     image = jnp.asarray(draw(batch, *image), dtype)
     got = value_and_gradients(ops.conv_general_dilated, image, kernel, groups, *places)
-    out = definition.convolution(image, kernel, *places, groups)
+    out = reference_convolution.convolution(image, kernel, *places, groups)
     noise = jnp.asarray(draw(*out.shape), dtype)
-    expected = out, *definition.gradients(image, kernel, noise, *places, groups)
+    expected = out, *reference_convolution.gradients(image, kernel, noise, *places, groups)
     for mine, true in zip(got, expected, strict=True):
         assert mine.dtype == dtype
         assert mine.shape == true.shape
-        assert definition.error(mine, true) < tolerance
+        assert reference_convolution.error(mine, true) < tolerance
 
 
 @pytest.mark.parametrize("case", ["depthwise, 2 filters each", "groups, strides"])

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import definition
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import reference_convolution
 
 from cnn_jax.ops import winograd
 
@@ -61,7 +61,7 @@ def run(dtype, batch, image, r, filters, padding):
     """Output and kernel's gradient as computed, as they are defined, and the number of loops."""
     image, kernel = draw(batch, *image), draw(r, r, image[-1], filters)
     image, kernel = jnp.asarray(image, dtype), jnp.asarray(kernel, dtype)
-    expected = definition.convolution(image, kernel, (1, 1), padding)
+    expected = reference_convolution.convolution(image, kernel, (1, 1), padding)
     gradient = jnp.asarray(draw(*expected.shape), dtype)
 
     def both(image, kernel, gradient):
@@ -72,7 +72,7 @@ def run(dtype, batch, image, r, filters, padding):
     out, to_kernel = program.lower().compile()(image, kernel, gradient)
     assert out.dtype == dtype
     assert to_kernel.dtype == jnp.float32
-    _, expected_gradient = definition.gradients(image, kernel, gradient, (1, 1), padding)
+    _, expected_gradient = reference_convolution.gradients(image, kernel, gradient, (1, 1), padding)
     return (out, expected), (to_kernel, expected_gradient), str(program.jaxpr).count("scan[")
 
 
@@ -81,16 +81,16 @@ def test_float32_keeps_five_digits(monkeypatch, batch, image, r, filters, paddin
     monkeypatch.setattr(winograd, "_chunk", lambda *_: chunk)
     out, to_kernel, loops = run(jnp.float32, batch, image, r, filters, padding)
     assert loops == 2 * (chunk <= batch)
-    assert definition.error(*out) < 1e-5
-    assert definition.error(*to_kernel) < 1e-5
+    assert reference_convolution.error(*out) < 1e-5
+    assert reference_convolution.error(*to_kernel) < 1e-5
 
 
 @pytest.mark.parametrize(("batch", "image", "r", "filters", "padding", "chunk"), CASES[:2])
 def test_bfloat16_keeps_what_it_holds(monkeypatch, batch, image, r, filters, padding, chunk):
     monkeypatch.setattr(winograd, "_chunk", lambda *_: chunk)
     out, to_kernel, _ = run(jnp.bfloat16, batch, image, r, filters, padding)
-    assert definition.error(*out) < 5e-2
-    assert definition.error(*to_kernel) < 5e-2
+    assert reference_convolution.error(*out) < 5e-2
+    assert reference_convolution.error(*to_kernel) < 5e-2
 
 
 def test_a_chunk_of_a_wide_image_has_at_least_itself():

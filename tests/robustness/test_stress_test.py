@@ -16,7 +16,7 @@ from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.models import MLP
 from cnn_jax.report.timed_progress import TimedProgress
 from cnn_jax.robustness import attacks
-from cnn_jax.robustness.attacker import Attacker
+from cnn_jax.robustness.batched_attacks import Attacker
 from cnn_jax.robustness.corruptions import CHUNK, KINDS, corrupt, generator
 from cnn_jax.robustness.stress_test import corrupted, spread, stress
 from cnn_jax.training.step import image_scores

@@ -23,7 +23,7 @@ from cnn_jax.config.names import NAMES
 from cnn_jax.export import load
 from cnn_jax.modes.evaluate import evaluate
 from cnn_jax.runs import restore_plan
-from cnn_jax.runs.folder import Run
+from cnn_jax.runs.workdir import Run
 from cnn_jax.train import train
 
 WRITTEN = Path(__file__).with_name("version_0_1")

@@ -24,7 +24,7 @@ from cnn_jax.models import MLP
 from cnn_jax.optim import SGD, Constant, Lookahead, LookaheadSGD, ScheduleFreeAdamW, ScheduleFreeSGD
 from cnn_jax.runs import restore
 from cnn_jax.runs.checkpoint import Checkpoints
-from cnn_jax.runs.folder import Run
+from cnn_jax.runs.workdir import Run
 from cnn_jax.train import train
 from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.metric_sums import Sums

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from cnn_jax.data.probe import why_unreachable
+from cnn_jax.data.server_probe import why_unreachable
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,9 @@ from cnn_jax.data.resident import Resident, epoch_order
 from cnn_jax.experiment import Plan
 from cnn_jax.runtime import host
 from cnn_jax.runtime.parallel import parallel
+from cnn_jax.runtime.timing import SAMPLES, Timing, measure
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.step import train_step
-from cnn_jax.training.timing import SAMPLES, Timing, measure
 
 
 class Training:

@@ -11,9 +11,9 @@ import numpy as np
 from cnn_jax.data import Split
 from cnn_jax.experiment import Plan
 from cnn_jax.robustness import attacks
-from cnn_jax.training.batches import Batches
+from cnn_jax.runtime.timing import measure
+from cnn_jax.training.eval_batches import Batches
 from cnn_jax.training.step import image_scores
-from cnn_jax.training.timing import measure
 
 EPSILONS = (2 / 255, 8 / 255, 16 / 255)
 STEP = 2 / 255

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_jax.report import explanations
+from cnn_jax.report import explanation_figures
 from cnn_jax.report.contact_sheet import build_contact_sheet
-from cnn_jax.report.explanations import Explained
+from cnn_jax.report.explanation_figures import Explained
 from cnn_jax.report.predictions import Prediction, short_names
 
 
@@ -45,9 +45,9 @@ def volumes(number, depth=5):
     ]
 
 
-@pytest.mark.parametrize("number", [1, explanations.MOST_VOLUMES])
+@pytest.mark.parametrize("number", [1, explanation_figures.MOST_VOLUMES])
 def test_activations_are_a_page_with_a_row_for_each_volume(number, tmp_path):
-    figure = explanations.build_activations(explained(), volumes(number))
+    figure = explanation_figures.build_activations(explained(), volumes(number))
     assert not list(overlapping(figure))
     assert figure.get_figheight() < 10
     found = [text.get_text() for text in texts(figure)]
@@ -55,7 +55,7 @@ def test_activations_are_a_page_with_a_row_for_each_volume(number, tmp_path):
     assert "Block_0/BatchNorm_0 relu\n8x8x5" in found
     assert min(text.get_fontsize() for text in texts(figure)) >= 8
     path = tmp_path / "figures" / "a.png"
-    assert explanations.activations(explained(), volumes(number), path) is True
+    assert explanation_figures.activations(explained(), volumes(number), path) is True
     with Image.open(path) as picture:
         assert picture.format == "PNG" and picture.width == 1050
 
@@ -64,14 +64,14 @@ def test_a_row_runs_from_the_smallest_number_to_the_largest():
     """Of the slices that are shown."""
     volume = np.zeros((2, 2, 20), np.float32)
     volume[0, 1, 0], volume[1, 0, 2], volume[0, 0, 19] = 6, -2, 100
-    figure = explanations.build_activations(explained(), [("relu", volume)])
+    figure = explanation_figures.build_activations(explained(), [("relu", volume)])
     (row,) = figure.axes[-1].get_images()
     mosaic = np.asarray(row.get_array())
     np.testing.assert_allclose(mosaic[[5, 5, 60], [5, 60, 5]], [0.25, 1, 0.25])
-    cell = explanations.CELL + explanations.GAP
+    cell = explanation_figures.CELL + explanation_figures.GAP
     np.testing.assert_allclose(mosaic[[60, 5], [2 * cell + 5, 2 * cell + 60]], [0, 0.25])
-    assert mosaic.shape == (cell, explanations.CHANNELS * cell)
-    np.testing.assert_allclose(mosaic[explanations.CELL :], 1)
+    assert mosaic.shape == (cell, explanation_figures.CHANNELS * cell)
+    np.testing.assert_allclose(mosaic[explanation_figures.CELL :], 1)
 
 
 @pytest.mark.parametrize("number", [1, 4, 18])
@@ -79,38 +79,41 @@ def test_a_row_runs_from_the_smallest_number_to_the_largest():
 def test_maps_stand_beside_their_images_on_one_page(number, over):
     shown = [explained(n, right=n == 1) for n in range(number)]
     heat = np.random.default_rng(0).random((number, 32, 32))
-    figure = explanations.build_heat_maps(shown, heat, "Saliency", over)
+    figure = explanation_figures.build_heat_maps(shown, heat, "Saliency", over)
     assert not list(overlapping(figure))
     assert figure.get_figheight() < 10
     assert min(text.get_fontsize() for text in texts(figure)) >= 8
     found = {text.get_text(): text.get_color() for text in texts(figure)}
-    assert found["test 0: aquarium_fish 60.0%\ntrue class: cat 30.0%"] == explanations.WRONG
+    assert found["test 0: aquarium_fish 60.0%\ntrue class: cat 30.0%"] == explanation_figures.WRONG
     if number > 1:
-        assert found["test 1: aquarium_fish 60.0%\ncorrect"] == explanations.RIGHT
+        assert found["test 1: aquarium_fish 60.0%\ncorrect"] == explanation_figures.RIGHT
 
 
 def test_maps_have_a_scale_of_their_own_and_may_be_empty(tmp_path):
     heat = np.stack([np.linspace(0, 8, 1024).reshape(32, 32), np.zeros((32, 32))])
     shown = [explained(0, truth=""), explained(1, channels=1)]
-    figure = explanations.build_heat_maps(shown, heat, "Grad-CAM", True)
+    figure = explanation_figures.build_heat_maps(shown, heat, "Grad-CAM", True)
     first, second = (np.asarray(axes.get_images()[-1].get_array()) for axes in figure.axes[1::2])
     assert first.max() == 1 and first[16, 0] == pytest.approx(512 / 1023 / 0.99, rel=1e-3)
     assert second.max() == 0
     assert "test 0: aquarium_fish 60.0%" in [text.get_text() for text in texts(figure)]
-    assert explanations.heat_maps(shown, heat, tmp_path / "h.png", "Grad-CAM", over=True) is True
+    assert (
+        explanation_figures.heat_maps(shown, heat, tmp_path / "h.png", "Grad-CAM", over=True)
+        is True
+    )
 
 
 def test_nothing_is_drawn_of_nothing(tmp_path):
     empty = np.zeros((0, 8, 8))
-    assert explanations.activations(explained(), [], tmp_path / "a.png") is False
-    assert explanations.heat_maps([], empty, tmp_path / "a.png", "Saliency") is False
+    assert explanation_figures.activations(explained(), [], tmp_path / "a.png") is False
+    assert explanation_figures.heat_maps([], empty, tmp_path / "a.png", "Saliency") is False
     assert not (tmp_path / "a.png").exists()
 
 
 def test_a_map_of_zeros_says_so():
     images = [explained(number) for number in range(2)]
     heat = np.stack([np.zeros((4, 4)), np.eye(4)])
-    figure = explanations.build_heat_maps(images, heat, "maps", True)
+    figure = explanation_figures.build_heat_maps(images, heat, "maps", True)
     assert [text.get_text() for text in texts(figure)].count("all zero") == 1
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from cnn_jax.training.loop import IN_FLIGHT
+from cnn_jax.runtime.parallel import IN_FLIGHT
 
 SAMPLES = 20
 # Seconds. Shorter samples measure the clock and the dispatch; calls are repeated to fill one.

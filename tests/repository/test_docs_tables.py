@@ -7,17 +7,17 @@ import shlex
 
 import pytest
 
-from cnn_jax import config, models, pages
+from cnn_jax import config, docs_tables, models
 from cnn_jax.cli import FLAGS
 from cnn_jax.config.names import NAMES
 
-PAGES = pages.pages()
+PAGES = docs_tables.pages()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_generated_parts_are_what_the_program_writes(page):
     text = page.read_text()
-    assert pages.refreshed(text) == text, "run python -m cnn_jax.pages"
+    assert docs_tables.refreshed(text) == text, "run python -m cnn_jax.docs_tables"
 
 
 def commands() -> list[str]:
@@ -41,7 +41,7 @@ def test_every_command_shown_is_understood(command):
 
 
 def test_readme_begins_with_its_two_commands():
-    readme = (pages.ROOT / "README.md").read_text()
+    readme = (docs_tables.ROOT / "README.md").read_text()
     first, second, *_ = re.findall(r"```\w*\n(.*?)```", readme, re.DOTALL)
     assert first.count("\n") == second.count("\n") == 1
     assert first.rstrip().endswith("python run.py")
@@ -49,7 +49,7 @@ def test_readme_begins_with_its_two_commands():
 
 
 def test_the_page_of_the_parts_has_all_that_a_recipe_may_name():
-    page = (pages.ROOT / "docs" / "parts.md").read_text()
+    page = (docs_tables.ROOT / "docs" / "parts.md").read_text()
     told = set(re.findall(r"^\| `(\w+)\(", page, re.MULTILINE))
     nets = config.public_names(models)
     others = {"Experiment", "Dataset", "Split"}
@@ -63,7 +63,7 @@ def test_links_and_pictures_are_there(page):
 
 
 def test_the_lesson_s_program_runs_and_prints_what_the_page_says(capsys):
-    lesson = (pages.ROOT / "docs" / "lesson.md").read_text()
+    lesson = (docs_tables.ROOT / "docs" / "lesson.md").read_text()
     program, printed = re.search(
         r"```python\n(.*?)```\n+```text\n(.*?)```", lesson, re.DOTALL
     ).groups()
@@ -73,8 +73,10 @@ def test_the_lesson_s_program_runs_and_prints_what_the_page_says(capsys):
 
 @pytest.mark.parametrize("name", ["README.md", "docs/architecture.md"])
 def test_files_named_in_a_row_of_the_rooms_are_there(name):
-    rows = re.findall(r"^\| `(\w+)/` \| (.*) \|$", (pages.ROOT / name).read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(\w+)/` \| (.*) \|$", (docs_tables.ROOT / name).read_text(), re.MULTILINE
+    )
     assert len(rows) > 10
     for room, about in rows:
         for file in re.findall(r"`(\w+\.py)`", about):
-            assert (pages.ROOT / "cnn_jax" / room / file).exists(), f"{room}/{file}"
+            assert (docs_tables.ROOT / "cnn_jax" / room / file).exists(), f"{room}/{file}"

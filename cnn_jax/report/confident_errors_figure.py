@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnn_jax.report import contact_sheet, page
+from cnn_jax.report import contact_sheet, figure_style
 from cnn_jax.report.predictions import shortened
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def confident_errors(
     Returns:
       False, with nothing written, if there is no error.
     """
-    return page.save(path, build_confident_errors, images, labels, values, classes, probable)
+    return figure_style.save(
+        path, build_confident_errors, images, labels, values, classes, probable
+    )
 
 
 def build_confident_errors(

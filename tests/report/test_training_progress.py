@@ -8,7 +8,7 @@ import re
 import pytest
 from rich.console import Console
 
-from cnn_jax.report.progress import Progress, duration
+from cnn_jax.report.training_progress import Progress, duration
 
 
 class Clock:

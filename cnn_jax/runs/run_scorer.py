@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from cnn_jax import config
-from cnn_jax.runs.folder import Run
-from cnn_jax.runs.restoring import trained_state
+from cnn_jax.runs.trained_run import trained_state
+from cnn_jax.runs.workdir import Run
 from cnn_jax.training.step import image_scores
 
 

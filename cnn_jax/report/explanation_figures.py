@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnn_jax.errors import shape_text
-from cnn_jax.report import colours, page
+from cnn_jax.report import colours, figure_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,7 +75,7 @@ def activations(
     Returns:
       False, with nothing written, if there is no volume.
     """
-    return page.save(path, build_activations, explained, volumes)
+    return figure_style.save(path, build_activations, explained, volumes)
 
 
 def heat_maps(
@@ -98,7 +98,7 @@ def heat_maps(
     Returns:
       False, with nothing written, if there is no image.
     """
-    return page.save(path, build_heat_maps, explained, heat, title, over)
+    return figure_style.save(path, build_heat_maps, explained, heat, title, over)
 
 
 def build_activations(
@@ -108,7 +108,7 @@ def build_activations(
     if not volumes:
         return None
     height = 0.45 * len(volumes)
-    figure = page.figure(1.9 + height)
+    figure = figure_style.figure(1.9 + height)
     parts = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.9, height))
     top, bottom = parts[:, 0]
     top.suptitle(explained.caption.replace("\n", ", "), parse_math=False)
@@ -145,7 +145,7 @@ def build_heat_maps(
     if not explained:
         return None
     rows = math.ceil(len(explained) / PAIRS)
-    figure = page.figure(0.4 + 1.5 * rows)
+    figure = figure_style.figure(0.4 + 1.5 * rows)
     figure.suptitle(title)
     cells = figure.subfigures(rows, PAIRS, squeeze=False)
     for cell, one, one_map in zip(cells.flat, explained, heat, strict=False):

@@ -7,7 +7,7 @@ from matplotlib.text import Text
 
 from cnn_jax.analysis.calibration import reliability
 from cnn_jax.report.calibration_figure import build_reliability_diagram, reliability_diagram
-from cnn_jax.report.confident_errors import (
+from cnn_jax.report.confident_errors_figure import (
     build_confident_errors,
     confident_errors,
     most_confident,

@@ -8,7 +8,7 @@ from cnn_jax import config, data
 from cnn_jax.config.names import NAMES
 from cnn_jax.experiment import Experiment, Plan
 from cnn_jax.runs.checkpoint import CheckpointError, Checkpoints
-from cnn_jax.runs.folder import Run, RunError
+from cnn_jax.runs.workdir import Run, RunError
 from cnn_jax.training.state import TrainState, state_shapes
 
 LOG = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """Writes the generated tables of README and docs/.
 
-    python -m cnn_jax.pages
+    python -m cnn_jax.docs_tables
 
 rewrites them. A table stands between `<!-- KIND arguments -->` and `<!-- /KIND -->`:
 
