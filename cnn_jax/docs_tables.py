@@ -43,7 +43,7 @@ def _volumes(name: str) -> str:
 def _parts(module_name: str, class_name: str | None = None) -> str:
     module = importlib.import_module(f"cnn_jax.{module_name}")
     kind = getattr(module, class_name) if class_name else object
-    lines = ["| part | what it is |", "|---|---|"]
+    lines = ["| component | description |", "|---|---|"]
     for name, part in config.public_names(module).items():
         if not isinstance(part, type) or not issubclass(part, kind):
             continue
@@ -72,7 +72,7 @@ def _tricks() -> str:
 
 def _families(name: str) -> str:
     measured = json.loads((RESULTS / "benchmarks" / name).read_bytes())
-    lines = ["| net | stock, ms | fast, ms | times as fast |", "|---|--:|--:|--:|"]
+    lines = ["| net | stock, ms | fast, ms | speed-up |", "|---|--:|--:|--:|"]
     for model, row in measured["models"].items():
         stock, fast = (f"{row[kind]['median']:,.1f}" for kind in ("stock_ms", "fast_ms"))
         ratio = row["speedup"]

@@ -1,6 +1,6 @@
 """GoogLeNet with BatchNorm on CIFAR-10.   python run.py --config=cifar10_googlenet
 
-Published: none that could be checked.
+Published: none that we could verify.
 
 All 50,000 training images, 200 epochs of SGD with a cosine schedule and coupled weight decay.
 """

@@ -1,6 +1,6 @@
 """LeNet-5 on CIFAR-10.   python run.py --config=cifar10_lenet
 
-Published: none that could be checked.
+Published: none that we could verify.
 
 Two 5x5 convolutions and three fully connected layers: 62,006 parameters. The learning rate is the
 best of 0.0005, 0.001, 0.002, 0.004 and 0.008 on the validation set, in runs of two epochs.

@@ -1,6 +1,6 @@
 """WRN-16-4 on CIFAR-10.   python run.py --config=cifar10_wrn16_4
 
-Published: none that could be checked.
+Published: none that we could verify.
 
 The settings of arXiv:1605.07146: all 50,000 training images, 200 epochs of SGD with Nesterov
 momentum, the rate times 0.2 after 60, 120 and 160, coupled weight decay on all parameters, no

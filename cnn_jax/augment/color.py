@@ -38,7 +38,7 @@ class Jitter(Augmentation):
 
 @dataclasses.dataclass(frozen=True)
 class ColorJitter(Augmentation):
-    """Changes each image's brightness, contrast, saturation and hue like torchvision.
+    """Changes each image's brightness, contrast, saturation and hue, as torchvision does.
 
     Each factor is uniform between 1 - x (at least 0) and 1 + x, where x is the field's value; the
     hue's shift is uniform between -x and x of the colour circle. Brightness, contrast and

@@ -19,7 +19,7 @@ class Flip(Augmentation):
 
 @dataclasses.dataclass(frozen=True)
 class AlternatingFlip(Augmentation):
-    """Flips each image in every other epoch; the index decides whether it starts flipped.
+    """Flips each image in every other epoch; its index decides if it is flipped in the first.
 
     Every two epochs show both versions of each image, unlike random flips (Jordan 2024,
     arXiv:2404.00498). The publication draws the initial flips for each run; here they are the same

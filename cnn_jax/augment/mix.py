@@ -24,7 +24,7 @@ from cnn_jax.runtime.parallel import BATCH_AXIS, is_split
 
 @dataclasses.dataclass(frozen=True)
 class Mixup(Augmentation):
-    """Averages each image and label with its partner's (Zhang et al. 2017, arXiv:1710.09412).
+    """Averages pairs of images and their labels (Zhang et al. 2017, arXiv:1710.09412).
 
     x becomes w x + (1 - w) x' with one w from Beta(alpha, alpha) for the batch. Images become
     f32[B,H,W,C] from 0 to 255 without rounding. Normalisation is linear, so mixing before it, as
@@ -51,7 +51,7 @@ class Mixup(Augmentation):
 
 @dataclasses.dataclass(frozen=True)
 class CutMix(Augmentation):
-    """Pastes a rectangle of the partner's image (Yun et al. 2019, arXiv:1905.04899).
+    """Pastes in a rectangle from another image of the batch (Yun et al. 2019, arXiv:1905.04899).
 
     With w from Beta(alpha, alpha), the rectangle has sqrt(1 - w) of the height and width. Its
     centre is uniform, and it is clipped to the image. The label's weight is the share of pixels

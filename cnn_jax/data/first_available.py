@@ -7,7 +7,7 @@ from cnn_jax.data.dataset import DataConfig, Dataset, DataUnavailable
 
 @dataclass(frozen=True)
 class FirstAvailable:
-    """The first available one of several data sets.
+    """The first of several datasets that is available.
 
     Attributes:
       choices: Data sets in order of preference.

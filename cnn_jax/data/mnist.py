@@ -45,7 +45,7 @@ def _read(paths: Mapping[str, Path], split: str) -> originals.Examples:
 
 @dataclass(frozen=True)
 class Mnist(Published):
-    """MNIST (LeCun et al., 1998): 70,000 greyscale images of 28x28 pixels of digits.
+    """MNIST (LeCun et al., 1998): 70,000 greyscale images of handwritten digits, 28x28 pixels.
 
     Fields and location are those of `Cifar10`.
     http://yann.lecun.com/exdb/mnist/
@@ -67,7 +67,7 @@ class Mnist(Published):
 
 @dataclass(frozen=True)
 class FashionMnist(Published):
-    """Fashion-MNIST (Xiao et al., 2017, arXiv:1708.07747): 70,000 greyscale images of 28x28.
+    """Fashion-MNIST (Xiao et al., 2017, arXiv:1708.07747): 70,000 greyscale images of 28x28 pixels.
 
     Clothes, shoes and bags in 10 classes. Fields and location are those of `Cifar10`.
     https://github.com/zalandoresearch/fashion-mnist

@@ -16,7 +16,7 @@ BLOCK = 500
 
 @dataclass(frozen=True)
 class Shapes(Checked):
-    """Ten figures at random positions, rotated by up to 40 degrees, on noisy backgrounds.
+    """Ten geometric shapes at random positions, rotated by up to 40 degrees, on noisy backgrounds.
 
     Needs no download and no files. A linear model reaches about 30 % accuracy, a small ConvNet
     about 94 % within minutes on a CPU: position, rotation and colour carry no information on the

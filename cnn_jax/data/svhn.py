@@ -24,7 +24,7 @@ def _read(paths: Mapping[str, Path], split: str) -> originals.Examples:
 
 @dataclass(frozen=True)
 class Svhn(Published):
-    """SVHN (Netzer et al., 2011), cropped: 99,289 colour images of 32x32 pixels, digits 0 to 9.
+    """SVHN (Netzer et al., 2011), cropped: 99,289 colour images of the digits 0 to 9, 32x32 pixels.
 
     The 531,131 easier images of its `extra` split are not used, but the standard TFDS folder has
     them, so preparing it downloads 1.6 GB and needs about as much memory. Fields and location are

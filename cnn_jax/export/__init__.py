@@ -1,6 +1,6 @@
 """Exports a trained net to a folder that runs without this package's models and the recipe.
 
-Imports `runs`, `training`, `report` and the rooms before them.
+Imports `runs`, `training`, `report` and the sub-packages before them.
 """
 
 from cnn_jax.export.artifact import Exported, load

@@ -1,4 +1,4 @@
 """One file for each `--mode` of the command line, with its flags.
 
-May import every room but `cli`.
+May import every module but `cli`.
 """

@@ -82,7 +82,7 @@ class RAdam(AdamW):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdaBelief(AdamW):
-    """Adam with short steps where gradients are unexpected (Zhuang et al. 2020, arXiv:2010.07468).
+    """Adam with smaller steps at unexpected gradients (Zhuang et al. 2020, arXiv:2010.07468).
 
     Adam's squared gradient is replaced by the squared distance from the gradient's running mean.
 

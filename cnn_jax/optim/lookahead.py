@@ -87,7 +87,7 @@ class Lookahead(Checked):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LookaheadSGD(Optimizer):
-    """Nesterov SGD with lookahead and faster biases, as in airbench96.
+    """Nesterov SGD with lookahead and a higher learning rate for biases, as in airbench96.
 
     (Jordan 2024, arXiv:2404.00498.) The share of the slow weights that a synchronisation keeps
     grows with the cube of the step. The publication also averages the running statistics of norms,

@@ -1,4 +1,4 @@
 """The recorded results, the sizes of all models, and the list of recipes.
 
-Imports `report`, `analysis`, `models` and the rooms before them.
+Imports `report`, `analysis`, `models` and the sub-packages before them.
 """

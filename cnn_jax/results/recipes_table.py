@@ -64,7 +64,8 @@ def measured_table(names: Collection[str] | None = None, results: Path = RESULTS
     """The measured recipes as a Markdown table; if named, only these and in this order."""
     entries = {entry.name: entry for entry in recipe_entries(results)}
     lines = [
-        "| recipe | parameters | published | measured test accuracy | training | on |",
+        "| recipe | parameters | published | measured test accuracy | training time "
+        "| data, hardware, versions |",
         "|---|--:|---|---|--:|---|",
     ]
     for entry in (entries[name] for name in names or entries):
@@ -78,7 +79,7 @@ def measured_table(names: Collection[str] | None = None, results: Path = RESULTS
 
 def unverified_table(results: Path = RESULTS) -> str:
     """The recipes without a measured number as a Markdown table."""
-    lines = ["| recipe | about | published |", "|---|---|---|"]
+    lines = ["| recipe | description | published |", "|---|---|---|"]
     for entry in recipe_entries(results):
         if not entry.measured:
             about = entry.about.removesuffix(".")

@@ -1,4 +1,4 @@
 """Tests a net on corrupted images, shifted test sets and adversarial examples.
 
-Imports `training`, `report` and the rooms before them.
+Imports `training`, `report` and the sub-packages before them.
 """

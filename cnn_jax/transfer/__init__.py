@@ -1,4 +1,4 @@
 """Weights from elsewhere: initial weights, PyTorch state dicts, teachers for distillation.
 
-Imports `runs`, `training` and the rooms before them.
+Imports `runs`, `training` and the sub-packages before them.
 """
