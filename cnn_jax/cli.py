@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import jax
+
 from cnn_jax import config
 from cnn_jax.config import Command, Flag
 from cnn_jax.config.names import NAMES
@@ -25,7 +27,7 @@ from cnn_jax.modes import (
     train,
     volumes,
 )
-from cnn_jax.runtime import compile_cache, hardware, signals
+from cnn_jax.runtime import compile_cache, hardware, memory, signals
 from cnn_jax.training.loop import Interrupted
 
 MODES = {
@@ -99,6 +101,12 @@ def _exit_code(argv: Sequence[str]) -> int:
     except (UserError, RunFailed, OSError) as error:  # OSError: a full disk, a missing permission
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
+    except jax.errors.JaxRuntimeError as error:
+        message = memory.out_of_memory(error)
+        if not message:
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        return 1
 
 
 def _run(command: Command) -> None:

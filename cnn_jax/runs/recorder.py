@@ -156,7 +156,11 @@ class Recorder:
     def open_logs(self, start: int) -> None:
         """Drops the rows after step `start`, and that of a test; opens TensorBoard's file."""
         self.run.metrics.truncate(start, without="test")
-        self._board = TensorBoard(self.run.folder / "tensorboard", purge_step=start)
+        try:
+            self._board = TensorBoard(self.run.folder / "tensorboard", purge_step=start)
+        except ModuleNotFoundError as error:  # a machine where only JAX's own packages are there
+            self.say(f"TensorBoard's files are not written: {error}")
+            return
         # TensorBoard drops whole steps: the rows of `start` that stay are written again.
         for row in self.run.metrics.rows():
             if row["step"] == start:
@@ -190,8 +194,8 @@ class Recorder:
         """Records a row of metrics; it is on disk when this returns."""
         self.run.check_still_there()
         self.run.metrics.append(row)
-        assert self._board is not None
-        self._board.scalars(row)
+        if self._board:
+            self._board.scalars(row)
         for writer in self._writers:
             writer.write(row)
 

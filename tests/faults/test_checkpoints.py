@@ -101,7 +101,7 @@ WHEN = {
 DYING = """
 import os, signal, sys
 from pathlib import Path
-sys.path[:0] = [{tests!r}, {faults!r}]
+sys.path[:0] = [{helpers!r}, {faults!r}]
 import pathlib, cnn_jax.runs.checkpoint, cnn_jax.storage.digests
 from test_checkpoints import Kept
 kept = Kept(Path({folder!r}), (10,))
@@ -115,9 +115,10 @@ kept.checkpoints.wait()
 @pytest.mark.parametrize("when", WHEN)
 def test_row_3_killed_during_a_save_just_before_the(when, tmp_path):
     owner, name = WHEN[when]
-    tests = Path(__file__).resolve().parents[1]
+    faults = Path(__file__).resolve().parent
+    helpers = str(faults.parent / "helpers")
     script = DYING.format(
-        tests=str(tests), faults=str(tests / "faults"), folder=str(tmp_path), owner=owner, name=name
+        helpers=helpers, faults=str(faults), folder=str(tmp_path), owner=owner, name=name
     )
     done = run_script(script)
     assert done.returncode == -signal.SIGKILL
@@ -256,7 +257,7 @@ def test_row_7_a_full_disk_leaves_the_older_checkpoints(tmp_path):
     script = f"""
 import resource, sys
 from pathlib import Path
-sys.path[:0] = [{str(Path(__file__).parents[1])!r}, {str(Path(__file__).parent)!r}]
+sys.path[:0] = [{str(Path(__file__).parents[1] / "helpers")!r}, {str(Path(__file__).parent)!r}]
 from test_checkpoints import Kept
 from cnn_jax.runs.checkpoint import CheckpointError
 import numpy as np

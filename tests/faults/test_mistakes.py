@@ -1,13 +1,15 @@
-"""Rows 14 and 15 of docs/reliability.md: one line, exit code 2, and the way out."""
+"""Rows 14, 15 and 27 of docs/reliability.md: one line, and the way out."""
 
 from __future__ import annotations
 
 import shutil
 
+import jax
+import jax.numpy as jnp
 import pytest
 from program import TINY, one_line
 
-from cnn_jax.cli import main
+from cnn_jax import cli
 
 CONFIG = {
     "typo": ("--config.batch_sise=32", "batch_size"),
@@ -30,7 +32,7 @@ NAMES = {
 
 
 def error_of(capsys, *arguments: str) -> str:
-    assert main(["run.py", *arguments]) == 2
+    assert cli.main(["run.py", *arguments]) == 2
     said = capsys.readouterr()
     assert "Traceback" not in said.out + said.err
     (error,) = [line for line in said.err.splitlines() if line.startswith("error: ")]
@@ -89,3 +91,24 @@ def test_row_15_an_unknown_name_brings_those_there_are(kind, capsys, tmp_path):
     error = error_of(capsys, argument, f"--workdir={tmp_path}/run")
     assert any(name in error for name in any_of)
     assert not (tmp_path / "run").exists()
+
+
+def test_row_27_running_out_of_memory_is_one_line(monkeypatch, capsys):
+    ask = cli.MODES["train"]._replace(run=lambda command: jnp.zeros((2**30, 2**14)))
+    monkeypatch.setitem(cli.MODES, "train", ask)
+    assert cli.main(["run.py"]) == 1
+    message = capsys.readouterr().err
+    assert one_line(message)
+    for part in ("65,536.0 GiB wanted", "GiB present", "batch_size", "Accumulate"):
+        assert part in message
+
+
+def test_another_error_of_jax_keeps_its_traceback(monkeypatch):
+    fail = cli.MODES["train"]._replace(run=_fail)
+    monkeypatch.setitem(cli.MODES, "train", fail)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
+        cli.main(["run.py"])
+
+
+def _fail(command):
+    raise jax.errors.JaxRuntimeError("INTERNAL: something else")
