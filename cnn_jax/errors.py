@@ -1,8 +1,9 @@
 """Errors that the program reports in one line, and where in the user's code an error arose."""
 
+import contextlib
 import sysconfig
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 # Code that the user did not write: this package, the standard library, installed packages, and
@@ -58,6 +59,23 @@ def located_message(error: BaseException) -> str:
     """Returns the first line of an error's message, prefixed by its location in user code."""
     location = location_of(error)
     return f"{location}: {first_line(error)}" if location else first_line(error)
+
+
+@contextlib.contextmanager
+def blamed_on(part: str) -> Iterator[None]:
+    """A block that runs code of the user's component: its error becomes a UserError with its place.
+
+    Errors that arise in other code, and those that are messages already, pass unchanged.
+    """
+    try:
+        yield
+    except (UserError, RunFailed):
+        raise
+    except Exception as error:
+        if not location_of(error):
+            raise
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(f"{part} fails at {location_of(error)}: {reason}") from error
 
 
 def shape_text(shape: Iterable[int]) -> str:

@@ -14,7 +14,7 @@ from cnn_jax.augment import Augmentation
 from cnn_jax.augment.test_time import Views
 from cnn_jax.data import DataConfig, Dataset
 from cnn_jax.data.pixel_normalization import Normalize
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, blamed_on
 from cnn_jax.losses import Distill, Loss, Softmax
 from cnn_jax.optim import (
     SGD,
@@ -235,8 +235,10 @@ class Plan:
                 f"epochs must give at most {MOST_STEPS:,} steps, got {experiment.epochs:g} epochs "
                 f"of {steps_per_epoch:,} steps"
             )
-        factor = experiment.schedule.factor(total_steps, steps_per_epoch)
-        tx = experiment.optimizer.build(factor, batch_size=batch_size, total_steps=total_steps)
+        with blamed_on("schedule"):
+            factor = experiment.schedule.factor(total_steps, steps_per_epoch)
+        with blamed_on("optimizer"):
+            tx = experiment.optimizer.build(factor, batch_size=batch_size, total_steps=total_steps)
         if not isinstance(tx, optax.GradientTransformation):
             raise UserError(
                 f"optimizer: {type(experiment.optimizer).__name__} must build an "

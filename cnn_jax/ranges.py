@@ -1,9 +1,10 @@
 """Ranges of config fields, declared in their annotations: `rho: Positive[float] = 0.05`.
 
-A `Checked` object checks its fields when it is made. Each range is also a function that checks
-values given by name: `positive(rho=rho)`.
+A `Checked` object checks its fields when it is made; `config.check` checks those of any other. Each
+range is also a function that checks values given by name: `positive(rho=rho)`.
 """
 
+import collections.abc
 import dataclasses
 import functools
 import math
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union
 
 T = TypeVar("T")
+_SEQUENCES = (tuple, list, collections.abc.Sequence)
 
 
 class Range(NamedTuple):
@@ -33,9 +35,10 @@ class Range(NamedTuple):
         for name, value in fields.items():
             if value is None and self.optional:
                 continue
-            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not is_number or not math.isfinite(value):
-                raise ValueError(f"{name} must be a finite number, got {value!r}")
+            if not isinstance(value, (int, float)) or isinstance(value, bool):
+                raise ValueError(f"{name} must be a Python number, got {value!r}")
+            if not -math.inf < value < math.inf:
+                raise ValueError(f"{name} must be finite, got {value!r}")
             if not self.holds(value):
                 raise ValueError(f"{name} must be {self.wanted}, got {value!r}")
 
@@ -86,27 +89,35 @@ class Checked:
 
 def check_fields(config: Any) -> None:
     """Raises ValueError if a field is out of range, or none of the values of its `Literal`."""
-    for name, annotation in _annotations(config.__class__):
+    for name, annotation in declared(config.__class__).items():
         _check(name, getattr(config, name), annotation)
 
 
 @functools.cache
-def _annotations(cls: Any) -> list[tuple[str, Any]]:
-    """The annotations of a dataclass's fields, by name.
+def declared(cls: Any) -> dict[str, Any]:
+    """The annotations that declare a range, by name of a field that `__init__` takes.
 
-    A field that a base class has too appears twice: with another default, it keeps its range.
+    A subclass that annotates a field with a type alone, to change its default, keeps the range.
     """
-    found: list[tuple[str, Any]] = []
-    names = {field.name for field in dataclasses.fields(cls)}
+    found: dict[str, Any] = {}
+    names = {field.name for field in dataclasses.fields(cls) if field.init}
     for base in reversed(cls.__mro__):
         try:
             hints = typing.get_type_hints(base, include_extras=True)
-        except NameError:  # `config.check` reports it
+        except Exception:  # `config.check` reports an annotation that can't be resolved
             continue
-        found += [
-            (name, hints[name]) for name in vars(base).get("__annotations__", {}) if name in names
-        ]
+        own = names & set(vars(base).get("__annotations__", {}))
+        found |= {name: hints[name] for name in own if _declares(hints[name])}
     return found
+
+
+def _declares(annotation: Any) -> bool:
+    """Whether an annotation restricts values, or parts of them, beyond their type."""
+    if typing.get_origin(annotation) is Literal:
+        return True
+    extras = getattr(annotation, "__metadata__", ())
+    arguments = typing.get_args(annotation)
+    return any(isinstance(extra, Range) for extra in extras) or any(map(_declares, arguments))
 
 
 def _check(name: str, value: Any, annotation: Any) -> None:
@@ -119,11 +130,36 @@ def _check(name: str, value: Any, annotation: Any) -> None:
     elif origin is Literal:
         one_of(arguments, **{name: value})
     elif origin in (Union, types.UnionType):
-        arms = [arm for arm in arguments if arm is not type(None)]
-        if value is not None and len(arms) == 1:
-            _check(name, value, arms[0])
-    elif origin is tuple and typing.get_origin(arguments[0]) is Annotated:
-        if not isinstance(value, tuple):
+        _check_union(name, value, arguments)
+    elif origin in _SEQUENCES and _declares(annotation):
+        if not isinstance(value, tuple if origin is tuple else (tuple, list)):
             raise ValueError(f"{name} must be a tuple such as (32, 64), got {value!r}")
-        for index, part in enumerate(value):
-            _check(f"{name}[{index}]", part, arguments[0])
+        same = origin is not tuple or arguments[1:] == (...,)
+        kinds = arguments[:1] * len(value) if same else arguments
+        for index, (part, kind) in enumerate(zip(value, kinds, strict=False)):
+            _check(f"{name}[{index}]", part, kind)
+
+
+def _check_union(name: str, value: Any, arms: tuple[Any, ...]) -> None:
+    """Checks a value as those arms whose type it has: one of them must accept it."""
+    if value is None and type(None) in arms:
+        return
+    arms = tuple(arm for arm in arms if arm is not type(None))
+    errors = []
+    for arm in arms if len(arms) == 1 else [arm for arm in arms if _could_be(value, arm)]:
+        try:
+            return _check(name, value, arm)
+        except ValueError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def _could_be(value: Any, annotation: Any) -> bool:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _could_be(value, arguments[0])
+    if origin is Literal:
+        return value in arguments
+    kind = origin or annotation
+    return not isinstance(kind, type) or isinstance(value, (int, float) if kind is float else kind)

@@ -8,6 +8,7 @@ from jax.stages import Lowered
 
 from cnn_jax import config
 from cnn_jax.data import Dataset
+from cnn_jax.errors import blamed_on
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime.parallel import Parallel, parallel
@@ -68,12 +69,14 @@ class Setup:
           CheckpointError: the weights of the teacher or of `init_from` are damaged.
         """
         config.check(experiment, "experiment")
-        source, note = experiment.data.resolve(data_dir)
+        with blamed_on("data"):
+            source, note = experiment.data.resolve(data_dir)
         experiment = dataclasses.replace(experiment, data=source)
         loaded = {} if loaded is None else loaded
         name = config.to_text(source)
         if name not in loaded:
-            loaded[name] = source.load(data_dir)
+            with blamed_on("data"):
+                loaded[name] = source.load(data_dir)
         data = loaded[name]
         plan = Plan.of(experiment, DataFacts.of(data))
         devices = parallel(experiment.parallel, experiment.batch_size)

@@ -31,6 +31,7 @@ from cnn_jax.optim import (
     Plain,
     ScheduleFreeSGD,
 )
+from cnn_jax.setup import Setup
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.state import state_shapes
 from cnn_jax.training.step import train_step
@@ -267,3 +268,45 @@ def test_what_a_config_from_before_a_field_leaves_out_has_its_default():
     assert config.to_text(experiment) == text
     averaged = dataclasses.replace(experiment, gradient=Accumulate(2, SAM(rho=0.1)), ema=0.99)
     assert config.from_text(config.to_text(averaged), NAMES) == averaged
+
+
+@dataclasses.dataclass(frozen=True)
+class BrokenData:
+    """Fails where it is told to."""
+
+    where: str
+
+    def resolve(self, data_dir=None):
+        return self, {}["resolve"] if self.where == "resolve" else ""
+
+    def load(self, data_dir=None):
+        raise ValueError("bad data")
+
+
+class BrokenOptimizer(SGD):
+    def _rule(self, factor, batch_size, total_steps):
+        return {}["rule"]
+
+
+class BrokenSchedule(Constant):
+    def _curve(self, steps):
+        return 1 / 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "part", "error"),
+    [
+        ({"data": BrokenData("resolve")}, "data", "KeyError: 'resolve'"),
+        ({"data": BrokenData("load")}, "data", "ValueError: bad data"),
+        ({"optimizer": BrokenOptimizer()}, "optimizer", "KeyError: 'rule'"),
+        ({"schedule": BrokenSchedule()}, "schedule", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_an_error_in_a_component_is_one_line_with_its_place(changed, part, error, monkeypatch):
+    monkeypatch.setattr(config, "check", lambda *_: None)  # these classes are no dataclasses
+    experiment = dataclasses.replace(
+        Experiment(data=Shapes(train=64, validation=0, test=16), model=models.MLP()),
+        **{"batch_size": 16, **changed},
+    )
+    with pytest.raises(UserError, match=rf"^{part} fails at .*test_experiment\.py:\d+: {error}$"):
+        Setup.of(experiment)

@@ -1,7 +1,7 @@
 """Reads, writes, checks and overrides configs: frozen dataclasses of real objects.
 
-Everything but `names.py` imports only `errors`, and neither JAX nor Flax. `names.py`, which lists
-the names that recipes may use, imports the sub-packages that define them.
+Everything but `names.py` imports only `errors` and `ranges`, and neither JAX nor Flax. `names.py`,
+which lists the names that recipes may use, imports the sub-packages that define them.
 """
 
 from cnn_jax.config.check import check

@@ -7,6 +7,7 @@ import types
 import typing
 from typing import Annotated, Any, Literal, TypeVar, Union
 
+from cnn_jax import ranges
 from cnn_jax.config import fields
 from cnn_jax.errors import ConfigError
 
@@ -191,6 +192,10 @@ def check(config: Any, path: str = "config") -> None:
                 f"{where}: {shown(value)} can't be written to config.json: use numbers, strings, "
                 "None, tuples and dataclasses"
             )
+    try:
+        ranges.check_fields(config)
+    except ValueError as error:
+        raise ConfigError(f"{path}.{error}") from error
 
 
 def _check_recorded(cls: type, path: str) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,16 +19,20 @@ class Net(nn.Module):
     """Base class of every model in the package; checks that its fields are in range.
 
     Raises:
-      ValueError: an integer field, or one of a tuple, is not positive, or a field is not in the
-        range that its annotation declares.
+      ValueError: a field is not in the range that its annotation declares; without one, an integer
+        or an element of a tuple of integers is not positive.
     """
 
     def __post_init__(self):
+        cls: Any = type(self)
+        declared = ranges.declared(cls)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name, None)
-            if isinstance(value, tuple | list):
+            if field.name in declared:
+                continue
+            if isinstance(value, tuple | list) and all(type(part) is int for part in value):
                 ranges.positives(**{field.name: value})
-            elif isinstance(value, int) and not isinstance(value, bool):
+            elif type(value) is int:
                 ranges.positive(**{field.name: value})
         ranges.check_fields(self)
         super().__post_init__()

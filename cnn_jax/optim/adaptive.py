@@ -15,7 +15,7 @@ class Adam(Optimizer):
     Attributes:
       b1: Decay of the gradient's running mean.
       b2: Decay of the squared gradient's running mean.
-      eps: Added to the square root of the latter, so that it never divides by zero.
+      eps: Added to the square root of that mean, so that it never divides by zero.
     """
 
     peak_lr: float = 1e-3

@@ -12,6 +12,7 @@ from cnn_jax import models, ops
 from cnn_jax.models import layers
 from cnn_jax.models.airbench_layers import partly_identity
 from cnn_jax.models.whitening import EPSILON, Whitening
+from cnn_jax.ranges import NonNegative, Probability
 from cnn_jax.results import sizes
 
 PUBLISHED = {
@@ -304,3 +305,27 @@ def test_kernels_before_a_relu_have_variance_two_over_fan_in():
     layer = layers.Conv(64)
     kernel = layer.init(jax.random.key(0), jnp.zeros((1, 4, 4, 16)))["params"]["kernel"]
     assert float(kernel.var()) == pytest.approx(2 / (9 * 16), rel=0.05)
+
+
+class Declared(layers.Net):
+    """Fields of every kind: those that declare a range, or hold other things than integers."""
+
+    width: int = 4
+    widths: tuple[int, ...] = (4, 8)
+    extra: NonNegative[int] = 0
+    drops: tuple[Probability[float], ...] = (0.0, 0.5)
+    kinds: tuple[str, ...] = ("conv", "dense")
+    flags: tuple[bool, ...] = (True, False)
+    pads: tuple[tuple[int, int], ...] = ((1, 1), (0, 0))
+    heads: tuple[nn.Module, ...] = (nn.Dense(3),)
+
+    def __call__(self, image, *, train):
+        return image
+
+
+def test_a_net_s_integers_are_positive_where_no_range_is_declared():
+    Declared()
+    wrong = {"width": 0, "widths": (4, 0), "extra": -1, "drops": (0.5, 1.5)}
+    for field, value in wrong.items():
+        with pytest.raises(ValueError, match=rf"^{field}(\[1\])? must be "):
+            Declared(**{field: value})
