@@ -1,9 +1,10 @@
 """Errors that the program reports in one line, and where in the user's code an error arose."""
 
 import contextlib
+import re
 import sysconfig
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 # Code that the user did not write: this package, the standard library, installed packages, and
@@ -62,10 +63,14 @@ def located_message(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def blamed_on(part: str) -> Iterator[None]:
+def blamed_on(part: str, hints: Mapping[str, str] | None = None) -> Iterator[None]:
     """A block that runs code of the user's component: its error becomes a UserError with its place.
 
     Errors that arise in other code, and those that are messages already, pass unchanged.
+
+    Args:
+      part: What fails, such as "optimizer".
+      hints: Explanations for some kinds of errors, by the name of their class.
     """
     try:
         yield
@@ -74,8 +79,10 @@ def blamed_on(part: str) -> Iterator[None]:
     except Exception as error:
         if not location_of(error):
             raise
-        reason = f"{type(error).__name__}: {first_line(error)}"
-        raise UserError(f"{part} fails at {location_of(error)}: {reason}") from error
+        kind = type(error).__name__
+        reason = re.sub(r"\.? \(https://\S+\)", "", first_line(error))  # a link to Flax's docs
+        hint = f"; {hints[kind]}" if hints and kind in hints else ""
+        raise UserError(f"{part} fails at {location_of(error)}: {kind}: {reason}{hint}") from error
 
 
 def shape_text(shape: Iterable[int]) -> str:

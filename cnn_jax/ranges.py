@@ -62,22 +62,10 @@ Finite = Annotated[T, Range("finite", math.isfinite)]
 Pixel = Annotated[int, within(0, 255)]
 
 
-def between(least: float, most: float, **fields: Any) -> None:
-    """Raises ValueError for a field that is neither a number in least <= x <= most nor None."""
-    within(least, most)(**fields)
-
-
 def positives(**fields: Any) -> None:
     """Raises ValueError for a field that is not a tuple of finite numbers above 0."""
     for name, values in fields.items():
         _check(name, values, tuple[Positive[float], ...])
-
-
-def one_of(choices: tuple[Any, ...], **fields: Any) -> None:
-    """Raises ValueError for a field that is not one of the choices."""
-    for name, value in fields.items():
-        if value not in choices:
-            raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
 
 
 class Checked:
@@ -128,7 +116,9 @@ def _check(name: str, value: Any, annotation: Any) -> None:
                 extra(**{name: value})
         _check(name, value, arguments[0])
     elif origin is Literal:
-        one_of(arguments, **{name: value})
+        if value not in arguments:
+            choices = ", ".join(map(str, arguments))
+            raise ValueError(f"{name} must be one of {choices}, got {value!r}")
     elif origin in (Union, types.UnionType):
         _check_union(name, value, arguments)
     elif origin in _SEQUENCES and _declares(annotation):

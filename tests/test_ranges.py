@@ -15,7 +15,6 @@ from cnn_jax.ranges import (
     Pixel,
     Positive,
     Probability,
-    one_of,
     positive,
     within,
 )
@@ -129,5 +128,3 @@ def test_a_range_checks_values_by_name():
     positive(width=1, depth=None)
     with pytest.raises(ValueError, match=r"^depth must be positive, got 0$"):
         positive(width=1, depth=0)
-    with pytest.raises(ValueError, match=r"^side must be one of left, right, got 'up'$"):
-        one_of(("left", "right"), side="up")

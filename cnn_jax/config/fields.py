@@ -47,8 +47,8 @@ def hints(cls: Any) -> Mapping[str, Any]:
         return typing.get_type_hints(cls)
     except NameError as error:
         raise ConfigError(
-            f"the annotations of {cls.__name__} can't be resolved: {error}; import the name "
-            "outside `if TYPE_CHECKING`"
+            f"the annotations of {cls.__name__} can't be resolved: {error}; define or import the "
+            "name in the class's module, outside `if TYPE_CHECKING`"
         ) from error
 
 

@@ -40,9 +40,9 @@ class Published:
 
     def __post_init__(self) -> None:
         train, test = (self.source.sizes[split] for split in tfds.SPLITS)
-        ranges.between(0, train - 1, validation=self.validation)
-        ranges.between(1, train - self.validation, train=self.train)
-        ranges.between(1, test, test=self.test)
+        ranges.within(0, train - 1)(validation=self.validation)
+        ranges.within(1, train - self.validation)(train=self.train)
+        ranges.within(1, test)(test=self.test)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -71,11 +71,11 @@ def scores(num_classes: int | None, **options) -> nn.Dense:
     return nn.Dense(num_classes, dtype=jnp.float32, **options)
 
 
-def check_depth(depth: int, period: int, rest: int) -> None:
-    """Raises ValueError unless `depth` is `period` times a positive number, plus `rest`."""
-    if depth % period != rest or depth < period + rest:
-        examples = ", ".join(str(period * n + rest) for n in (1, 2, 3))
-        raise ValueError(f"depth must be {period}n+{rest} ({examples}, ...), got {depth}")
+def depths(period: int, rest: int) -> ranges.Range:
+    """The depths of a residual net: `period` times a positive number, plus `rest`."""
+    examples = ", ".join(str(period * n + rest) for n in (1, 2, 3))
+    wanted = f"{period}n+{rest} ({examples}, ...)"
+    return ranges.Range(wanted, lambda depth: depth % period == rest and depth > rest)
 
 
 def stages(blocks: Sequence[int], width: int) -> Iterator[tuple[int, int]]:

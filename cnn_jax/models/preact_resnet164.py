@@ -1,5 +1,7 @@
 """The CIFAR family of pre-activation residual networks: PreActResNet-164."""
 
+from typing import Annotated
+
 import flax.linen as nn
 import jax
 
@@ -20,13 +22,9 @@ class PreActResNet(layers.Net):
       num_classes: Number of classes; None: taken from the data.
     """
 
-    depth: int = 164
+    depth: Annotated[int, layers.depths(9, 2)] = 164
     width: int = 16
     num_classes: int | None = None
-
-    def __post_init__(self):
-        layers.check_depth(self.depth, period=9, rest=2)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

@@ -40,7 +40,7 @@ class PyramidNet(layers.Net):
     num_classes: int | None = None
 
     def __post_init__(self):
-        layers.check_depth(self.depth, period=9 if self.bottleneck else 6, rest=2)
+        layers.depths(9 if self.bottleneck else 6, 2)(depth=self.depth)
         super().__post_init__()
 
     @nn.compact

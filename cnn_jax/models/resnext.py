@@ -1,5 +1,7 @@
 """ResNeXt-29: residual networks with grouped convolutions."""
 
+from typing import Annotated
+
 import flax.linen as nn
 import jax
 
@@ -25,15 +27,11 @@ class ResNeXt(layers.Net):
       num_classes: Number of classes; None: taken from the data.
     """
 
-    depth: int = 29
+    depth: Annotated[int, layers.depths(9, 2)] = 29
     cardinality: int = 8
     group_width: int = 64
     stem: int = 3
     num_classes: int | None = None
-
-    def __post_init__(self):
-        layers.check_depth(self.depth, period=9, rest=2)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

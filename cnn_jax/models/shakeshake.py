@@ -1,5 +1,7 @@
 """Shake-Shake: residual networks with two randomly mixed branches."""
 
+from typing import Annotated
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -21,13 +23,9 @@ class ShakeShake(layers.Net):
       num_classes: Number of classes; None: taken from the data.
     """
 
-    depth: int = 26
+    depth: Annotated[int, layers.depths(6, 2)] = 26
     width: int = 32
     num_classes: int | None = None
-
-    def __post_init__(self):
-        layers.check_depth(self.depth, period=6, rest=2)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

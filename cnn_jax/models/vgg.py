@@ -1,5 +1,7 @@
 """VGG with BatchNorm: stages of 3x3 convolutions with pools between them."""
 
+from typing import Literal
+
 import flax.linen as nn
 import jax
 
@@ -26,14 +28,9 @@ class VGG(layers.Net):
       num_classes: Number of classes; None: taken from the data.
     """
 
-    depth: int = 16
+    depth: Literal[11, 13, 16, 19] = 16
     width: int = 64
     num_classes: int | None = None
-
-    def __post_init__(self):
-        if self.depth not in STAGES:
-            raise ValueError(f"depth must be 11, 13, 16 or 19, got {self.depth!r}")
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

@@ -1,5 +1,7 @@
 """Wide residual networks: WRN-16-4 to WRN-40-4."""
 
+from typing import Annotated
+
 import flax.linen as nn
 import jax
 
@@ -24,14 +26,10 @@ class WideResNet(layers.Net):
       num_classes: Number of classes; None: taken from the data.
     """
 
-    depth: int = 16
+    depth: Annotated[int, layers.depths(6, 4)] = 16
     widen: int = 4
     dropout: Fraction[float] = 0.0
     num_classes: int | None = None
-
-    def __post_init__(self):
-        layers.check_depth(self.depth, period=6, rest=4)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:

@@ -1,7 +1,6 @@
 """Traces the training step for the shapes of a plan's data, before any state exists."""
 
 import functools
-import re
 from typing import Any
 
 import jax
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 from jax.stages import Lowered
 
 from cnn_jax.data.resident import Resident
-from cnn_jax.errors import UserError, first_line, location_of
+from cnn_jax.errors import blamed_on
 from cnn_jax.experiment import Plan
 from cnn_jax.runtime.parallel import Parallel
 from cnn_jax.training import component_checks
@@ -47,17 +46,7 @@ def lowered_step(plan: Plan, devices: Parallel, state: TrainState, teacher: Any 
     labels = order = jax.ShapeDtypeStruct((plan.data.train,), jnp.int32)
     keys = jax.eval_shape(lambda: streams(0))
     shapes = devices.shapes((state, Resident(images, labels), order, keys, teacher))
-    try:
+    with blamed_on("a training step", HINTS):
         lowered = devices.lower(functools.partial(train_step, plan), *shapes)
-    except UserError:
-        raise
-    except Exception as error:
-        place = location_of(error)
-        if not place:
-            raise
-        kind = type(error).__name__
-        reason = re.sub(r"\.? \(https://\S+\)", "", first_line(error))  # a link to Flax's docs
-        hint = f"; {HINTS[kind]}" if kind in HINTS else ""
-        raise UserError(f"a training step fails at {place}: {kind}: {reason}{hint}") from error
     component_checks.check_state_unchanged(shapes[0], lowered.out_info[0])
     return lowered
