@@ -149,7 +149,7 @@ def _work(flags: argparse.Namespace) -> int:
             data_dir=flags.data_dir,
             torch_python=flags.torch_python or sys.executable,
             peers=flags.peers,
-            done=frozenset(records.rows()),
+            rows=records.rows(),
         )
         common = {"stage": task.stage, "git": hardware.git(), "jax": hardware.software()["jax"]}
         begun, before = time.monotonic(), gpu.state()

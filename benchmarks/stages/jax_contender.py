@@ -19,5 +19,5 @@ if __name__ == "__main__":
     parser.add_argument("--data_dir")
     parser.add_argument("--rehearse", action="store_true")
     flags = parser.parse_args()
-    context = Context(flags.rehearse, flags.scratch, flags.data_dir, "", None, frozenset())
+    context = Context(flags.rehearse, flags.scratch, flags.data_dir, "", None, {})
     serve_ours(flags.recipe, flags.precision, flags.batch_size, context)

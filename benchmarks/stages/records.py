@@ -45,8 +45,9 @@ class Records:
         return True
 
     def finish(self, task: str) -> None:
-        """Marks a task as finished: later calls skip it."""
+        """Marks a task as finished: later calls skip it, and an earlier failure is forgotten."""
         content = self._read()
+        content["rows"].pop(f"{task}/failed", None)
         content["finished"].append(task)
         self._write(content)
 

@@ -4,7 +4,6 @@ import functools
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from cnn_jax.setup import Setup
 from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.state import INIT_IMAGES, init_state
-from stages.nets import experiment, setup
+from stages.nets import command, experiment, setup
 from stages.task import Context, Row
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +48,7 @@ def runs(recipe: str, context: Context) -> Iterator[Row]:
     compile_seconds = time.perf_counter() - begun
     for seed in range(2 if context.rehearse else SEEDS):
         name = f"speedrun/{recipe}/{precision}/seed={seed}"
-        if name not in context.done:
+        if name not in context.rows:
             yield name, timed(seed) | {"compile_and_warm_up_seconds": compile_seconds}
 
 
@@ -95,25 +94,14 @@ class TimedRun:
 
 def process(context: Context) -> Iterator[Row]:
     """A whole `python run.py`, with an empty compile cache and again with the filled one."""
-    command = [sys.executable, "run.py", "--config=cifar10_airbench94"]
-    command += ["--config.precision=bfloat16"]
-    if context.rehearse:
-        command = [
-            sys.executable,
-            "run.py",
-            "--config.data=Shapes(train=256, validation=0, test=64)",
-        ]
-        command += ["--config=cifar10_mlp", "--config.model=MLP(hidden=(8,))"]
-        command += ["--config.batch_size=32", "--config.epochs=1"]
-    if context.data_dir:
-        command.append(f"--data_dir={context.data_dir}")
     cache = context.scratch / f"cache-{time.time():.0f}"
     for kind in ("cold", "warm")[: 1 if context.rehearse else None]:
         name = f"speedrun/process/{kind}"
         folder = context.scratch / f"process-{kind}-{time.time():.0f}"
+        flags = f"--workdir={folder}", f"--compile_cache={cache}"
         begun = time.perf_counter()
         subprocess.run(
-            [*command, f"--workdir={folder}", f"--compile_cache={cache}"],
+            command("cifar10_airbench94", context, *flags),
             cwd=ROOT,
             check=True,
             stdout=subprocess.DEVNULL,
@@ -128,7 +116,7 @@ def peers(context: Context) -> Iterator[Row]:
         return
     for folder, script in PEERS.items():
         name = f"speedrun/{folder}"
-        if name in context.done or not (context.peers / folder / script).exists():
+        if name in context.rows or not (context.peers / folder / script).exists():
             continue
         place = context.scratch / "peers" / folder
         _data_for_peers(place / "cifar10", context)

@@ -1,6 +1,6 @@
 """What a task of the accelerator benchmark is: a function that yields rows, in a process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ class Context:
       data_dir: Where TFDS data is; None: `$TFDS_DATA_DIR`.
       torch_python: A Python that has PyTorch; "" if there is none.
       peers: Folder of checkouts of the peers' code; None: they are left out.
-      done: Names of the rows that are recorded already.
+      rows: The rows that are recorded already, by name.
     """
 
     rehearse: bool
@@ -26,7 +26,7 @@ class Context:
     data_dir: str | None
     torch_python: str
     peers: Path | None
-    done: frozenset[str]
+    rows: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Task:
     Attributes:
       name: Its name; the names of its rows begin with it.
       stage: Number of its stage, in order of value.
-      run: Yields rows, each recorded at once. Leaves out those in `Context.done`.
+      run: Yields rows, each recorded at once. Leaves out those in `Context.rows`.
       limit: Seconds after which it is stopped; what it has yielded stays.
       least: Seconds under which it is not worth starting.
     """

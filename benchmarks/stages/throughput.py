@@ -59,7 +59,7 @@ def beside_torch(recipe: str, context: Context) -> Iterator[Row]:
         for kind in TORCH
     }
     for name, found in take_turns(ours | torch, turns):
-        yield f"throughput/{recipe}/{name}", _with_speed(found, batch)
+        yield f"throughput/{recipe}/{name}", _with_speed(found, batch, context)
 
 
 def _ours(recipe: str, precision: str, batch: int, context: Context) -> tuple[list[str], dict]:
@@ -72,13 +72,17 @@ def _ours(recipe: str, precision: str, batch: int, context: Context) -> tuple[li
     return command, {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
-def _with_speed(found: dict[str, Any], batch: int) -> dict[str, Any]:
+def _with_speed(found: dict[str, Any], batch: int, context: Context) -> dict[str, Any]:
     if "left_out" in found:
         return found
     speed = batch / statistics.median(found["step_seconds"])
     result = found | {"batch_size": batch, "images_per_second": speed}
     if "forward_flops" in found:
         result["tflops_per_second"] = 3 * found["forward_flops"] * speed / 1e12
+        if "machine/matmul" in context.rows:
+            peaks = context.rows["machine/matmul"]["values"]["tflops_per_second"]
+            peak = peaks["bfloat16" if found["precision"] == "bfloat16" else "float32_default"]
+            result["utilisation"] = result["tflops_per_second"] / peak
     return result
 
 

@@ -56,7 +56,7 @@ class Run:
         self.metrics = MetricsLog(self.folder / "metrics.jsonl")
 
     def exists(self) -> bool:
-        """Whether a run has begun here."""
+        """Whether the folder holds a run."""
         return (self.folder / "config.json").exists()
 
     def begin(
