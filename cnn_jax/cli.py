@@ -91,9 +91,7 @@ def _exit_code(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt as stop:
-        print(
-            "interrupted: a training resumes with the same command and --workdir", file=sys.stderr
-        )
+        print(_interrupted(stop, argv), file=sys.stderr)
         return 143 if isinstance(stop, signals.Terminated) else 130
     except Interrupted as stop:
         print(stop, file=sys.stderr)
@@ -109,9 +107,17 @@ def _exit_code(argv: Sequence[str]) -> int:
         return 1
 
 
+def _interrupted(stop: KeyboardInterrupt, argv: Sequence[str]) -> str:
+    """What the user is told of an interruption: what was kept, by whoever was interrupted."""
+    kept = [*getattr(stop, "__notes__", [])]
+    if not kept and not any("mode" in argument.partition("=")[0] for argument in argv[1:]):
+        kept = ["a training resumes with the same command and --workdir"]
+    return ": ".join(["interrupted", *kept])
+
+
 def _run(command: Command) -> None:
     flags = command.flags
-    for note in command.notes:
+    for note in command.notes if flags.mode != "evaluate" else ():  # it takes `data` alone
         print(note, file=sys.stderr)
     _check(command)
     if flags.list:

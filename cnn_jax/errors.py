@@ -36,6 +36,13 @@ class RunFailed(RuntimeError):
     """A valid request that failed while it was carried out. The message is one line."""
 
 
+def some(names: Iterable[str], most: int = 5) -> str:
+    """Lists the first names and counts the others: "cat, dog and 8 more"."""
+    names = list(names)
+    left = len(names) - most
+    return ", ".join(names[:most]) + (f" and {left:,} more" if left > 0 else "")
+
+
 def location_of(error: BaseException, within: str = "") -> str:
     """Returns the "file:line" of the user's own code that raised an error; "" if none did.
 

@@ -8,13 +8,14 @@ from typing import Annotated, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from cnn_jax.augment import Augmentation
 from cnn_jax.augment.test_time import Views
 from cnn_jax.data import DataConfig, Dataset
 from cnn_jax.data.pixel_normalization import Normalize
-from cnn_jax.errors import UserError, blamed_on
+from cnn_jax.errors import ConfigError, UserError, blamed_on
 from cnn_jax.losses import Distill, Loss, Softmax
 from cnn_jax.optim import (
     SGD,
@@ -28,7 +29,7 @@ from cnn_jax.optim import (
     ScheduleFree,
 )
 from cnn_jax.optim.freezing import frozen
-from cnn_jax.ranges import Checked, Fraction, Positive, within
+from cnn_jax.ranges import Checked, Fraction, LocalPath, Positive, within
 
 # Steps are counted in an i32, and `jax.random.key` uses 32 bits of the seed.
 MOST_STEPS = 2**31 - 1
@@ -49,6 +50,9 @@ class Experiment(Checked):
         statistics of normalisation layers are not parameters and are still updated.
       loss: The loss of each example, given the scores.
       distill: Knowledge distillation from a teacher; None: off.
+      sampling: How an epoch's examples are drawn. "uniform": each once, in random order;
+        "balanced": every class equally often, at random with replacement within a class. Against
+        class imbalance, use this or the loss's `class_weights`: each makes up for all of it.
       augment: Augmentations of each training batch, in this order; those that mix examples last.
       normalize: Normalisation of pixels, in training, evaluation and export.
       gradient: The gradient rule: Plain(), SAM(), ASAM() or Accumulate().
@@ -66,6 +70,8 @@ class Experiment(Checked):
       patience: Early stopping: epochs without a new best validation accuracy before the run ends;
         None: off.
       keep_best: Whether to test the weights with the best validation accuracy, not the last.
+      select_by: The validation measure by which keep_best and patience choose. "balanced_accuracy":
+        the mean of the classes' accuracies.
       parallel: Data parallelism over the devices: "jit" shards the batch; "pmap" runs a program on
         each device and sums gradients explicitly.
       precision: Precision of the net's computations; parameters, data statistics and scores are
@@ -75,10 +81,11 @@ class Experiment(Checked):
 
     data: DataConfig
     model: nn.Module
-    init_from: str = ""
+    init_from: LocalPath = ""
     freeze: tuple[str, ...] = ()
     loss: Loss = Softmax()
     distill: Distill | None = None
+    sampling: Literal["uniform", "balanced"] = "uniform"
     augment: tuple[Augmentation, ...] = ()
     normalize: Normalize = Normalize()
     gradient: GradientRule = Plain()
@@ -92,6 +99,7 @@ class Experiment(Checked):
     tta: Views = "none"
     patience: Positive[int | None] = None
     keep_best: bool = False
+    select_by: Literal["accuracy", "balanced_accuracy"] = "accuracy"
     parallel: Literal["jit", "pmap"] = "jit"
     precision: Literal["float32", "bfloat16"] = "float32"
     convolutions: Literal["fast", "stock"] = "fast"
@@ -138,6 +146,8 @@ class DataFacts:
       validation: Number of validation images; 0: none.
       test: Number of test images.
       fingerprint: Digest of the content.
+      class_counts: Number of training images of each class; () for a run recorded before this
+        field existed.
     """
 
     name: str
@@ -149,6 +159,9 @@ class DataFacts:
     validation: int
     test: int
     fingerprint: str
+    # The digest of a teacher hashes the repr of its facts, and digests recorded before stay valid.
+    # `fingerprint` covers the labels.
+    class_counts: tuple[int, ...] = dataclasses.field(default=(), repr=False)
 
     @classmethod
     def of(cls, data: Dataset) -> DataFacts:
@@ -163,6 +176,7 @@ class DataFacts:
             validation=len(data.validation) if data.validation else 0,
             test=len(data.test),
             fingerprint=data.fingerprint,
+            class_counts=tuple(np.bincount(data.train.labels, minlength=data.num_classes).tolist()),
         )
 
     @property
@@ -179,6 +193,7 @@ class Plan:
       data: The facts of its data.
       model: The net, with the data's number of classes.
       normalize: The normalisation, with the data's statistics.
+      loss: The loss, with the data's class weights.
       steps_per_epoch: Number of full batches in the training set; each epoch leaves out other
         examples.
       total_steps: Number of steps of the run.
@@ -190,6 +205,7 @@ class Plan:
     data: DataFacts
     model: nn.Module
     normalize: Normalize
+    loss: Loss
     steps_per_epoch: int
     total_steps: int
     tx: optax.GradientTransformation
@@ -210,6 +226,8 @@ class Plan:
                     f"{field} needs validation images, but {data.name} has none: raise "
                     "data.validation"
                 )
+        if experiment.select_by != "accuracy" and not (experiment.keep_best or experiment.patience):
+            raise UserError("select_by needs keep_best or patience, which choose by it")
         experiment.gradient.check(batch_size)
         if experiment.lookahead and isinstance(experiment.optimizer, LookaheadSGD):
             raise UserError("lookahead must be None with LookaheadSGD, which has its own")
@@ -228,6 +246,12 @@ class Plan:
                 f"model.num_classes must be the {data.num_classes} of {data.name} or None, "
                 f"got {model.num_classes}"
             )
+        with blamed_on("loss"):
+            try:
+                loss = experiment.loss.resolve(data.class_counts)
+            except UserError as error:
+                classes = ", ".join(data.classes)
+                raise ConfigError(f"{error}; the classes of {data.name} are {classes}") from error
         steps_per_epoch = data.train // batch_size
         total_steps = max(1, round(experiment.epochs * steps_per_epoch))
         if total_steps > MOST_STEPS:
@@ -258,6 +282,7 @@ class Plan:
             data=data,
             model=model,
             normalize=experiment.normalize.resolve(data.mean, data.std),
+            loss=loss,
             steps_per_epoch=steps_per_epoch,
             total_steps=total_steps,
             tx=frozen(tx, experiment.freeze) if experiment.freeze else tx,

@@ -1,13 +1,15 @@
 """Ranges of config fields, declared in their annotations: `rho: Positive[float] = 0.05`.
 
 A `Checked` object checks its fields when it is made; `config.check` checks those of any other. Each
-range is also a function that checks values given by name: `positive(rho=rho)`.
+range is also a function that checks values given by name: `positive(rho=rho)`. `LocalPath` declares
+a path, and `added_field` a field that older config files lack.
 """
 
 import collections.abc
 import dataclasses
 import functools
 import math
+import re
 import types
 import typing
 from collections.abc import Callable
@@ -62,6 +64,41 @@ Finite = Annotated[T, Range("finite", math.isfinite)]
 Pixel = Annotated[int, within(0, 255)]
 
 
+class Local:
+    """The rule that a string names a local file or folder; the mark of `LocalPath`."""
+
+    def __call__(self, **fields: Any) -> None:
+        """Raises ValueError for a field that is a URL: Python's file functions can't open it."""
+        for name, value in fields.items():
+            scheme = isinstance(value, str) and re.match(r"\s*([A-Za-z][\w+.-]*)://", value)
+            if scheme:
+                local = scheme[1].lower() == "file"
+                hint = "drop file://" if local else "mount or copy it, and give its local path"
+                raise ValueError(f"{name} must be a local path, got {value!r}: {hint}")
+
+
+local_path = Local()
+# A file or folder on this machine: absolute, relative to the working directory, or with ~.
+LocalPath = Annotated[str, local_path]
+
+# The key of a field's metadata for the value that it has in config files without it.
+BEFORE = "before"
+
+
+def added_field(default: T, *, before: T) -> T:
+    """Returns a dataclass field that was added, or got another default, after configs were saved.
+
+    `config.to_text` always writes such a field to files, so a file without it is an older one, and
+    `config.from_saved` reads it as `before`. Recipes and flags get `default`.
+
+    Args:
+      default: The field's default.
+      before: What a config file written before the change means.
+    """
+    # Type checkers see the default, as with `dataclasses.field`.
+    return typing.cast(T, dataclasses.field(default=default, metadata={BEFORE: before}))
+
+
 def positives(**fields: Any) -> None:
     """Raises ValueError for a field that is not a tuple of finite numbers above 0."""
     for name, values in fields.items():
@@ -105,14 +142,16 @@ def _declares(annotation: Any) -> bool:
         return True
     extras = getattr(annotation, "__metadata__", ())
     arguments = typing.get_args(annotation)
-    return any(isinstance(extra, Range) for extra in extras) or any(map(_declares, arguments))
+    return any(isinstance(extra, Range | Local) for extra in extras) or any(
+        map(_declares, arguments)
+    )
 
 
 def _check(name: str, value: Any, annotation: Any) -> None:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         for extra in annotation.__metadata__:
-            if isinstance(extra, Range):
+            if isinstance(extra, Range | Local):
                 extra(**{name: value})
         _check(name, value, arguments[0])
     elif origin is Literal:

@@ -69,6 +69,7 @@ class Setup:
           CheckpointError: the weights of the teacher or of `init_from` are damaged.
         """
         config.check(experiment, "experiment")
+        experiment = run.with_recorded_paths(experiment, recipe) if run else experiment
         with blamed_on("data"):
             source, note = experiment.data.resolve(data_dir)
         experiment = dataclasses.replace(experiment, data=source)

@@ -16,6 +16,7 @@ from cnn_jax.data.pixel_normalization import Normalize
 from cnn_jax.data.resident import Resident
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
+from cnn_jax.losses import MulticlassHinge, Softmax
 from cnn_jax.optim import (
     SAM,
     SGD,
@@ -156,6 +157,8 @@ def test_a_model_of_one_s_own_needs_no_number_of_classes():
     [
         ({"batch_size": 50_001}, "batch_size must be at most the 50000 training examples"),
         ({"keep_best": True}, "keep_best needs validation images"),
+        ({"select_by": "balanced_accuracy"}, "select_by needs keep_best or patience"),
+        ({"loss": Softmax(class_weights="balanced")}, "loss.class_weights needs the number of"),
         ({"model": models.LeNet(num_classes=7)}, "model.num_classes must be the 10 of cifar10"),
         ({"schedule": Linear(warmup=10)}, "schedule.warmup must be shorter"),
         ({"normalize": Normalize(mean=(0.5,))}, "normalize.mean must have 3 values"),
@@ -196,6 +199,8 @@ def test_what_does_not_fit_the_data_is_one_line_that_names_the_field(fields, mes
         ("ema", 1.0),
         ("seed", -1),
         ("tta", "flip"),
+        ("sampling", "weighted"),
+        ("select_by", "loss"),
         ("parallel", "shard"),
         ("convolutions", "slow"),
     ],
@@ -210,6 +215,53 @@ def test_facts_are_those_of_the_data(dataset):
     assert (facts.train, facts.validation, facts.test) == (70, 0, 37)
     assert (facts.image_shape, facts.num_classes) == ((8, 8, 3), 10)
     assert (facts.mean, facts.std) == (dataset.mean, dataset.std)
+    labels = dataset.train.labels.tolist()
+    assert facts.class_counts == tuple(map(labels.count, range(10)))
+    assert all(type(count) is int for count in facts.class_counts)
+
+
+def test_a_class_without_training_images_has_a_count(dataset):
+    labels = np.zeros(70, np.int32)
+    train = dataclasses.replace(dataset.train, labels=labels)
+    facts = DataFacts.of(dataclasses.replace(dataset, train=train))
+    assert facts.class_counts == (70, *[0] * 9)
+
+
+def test_digests_of_facts_from_before_the_class_counts_stay_valid(dataset):
+    """transfer/teacher.py hashes this text."""
+    facts = DataFacts.of(dataset)
+    assert repr(facts) == repr(dataclasses.replace(facts, class_counts=()))
+    assert repr(FACTS).endswith("test=10000, fingerprint='0')")
+
+
+def test_class_weights_are_those_of_the_data():
+    facts = dataclasses.replace(FACTS, classes=("cat", "dog"), train=40, class_counts=(30, 10))
+    loss = MulticlassHinge(margin=2.0, class_weights="balanced")
+    made = plan(facts, loss=loss, batch_size=8)
+    assert made.loss == MulticlassHinge(margin=2.0, class_weights=(40 / 60, 2.0))
+    assert made.experiment.loss == loss
+    assert plan(facts, batch_size=8).loss == Softmax()
+    with pytest.raises(UserError) as error:
+        plan(facts, loss=Softmax(class_weights=(1.0, 2.0, 3.0)), batch_size=8)
+    assert str(error.value) == (
+        "loss.class_weights must have 2 values, one for each class, got 3; the classes of cifar10 "
+        "are cat, dog"
+    )
+
+
+@pytest.mark.parametrize("weights", ["balanced", (1.0, 2.5)])
+def test_class_weights_are_written_and_read(weights):
+    experiment = Experiment(
+        data=Shapes(),
+        model=models.LeNet(),
+        loss=Softmax(class_weights=weights),
+        sampling="balanced",
+        keep_best=True,
+        select_by="balanced_accuracy",
+    )
+    text = config.to_text(experiment)
+    assert f"loss=Softmax(class_weights={weights!r}), sampling='balanced'" in text
+    assert config.from_text(text, NAMES) == experiment
 
 
 def test_the_state_is_told_in_shapes_or_why_it_can_not_be():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import jax
@@ -7,7 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from cnn_jax.losses import MulticlassHinge, Softmax
+from cnn_jax.errors import UserError
+from cnn_jax.losses import MulticlassHinge, Softmax, balanced_weights
 
 # The course notes' example: scores of cat, car and frog for three images, and the right class.
 SCORES = np.array([[3.2, 5.1, -1.7], [1.3, 4.9, 2.0], [2.2, 2.5, -3.1]], np.float32)
@@ -66,6 +68,61 @@ def test_mixed_labels(smoothing):
     assert not MulticlassHinge.takes_mixed_labels
 
 
+WEIGHTS = (0.5, 1.0, 4.0)
+MIXED = np.array([[0.25, 0, 0.75], [0, 1, 0], [0.75, 0, 0.25]], np.float32)
+
+
+# By torch 2.13 in float64: F.cross_entropy(scores, label, weight=w, reduction="none",
+# label_smoothing=e), and 3 F.multi_margin_loss(scores, label, p, weight=w, reduction="none"), which
+# divides by the number of classes.
+@pytest.mark.parametrize(
+    ("loss", "label", "expected"),
+    [
+        (Softmax(), LABELS, [1.020177576, 0.079131778, 24.625908807]),
+        (Softmax(0.3), LABELS, [3.606319638, 1.438914723, 19.799198626]),
+        (Softmax(), MIXED, [21.076109853, 0.079131778, 6.477656152]),
+        (Softmax(0.3), MIXED, [17.645472231, 1.438914723, 7.095421768]),
+        (MulticlassHinge(), LABELS, [1.45, 0, 51.6]),
+        (MulticlassHinge(squared=True), LABELS, [4.205, 0, 333.0]),
+    ],
+)
+def test_torch_agrees_on_class_weights(loss, label, expected):
+    weighted = dataclasses.replace(loss, class_weights=WEIGHTS)
+    np.testing.assert_allclose(weighted(SCORES, label), expected, rtol=1e-5)
+    ones = dataclasses.replace(loss, class_weights=(1.0, 1.0, 1.0))
+    np.testing.assert_allclose(ones(SCORES, label), loss(SCORES, label), rtol=1e-6)
+
+
+def test_balanced_weights_by_hand():
+    """350 / (3 * 300), 350 / (3 * 30), 350 / (3 * 20); their mean over the 350 images is 1."""
+    weights = balanced_weights((300, 30, 20))
+    assert weights == pytest.approx((0.3888889, 3.8888889, 5.8333333))
+    assert np.dot(weights, (300, 30, 20)) == pytest.approx(350)
+    assert balanced_weights((5, 5)) == (1, 1)
+
+
+def test_a_class_without_training_images_is_not_counted():
+    assert balanced_weights((30, 0, 10)) == pytest.approx((40 / 60, 1, 40 / 20))
+
+
+@pytest.mark.parametrize("loss", [Softmax(0.1), MulticlassHinge(margin=2.0, squared=True)])
+def test_weights_are_resolved_by_the_data(loss):
+    balanced, numbers = (
+        dataclasses.replace(loss, class_weights=weights) for weights in ("balanced", WEIGHTS)
+    )
+    assert loss.resolve((30, 10)) == loss.resolve(()) == loss
+    expected = dataclasses.replace(loss, class_weights=(40 / 60, 2.0))
+    assert balanced.resolve((30, 10)) == expected
+    assert numbers.resolve((1, 2, 3)) == numbers
+    with pytest.raises(UserError, match=r"class_weights must have 2 values, one for each class"):
+        numbers.resolve((30, 10))
+    for weighted in (balanced, numbers):
+        with pytest.raises(UserError, match=r"does not record: train it again"):
+            weighted.resolve(())
+    with pytest.raises(UserError, match=r"call `resolve` before"):
+        balanced(SCORES, LABELS)
+
+
 def test_large_scores_do_not_overflow():
     scores = np.array([[1e4, 0.0, -1e4]])
     np.testing.assert_allclose(Softmax()(scores, np.array([2])), [2e4])
@@ -108,6 +165,8 @@ def test_gradient_of_softmax_is_probability_minus_label():
     [
         (lambda: Softmax(label_smoothing=1.0), "label_smoothing"),
         (lambda: Softmax(label_smoothing=-0.1), "label_smoothing"),
+        (lambda: Softmax(class_weights=(1.0, 0.0)), r"class_weights\[1\]"),
+        (lambda: MulticlassHinge(class_weights=(-1.0, 1.0)), r"class_weights\[0\]"),
         (lambda: MulticlassHinge(margin=0), "margin"),
         (lambda: MulticlassHinge(margin=float("inf")), "margin"),
     ],

@@ -12,10 +12,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from cnn_jax.data.resident import Resident, epoch_order
+from cnn_jax.data.resident import Resident
 from cnn_jax.runtime.parallel import parallel
 from cnn_jax.setup import Setup
 from cnn_jax.training.evaluator import Evaluator
+from cnn_jax.training.order import draw_order
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.state import INIT_IMAGES, init_state
 from stages.nets import command, experiment, setup
@@ -66,7 +67,7 @@ class TimedRun:
         self._devices = parallel("jit", self._plan.experiment.batch_size)
         self._train = self._devices.place(Resident.of(data.train))
         self._init = jax.jit(lambda key, images: init_state(self._plan, key, images))
-        self._draw = jax.jit(lambda key, epoch: epoch_order(key, epoch, len(data.train)))
+        self._draw = jax.jit(functools.partial(draw_order, self._plan))
         self._step = prepared.lowered_step.compile()
         state = self._init(streams(0).init, self._train.images[:INIT_IMAGES])
         self._evaluate = Evaluator(self._plan, state.variables, data.test, EVAL_BATCH)
@@ -79,7 +80,9 @@ class TimedRun:
         plan = self._plan
         for step in range(plan.total_steps):
             if step % plan.steps_per_epoch == 0:
-                order = self._devices.place(self._draw(keys.order, step // plan.steps_per_epoch))
+                epoch = step // plan.steps_per_epoch
+                order = self._draw(keys.order, epoch, self._train.labels)
+                order = self._devices.place(order)
             state, _ = self._step(state, self._train, order, keys, None)
         jax.block_until_ready(state)
         trained = time.perf_counter()

@@ -14,10 +14,11 @@ import jax.numpy as jnp
 import optax
 
 from cnn_jax.data import Split
-from cnn_jax.data.resident import Resident, epoch_order
+from cnn_jax.data.resident import Resident
 from cnn_jax.experiment import Plan
 from cnn_jax.runtime.parallel import Jit
 from cnn_jax.runtime.timing import Timing, measure
+from cnn_jax.training.order import draw_order
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.step import train_step
 
@@ -87,7 +88,7 @@ class Parts:
         self._plan, self._seconds = plan, seconds
         self._devices = Jit(jax.local_devices())
         keys = streams(plan.experiment.seed)
-        order = epoch_order(keys.order, jnp.zeros((), jnp.int32), len(split))
+        order = draw_order(plan, keys.order, jnp.zeros((), jnp.int32), split.labels)
         # Without averages of the weights: the stand-in for the net has other statistics.
         state = state.replace(ema=None)
         self._arguments = self._devices.place((state, Resident.of(split), order, keys))

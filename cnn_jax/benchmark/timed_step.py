@@ -7,11 +7,12 @@ from typing import Any
 import jax
 
 from cnn_jax.data import Split
-from cnn_jax.data.resident import Resident, epoch_order
+from cnn_jax.data.resident import Resident
 from cnn_jax.experiment import Plan
 from cnn_jax.runtime import host
 from cnn_jax.runtime.parallel import parallel
 from cnn_jax.runtime.timing import SAMPLES, Timing, measure
+from cnn_jax.training.order import draw_order
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.step import train_step
 
@@ -29,7 +30,8 @@ class Training:
         self.plan, self._state = plan, state
         self._devices = parallel(plan.experiment.parallel, plan.experiment.batch_size)
         keys = streams(plan.experiment.seed)
-        self._draw = jax.jit(functools.partial(epoch_order, keys.order, examples=len(split)))
+        self._draw = jax.jit(functools.partial(draw_order, plan, keys.order))
+        self._labels = split.labels
         self._constant = (
             self._devices.place(Resident.of(split)),
             self._order(),
@@ -37,7 +39,7 @@ class Training:
         )
 
     def _order(self) -> jax.Array:
-        return self._devices.place(self._draw(0))
+        return self._devices.place(self._draw(0, self._labels))
 
     def compile(self) -> Any:
         """Traces and compiles the step."""

@@ -179,7 +179,7 @@ def check(config: Any, path: str = "config") -> None:
     """
     _check_recorded(type(config), path)
     hints = fields.hints(config.__class__)
-    unset = {f.name for f in fields.config_fields(config)} - {n for n, _ in fields.settings(config)}
+    unset = {f.name for f in fields.config_fields(config)} - {n for n, _ in fields.written(config)}
     for field in fields.config_fields(config):
         value, where = getattr(config, field.name), f"{path}.{field.name}"
         try:

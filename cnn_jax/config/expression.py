@@ -7,6 +7,7 @@ parser accepts only these forms and never evaluates code.
 import ast
 import contextlib
 import dataclasses
+import functools
 import inspect
 import sys
 import types
@@ -60,18 +61,32 @@ def to_text(value: Any, names: Names = NO_NAMES) -> str:
 
     Args:
       value: Literals, tuples, lists and dataclasses.
-      names: Given for messages: an object is written as a call of one of these functions, if one
-        makes it, such as `ResNet18()` for `StagedResNet()`. Files keep the classes' names.
+      names: Given for people: an object is written as a call of one of these functions, if one
+        makes it, such as `ResNet18()` for `StagedResNet()`. Files keep the classes' names, and also
+        state each `ranges.added_field` that is at its default.
 
     Raises:
       ConfigError: A part of it is neither a literal, a tuple nor a dataclass.
     """
+    return _text(value, functools.partial(shortest_call, names=names))
+
+
+def to_older_text(value: Any) -> str:
+    """Writes a value as files older than its `ranges.added_field` hold it, for digests that stay.
+
+    Such a field is stated where it differs from `before`, so `from_text(..., saved=True)` reads it.
+    """
+    return _text(value, lambda config: (type(config), dict(fields.changed_since(config))))
+
+
+def _text(value: Any, call: Callable[[Any], Call]) -> str:
+    """Writes a value as an expression in which `call` gives the calls that make the objects."""
     if fields.is_config(value):
-        make, arguments = shortest_call(value, names)
-        inner = ", ".join(f"{name}={to_text(part, names)}" for name, part in arguments.items())
+        make, arguments = call(value)
+        inner = ", ".join(f"{name}={_text(part, call)}" for name, part in arguments.items())
         return f"{make.__name__}({inner})"
     if type(value) in (tuple, list):
-        inner = ", ".join(to_text(part, names) for part in value)
+        inner = ", ".join(_text(part, call) for part in value)
         if type(value) is list:
             return f"[{inner}]"
         return f"({inner}{',' * (len(value) == 1)})"
@@ -84,8 +99,10 @@ def shortest_call(config: Any, names: Names) -> Call:
     """Returns the class or function that makes a config with the fewest arguments, and these.
 
     Where a function and the class need equally many, the function is taken: its name says more.
+    Without names, the arguments are those that a config file states.
     """
-    shortest: Call = type(config), dict(fields.settings(config))
+    stated = fields.settings(config) if names else fields.written(config)
+    shortest: Call = type(config), dict(stated)
     for make in names.values():
         # A function that needs other arguments, or sets one of these itself, raises an error.
         with contextlib.suppress(Exception):
@@ -97,13 +114,15 @@ def shortest_call(config: Any, names: Names) -> Call:
     return shortest
 
 
-def from_text(text: str, names: Names, annotation: Any = Any) -> Any:
+def from_text(text: str, names: Names, annotation: Any = Any, *, saved: bool = False) -> Any:
     """Reads an expression.
 
     Args:
       text: Such as "ResNet(width=16)"; a bare name is a call without arguments.
       names: Classes and functions that may be called, by name.
       annotation: Type of the value.
+      saved: Whether `to_text` wrote it to a file: a `ranges.added_field` that it lacks then has the
+        value that it had before, and otherwise its default.
 
     Raises:
       ConfigError: A syntax error, an unknown name, a wrong type, or a constructor's error.
@@ -120,12 +139,12 @@ def from_text(text: str, names: Names, annotation: Any = Any) -> Any:
     except (SyntaxError, ValueError) as error:
         raise ConfigError(f"not an expression: {shown(text)}") from error
     try:
-        return _build(body, names, annotation)
+        return _build(body, names, annotation, saved)
     except RecursionError as error:
         raise ConfigError("nested too deeply") from error
 
 
-def _build(node: ast.expr, names: Names, annotation: Any) -> Any:
+def _build(node: ast.expr, names: Names, annotation: Any, saved: bool) -> Any:
     match node:
         case ast.Constant(value=bool() | int() | float() | str() | None as value):
             return fit(value, annotation)
@@ -134,7 +153,8 @@ def _build(node: ast.expr, names: Names, annotation: Any) -> Any:
                 return fit(-value, annotation)
         case ast.Tuple(elts=parts) | ast.List(elts=parts):
             built = [
-                _build(part, names, element(annotation, index)) for index, part in enumerate(parts)
+                _build(part, names, element(annotation, index), saved)
+                for index, part in enumerate(parts)
             ]
             return fit(built if isinstance(node, ast.List) else tuple(built), annotation)
         case ast.Name(id=word):
@@ -143,9 +163,9 @@ def _build(node: ast.expr, names: Names, annotation: Any) -> Any:
                 return fit(word, annotation)
             if not known and not holds_objects(annotation):
                 raise ConfigError(f"must be {type_text(annotation)}, got {word}")
-            return _call(word, [], {}, names, annotation)
+            return _call(word, [], {}, names, annotation, saved)
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
-            return _call(name, args, {k.arg: k.value for k in keywords}, names, annotation)
+            return _call(name, args, {k.arg: k.value for k in keywords}, names, annotation, saved)
     raise ConfigError(
         f"{ast.unparse(node)[:80]} is not allowed here: use literals, tuples and calls of known "
         "names"
@@ -158,6 +178,7 @@ def _call(
     keywords: Mapping[str | None, ast.expr],
     names: Names,
     annotation: Any,
+    saved: bool,
 ) -> Any:
     choices = fitting(annotation, names)
     if name not in names:
@@ -168,7 +189,7 @@ def _call(
 
     def part(node: ast.expr, parameter: str) -> Any:
         try:
-            return _build(node, names, hints.get(parameter, Any))
+            return _build(node, names, hints.get(parameter, Any), saved)
         except ConfigError as error:
             raise ConfigError(f"{name}.{parameter}: {error}") from error
 
@@ -177,6 +198,9 @@ def _call(
         for index, node in enumerate(args)
     ]
     named = {key or "**": part(node, key or "**") for key, node in keywords.items()}
+    if saved and dataclasses.is_dataclass(make):
+        given = {*order[: len(args)], *named}
+        named |= {key: value for key, value in fields.omitted(make) if key not in given}
     value = construct(name, make, positional, named, names)
     try:
         return fit(value, annotation)

@@ -3,12 +3,14 @@
 import dataclasses
 import functools
 import inspect
+import operator
 import re
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cnn_jax.errors import ConfigError
+from cnn_jax.ranges import BEFORE
 
 _MISSING = dataclasses.MISSING
 
@@ -75,15 +77,62 @@ def settings(config: Any, base: Any = None) -> Iterator[tuple[str, Any]]:
     for field in config_fields(config):
         value = getattr(config, field.name)
         usual = default(field) if base is None else getattr(base, field.name)
-        if value is usual or (_comparable(value, usual) and value == usual):
-            continue
-        yield field.name, value
+        if not _same(value, usual):
+            yield field.name, value
 
 
-def _comparable(value: Any, usual: Any) -> bool:
-    """Whether equal values are also written alike: 1 and True are equal, but are not."""
+def written(config: Any) -> Iterator[tuple[str, Any]]:
+    """Yields the names and values of the fields that a config file states.
+
+    These are `settings`, and all that has a `ranges.added_field`, even at its default: a file
+    without it is then known to be older than the field.
+    """
+    changed = dict(settings(config))
+    for field in config_fields(config):
+        value = getattr(config, field.name)
+        if field.name in changed or BEFORE in field.metadata or in_older_files(value) is not value:
+            yield field.name, value
+
+
+def changed_since(config: Any) -> Iterator[tuple[str, Any]]:
+    """Yields the names and values of the fields that differ from what older files omit."""
+    past = dict(omitted(type(config)))
+    for field in config_fields(config):
+        value = getattr(config, field.name)
+        if not _same(value, past.get(field.name, default(field))):
+            yield field.name, value
+
+
+def omitted(cls: Any) -> Iterator[tuple[str, Any]]:
+    """Yields what a config file that omits a field means by it, where that is not its default."""
+    for field in config_fields(cls):
+        if BEFORE in field.metadata:
+            yield field.name, field.metadata[BEFORE]
+        elif in_older_files(usual := default(field)) is not usual:
+            yield field.name, in_older_files(usual)
+
+
+def in_older_files(value: Any) -> Any:
+    """Returns a value with every `ranges.added_field` in it as in files older than the field."""
+    if isinstance(value, tuple):
+        parts = tuple(in_older_files(part) for part in value)
+        return value if all(map(operator.is_, parts, value)) else parts
+    if not is_config(value):
+        return value
+    past = {}
+    for field in config_fields(value):
+        now = getattr(value, field.name)
+        before = field.metadata[BEFORE] if BEFORE in field.metadata else in_older_files(now)
+        if not _same(before, now):
+            past[field.name] = before
+    return dataclasses.replace(value, **past) if past else value
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are equal and written alike: 1 and True are equal, but are not."""
     numbers = (int, float)
-    return type(value) is type(usual) or (type(value) in numbers and type(usual) in numbers)
+    alike = type(one) is type(other) or (type(one) in numbers and type(other) in numbers)
+    return one is other or (alike and one == other)
 
 
 @functools.cache

@@ -1,6 +1,6 @@
 """Data sets, which load as arrays in memory behind one protocol (`DataConfig`).
 
-Imports only `errors`, `ranges` and `storage`.
+Imports only `errors`, `ranges`, `storage`, `runtime` and `terminal`.
 """
 
 from cnn_jax.data.cifar10 import Cifar10

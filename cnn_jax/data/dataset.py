@@ -72,6 +72,7 @@ class Dataset:
       mean: Mean of each channel over training and validation set, pixels scaled to 0..1.
       std: Standard deviation of each channel over the same pixels.
       fingerprint: Digest of the arrays' content.
+      unsplit: Whether the data came as one set, of which train, validation and test are shares.
 
     Raises:
       DataInvalid: A label is out of range, image shapes differ, or a statistic is not finite.
@@ -85,6 +86,7 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     fingerprint: str
+    unsplit: bool = False
 
     def __post_init__(self) -> None:
         for part in ("train", "validation", "test"):
@@ -154,14 +156,15 @@ def fingerprint(splits: Iterable[Split]) -> str:
     )
 
 
-def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def channel_statistics(*arrays: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Returns mean and standard deviation of each channel of u8[N,H,W,C], scaled to 0..1."""
-    counts = np.zeros((images.shape[-1], 256), np.int64)
-    for start in range(0, len(images), 1000):  # bincount converts each pixel to eight bytes
-        for channel, count in enumerate(counts):
-            block = images[start : start + 1000, ..., channel]
-            count += np.bincount(block.ravel(), minlength=256)
-    shares = counts / (images.size / len(counts))
+    counts = np.zeros((arrays[0].shape[-1], 256), np.int64)
+    for images in arrays:
+        for start in range(0, len(images), 1000):  # bincount converts each pixel to eight bytes
+            for channel, count in enumerate(counts):
+                block = images[start : start + 1000, ..., channel]
+                count += np.bincount(block.ravel(), minlength=256)
+    shares = counts / counts.sum(axis=1, keepdims=True)
     levels = np.arange(256) / 255
     mean = shares @ levels
     variance = shares @ levels**2 - mean**2

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import itertools
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,18 +13,22 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cnn_jax.data import arrays
-from cnn_jax.data.class_folders import Listing, Picture, list_pictures
+from cnn_jax.data import arrays, folder_report
+from cnn_jax.data.class_folders import PURPOSES, Listing, Picture, absent, list_pictures, share
 from cnn_jax.data.dataset import (
     DataInvalid,
     Dataset,
+    DataUnavailable,
     Split,
     channel_statistics,
+    combined_digest,
     digest,
-    fingerprint,
 )
-from cnn_jax.data.image_files import BadImage, read_image
-from cnn_jax.ranges import Checked, Fraction, Positive
+from cnn_jax.data.image_files import PictureForm
+from cnn_jax.data.picture_cache import PictureCache, Row
+from cnn_jax.errors import some
+from cnn_jax.ranges import Checked, Fraction, LocalPath, Positive, added_field
+from cnn_jax.runtime.free_memory import free_memory
 from cnn_jax.storage import cache_folder
 
 
@@ -33,28 +36,36 @@ from cnn_jax.storage import cache_folder
 class Folder(Checked):
     """Custom images in `path/train/CLASS/` and `path/test/CLASS/`, or in `path/CLASS/`.
 
-    Without `train` and `test`, a share of every class becomes the test set; file names alone decide
-    which images. With them, `path/val/CLASS/` is the validation set; if there is none, a share of
-    the training set is. Each image is resized until its shorter side is `size`, then cropped to the
-    central square (`read_image`). The decoded arrays are cached in the user's cache folder until a
-    file is added, removed or changed.
+    Without folders for the splits, a share of every class becomes the test set; file names alone
+    decide which images. With them, `path/val/CLASS/` is the validation set; if there is none, a
+    share of the training set is. Other customary names of splits are recognised, in any case
+    (`Training`, `TEST`, `valid`). Decoded images are cached in the user's cache folder.
 
     Attributes:
       path: The folder.
-      size: Height and width of the resized images, in pixels.
+      size: Height and width of the images that the net sees, in pixels: one number for a square, or
+        (height, width).
       channels: 3: colour; 1: greyscale.
       validation: Share of each class's training images used for validation; 0: none. Not used if
         the folder has its own validation images.
-      test: Share of each class's images used for testing; not used if the folder has `test`.
+      test: Share of each class's images used for testing; not used if the folder has a test set.
       skip_bad: Whether unreadable files are skipped and listed; otherwise they are an error.
+      fit: What happens to an image of another aspect ratio. "crop": it is resized to cover the
+        size, and cropped to the centre; "pad": it is resized to fit inside, and the rest is black;
+        "stretch": its aspect ratio is changed.
+      decode: "draft": a JPEG much larger than `size` is decoded at a lower resolution, at least
+        twice the size's, which is several times faster and changes pixels slightly; "full": every
+        pixel is decoded.
     """
 
-    path: str
-    size: Positive[int] = 32
+    path: LocalPath
+    size: Positive[int] | tuple[Positive[int], Positive[int]] = 32
     channels: Literal[1, 3] = 3
     validation: Fraction[float] = 0.1
     test: Positive[Fraction[float]] = 0.2
     skip_bad: bool = False
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    decode: Literal["draft", "full"] = added_field("draft", before="full")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,13 +73,27 @@ class Folder(Checked):
             raise ValueError("path must name a folder, got ''")
 
     @property
+    def form(self) -> PictureForm:
+        """The form into which the images are brought."""
+        height, width = self.size if isinstance(self.size, tuple) else (self.size, self.size)
+        return PictureForm(height, width, self.channels, self.fit, self.decode)
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of every image."""
-        return self.size, self.size, self.channels
+        return self.form.shape
+
+    @property
+    def root(self) -> Path:
+        """The folder's absolute path."""
+        return Path(os.path.abspath(os.path.expanduser(self.path)))
 
     def resolve(self, data_dir: str | None = None) -> tuple[Folder, str]:
-        """Returns this config and no note; raises the errors of `list_pictures`."""
-        list_pictures(self._root(), self.test)
+        """Returns this config and no note. Raises DataUnavailable if there is no such folder."""
+        if not self.root.is_dir():
+            raise DataUnavailable(
+                f"{self.root} is not a folder: name one that has a sub-folder for each class"
+            )
         return self, ""
 
     def load(self, data_dir: str | None = None) -> Dataset:
@@ -76,142 +101,151 @@ class Folder(Checked):
 
         Raises:
           DataUnavailable: The folder does not exist.
-          DataInvalid: The folder has another layout, or a file can't be read.
+          DataInvalid: The folder has another layout, a file can't be read, or the images need more
+            memory than is free.
         """
-        root = self._root()
+        root = self.root
         listing = list_pictures(root, self.test)
-        cached = self._cached_or_read(root, listing)
-        skipped: dict[str, str] = cached.record["skipped"]
-        if skipped:
-            arrays.notify(f"{root}: {len(skipped)} files that can't be read are left out:")
-            for reason in skipped.values():
-                arrays.notify(f"  {reason}")
-        splits = {
-            part: _split(root, cached.arrays[part], pictures, skipped)
+        self._check_memory(len(listing.pictures))
+        settings = [str(root), *self.image_shape, self.fit, self.decode]
+        cache = PictureCache(
+            cache_folder.user_cache() / "pictures" / f"{root.name[:32]}-{_digest(settings)[:16]}",
+            self.form,
+        )
+        try:
+            return self._load(listing, cache)
+        except arrays.ArraysDamaged as damage:
+            arrays.notify(f"{damage}: reading its pictures again.")
+            return self._load(listing, cache)
+
+    def _load(self, listing: Listing, cache: PictureCache) -> Dataset:
+        root, found = self.root, cache.read(self.root, listing.pictures)
+        read = dict(zip((picture.name for picture in listing.pictures), found, strict=True))
+        self._report_bad([reason for reason in found if isinstance(reason, str)])
+        parts = {
+            part: [picture for picture in pictures if isinstance(read[picture.name], Row)]
             for part, pictures in listing.parts.items()
         }
-        train, test, validation = splits["train"], splits["test"], splits.get("validation")
-        absent = _absent(listing.classes, train)
-        if absent:
-            raise DataInvalid(
-                f"{root}: none of the training images of {absent[0]} can be read: replace them"
-            )
-        mean, std = channel_statistics(train.images)
-        if validation is None:
-            cut = _last_share(train.labels, self.validation)
-            if cut.any():
-                train, validation = (
-                    Split(train.images[part], train.labels[part]) for part in (~cut, cut)
+        for part, pictures in parts.items():
+            if not pictures:
+                raise DataInvalid(
+                    f"{root}: none of the images to {PURPOSES[part]} on can be read: replace them"
                 )
-        for part, split in (("validation", validation), ("test", test)):
-            if split and (absent := _absent(listing.classes, split)):
-                arrays.notify(f"{root}: {part} has no image of {', '.join(absent)}")
-        return Dataset(
-            name=f"folder:{root.name}",
-            classes=listing.classes,
-            train=train,
-            validation=validation,
-            test=test,
-            mean=mean,
-            std=std,
-            fingerprint=fingerprint(splits.values()),
-        )
+        lost = absent(listing.classes, [picture.label for picture in parts["train"]])
+        if lost:
+            raise DataInvalid(
+                f"{root}: none of the training images of {some(lost)} can be read: replace them"
+            )
+        shares = {} if listing.split else {"test": self.test}
+        whole = parts["train"]
+        if "validation" not in parts:
+            parts["train"], cut = _last_share(whole, self.validation)
+            if self.validation:
+                shares["validation"] = self.validation
+            if cut:
+                parts = {"train": parts["train"], "validation": cut, "test": parts["test"]}
+        rows = {picture.name: read[picture.name] for picture in listing.pictures}
+        splits = {
+            part: Split(
+                cache.gather([rows[picture.name] for picture in pictures]),  # type: ignore[misc]
+                np.array([picture.label for picture in pictures], np.int32),
+            )
+            for part, pictures in parts.items()
+        }
+        del cache
+        self._report(listing, splits, shares, [row for row in found if isinstance(row, Row)])
+        return _dataset(root, listing, parts, splits, whole)
 
-    def _root(self) -> Path:
-        return Path(os.path.abspath(os.path.expanduser(self.path)))
+    def _check_memory(self, number: int) -> None:
+        needed, free = number * math.prod(self.image_shape), free_memory()
+        if needed > free:
+            height, width, channels = self.image_shape
+            raise DataInvalid(
+                f"{self.root}: {number:,} images of {height}x{width}x{channels} bytes are "
+                f"{needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of memory are free: lower "
+                "data.size, or use fewer images"
+            )
 
-    def _cached_or_read(self, root: Path, listing: Listing) -> arrays.Cached:
-        """Returns the images of each part, and a record that names the skipped files."""
-        settings = [str(root), self.size, self.channels, self.test, self.skip_bad]
-        folder = cache_folder.user_cache() / "folder" / f"{root.name[:32]}-{_digest(settings)[:16]}"
-        pictures = itertools.chain(*listing.parts.values())
-        stamp = _digest(
-            [(picture.name, picture.label, _stat(picture.path)) for picture in pictures]
-        )
-        return arrays.load_or_make(
-            folder,
-            functools.partial(self._cached, folder, listing, stamp),
-            functools.partial(self._read, listing, stamp),
-        )
+    def _report_bad(self, reasons: Sequence[str]) -> None:
+        if not reasons:
+            return
+        if not self.skip_bad:
+            others = f" (and {len(reasons) - 1:,} more files)" if len(reasons) > 1 else ""
+            raise DataInvalid(f"{reasons[0]}{others}; skip_bad=True leaves such files out")
+        arrays.notify(f"{self.root}: {len(reasons)} files that can't be read are left out:")
+        for reason in reasons:
+            arrays.notify(f"  {reason}")
 
-    def _cached(self, folder: Path, listing: Listing, stamp: str) -> arrays.Cached | None:
-        """Returns the verified arrays of a cache folder, or None if the pictures have changed."""
-        if not folder.exists():
-            return None
-        record = arrays.read_record(folder)
-        if record.get("files") != stamp:
-            return None
-        skipped = record.get("skipped", {})
-        sizes = {part: len(_labels(listing.parts[part], skipped)) for part in listing.parts}
-        images = arrays.read(
-            folder, {part: ((size, *self.image_shape), "uint8") for part, size in sizes.items()}
-        )
-        if {part: digest(array) for part, array in images.items()} != record.get("digests"):
-            raise arrays.ArraysDamaged(f"{folder} has changed on disk (wrong fingerprint)")
-        return arrays.Cached(images, {"skipped": skipped})
-
-    def _read(self, listing: Listing, stamp: str, remark: str) -> arrays.Cached:
-        number = sum(map(len, listing.parts.values()))
-        others = ", ".join(f"{count} {name}" for name, count in sorted(listing.passed_over.items()))
-        others = f", passing over {others}" if others else ""
-        arrays.notify(f"Reading {number:,} pictures of {self._root()}{others} ({remark}).")
-        skipped: dict[str, str] = {}
-        images = {part: self._images(listing.parts[part], skipped) for part in listing.parts}
-        digests = {part: digest(array) for part, array in images.items()}
-        return arrays.Cached(images, {"files": stamp, "skipped": skipped, "digests": digests})
-
-    def _images(self, pictures: list[Picture], skipped: dict[str, str]) -> np.ndarray:
-        """u8[N,H,W,C] of the readable files; adds the others to `skipped` if `skip_bad`."""
-        images: np.ndarray = np.empty((len(pictures), *self.image_shape), np.uint8)
-        number = 0
-        for picture in pictures:
-            try:
-                images[number] = read_image(picture.path, *self.image_shape)
-                number += 1
-            except BadImage as error:
-                if not self.skip_bad:
-                    raise DataInvalid(f"{error}; skip_bad=True leaves such files out") from error
-                skipped[picture.name] = str(error)
-        return images[:number]
+    def _report(
+        self,
+        listing: Listing,
+        splits: Mapping[str, Split],
+        shares: Mapping[str, float],
+        rows: Sequence[Row],
+    ) -> None:
+        order = [part for part in ("train", "validation", "test") if part in splits]
+        labels = {part: splits[part].labels for part in order}
+        lines = [
+            folder_report.content(str(self.root), listing.classes, labels),
+            *listing.notes,
+            *folder_report.without_pictures(listing, labels, shares),
+            folder_report.cut_off(rows, self.form),
+        ]
+        for number, line in enumerate(filter(None, lines)):
+            arrays.notify(f"  {line}" if number else line)
 
 
-def _split(
-    root: Path, images: np.ndarray, pictures: list[Picture], skipped: Mapping[str, str]
-) -> Split:
-    if not len(images):
-        raise DataInvalid(
-            f"{root}: none of {pictures[0].name} and the images beside it can be read: replace them"
-        )
-    return Split(images, _labels(pictures, skipped))
+def _dataset(
+    root: Path,
+    listing: Listing,
+    parts: Mapping[str, Sequence[Picture]],
+    splits: Mapping[str, Split],
+    whole: Sequence[Picture],
+) -> Dataset:
+    """The data set of these splits; `whole` is the training set before a validation set was cut."""
+    train, validation = splits["train"], splits.get("validation")
+    own_validation = "validation" in listing.parts
+    seen = [train] if own_validation or validation is None else [train, validation]
+    mean, std = channel_statistics(*(split.images for split in seen))
+    # The fingerprint is that of the data before a validation set is cut, whose share it ignores.
+    image = {
+        picture.name: split.images[number]
+        for part, split in splits.items()
+        for number, picture in enumerate(parts[part])
+        if split in seen
+    }
+    order = hashlib.sha256()
+    for picture in whole:
+        order.update(image[picture.name])
+    digests = [order.hexdigest(), digest(np.array([p.label for p in whole], np.int32))]
+    others = [split for part, split in splits.items() if part == "test" or own_validation]
+    for split in (split for split in others if split is not train):
+        digests += [digest(split.images), digest(split.labels)]
+    return Dataset(
+        name=f"folder:{root.name}",
+        classes=listing.classes,
+        train=train,
+        validation=validation,
+        test=splits["test"],
+        mean=mean,
+        std=std,
+        fingerprint=combined_digest(digests),
+        unsplit=not listing.split,
+    )
 
 
-def _labels(pictures: list[Picture], skipped: Mapping[str, str]) -> np.ndarray:
-    """i32[N], the labels of the pictures that were not skipped."""
-    return np.array([p.label for p in pictures if p.name not in skipped], np.int32)
-
-
-def _absent(classes: Sequence[str], split: Split) -> list[str]:
-    seen = set(split.labels.tolist())
-    return [name for label, name in enumerate(classes) if label not in seen]
-
-
-def _last_share(labels: np.ndarray, share: float) -> np.ndarray:
-    """bool[N]: whether an example is in the last `share` of the examples of its class."""
-    chosen = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        places = np.flatnonzero(labels == label)
-        number = min(round(share * len(places)), len(places) - 1)
-        chosen[places[len(places) - number :]] = True
-    return chosen
-
-
-def _stat(path: Path) -> tuple[int, int] | None:
-    """Size and time of the last change; None if the file cannot be read."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
+def _last_share(pictures: Sequence[Picture], part: float) -> tuple[list[Picture], list[Picture]]:
+    """Cuts the last share of each class's pictures off; both keep the order."""
+    number: dict[int, int] = {}
+    for picture in pictures:
+        number[picture.label] = number.get(picture.label, 0) + 1
+    left = {label: count - share(part, count) for label, count in number.items()}
+    kept: list[Picture] = []
+    cut: list[Picture] = []
+    for picture in pictures:
+        left[picture.label] -= 1
+        (kept if left[picture.label] >= 0 else cut).append(picture)
+    return kept, cut
 
 
 def _digest(value: Any) -> str:

@@ -1,11 +1,17 @@
-"""Reads an image file as an array. Pillow is imported only when a file is read."""
+"""Reads a picture file as an array. Pillow is imported only when a file is read."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
+import math
 import os
 import stat
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -16,38 +22,128 @@ if TYPE_CHECKING:
 
 # Pillow reads more, but starts another program for some formats, and accepts a truncated JPEG 2000
 # file as complete.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-EXTENSIONS = (
-    ".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
-)  # fmt: skip
+FORMATS = {
+    "AVIF": (".avif", ".avifs"),
+    "BMP": (".bmp",),
+    "DIB": (".dib",),
+    "GIF": (".gif",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "PNG": (".png", ".apng"),
+    "PPM": (".pbm", ".pgm", ".pnm", ".ppm"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+# Formats that a build of Pillow may lack.
+OPTIONAL = ("AVIF", "WEBP")
+# A JPEG is decoded at a lower scale if that still has at least so many times the pixels' side.
+DRAFT_MARGIN = 2
 
 
 class BadImage(UserError):
-    """A file that can't be read as an image. The message names the file and the reason."""
+    """A file that can't be read as a picture. The message names the file and the reason."""
 
 
-def read_image(path: str | os.PathLike[str], height: int, width: int, channels: int) -> np.ndarray:
-    """Reads an image, resized to cover height x width and cropped to its centre.
+@dataclass(frozen=True)
+class PictureForm:
+    """The form into which pictures are brought.
 
-    The content decides the format, not the file's name. The image is rotated by its EXIF tag; the
-    first frame of an animation is read; transparent pixels become white; 16-bit greyscale keeps its
-    scale; CMYK becomes RGB. Colour becomes greyscale by the weights of ITU-R BT.601. Resizing is
-    bilinear with antialiasing; an image that has the right size keeps its pixels.
-
-    Args:
-      path: The file.
+    Attributes:
       height: Height of the result, in pixels.
       width: Width of the result, in pixels.
       channels: 3: colour; 1: greyscale.
+      fit: What happens to a picture of another aspect ratio. "crop": it is resized to cover the
+        result, and cropped to the centre; "pad": it is resized to fit inside, and the rest is
+        black; "stretch": its aspect ratio is changed.
+      decode: "full": every pixel is decoded; "draft": a JPEG with at least four times the height
+        and width of the result is decoded at 1/2, 1/4 or 1/8 of its size, but never at less than
+        twice the result's. It is several times faster, and changes pixels slightly.
+    """
 
-    Returns:
-      u8[height,width,channels].
+    height: int
+    width: int
+    channels: int = 3
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    decode: Literal["draft", "full"] = "full"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        return self.height, self.width, self.channels
+
+    def scales(self, height: float, width: float) -> tuple[float, float]:
+        """The factors by which a picture's height and width are resized."""
+        factors = self.height / height, self.width / width
+        if self.fit == "stretch":
+            return factors
+        factor = max(factors) if self.fit == "crop" else min(factors)
+        return factor, factor
+
+
+class Decoded(NamedTuple):
+    """A picture in the wanted form, and the size that it had.
+
+    Attributes:
+      image: u8[H,W,C].
+      height: Height of the picture, upright, in pixels.
+      width: Width of the picture, upright, in pixels.
+    """
+
+    image: np.ndarray
+    height: int
+    width: int
+
+
+@functools.cache
+def formats() -> tuple[str, ...]:
+    """The formats that this Pillow reads and that are accepted."""
+    from PIL import features
+
+    return tuple(f for f in FORMATS if f not in OPTIONAL or features.check(f.lower()))
+
+
+@functools.cache
+def extensions() -> frozenset[str]:
+    """The extensions of the files of these formats: ".avif", ".bmp", ..."""
+    return frozenset(extension for name in formats() for extension in FORMATS[name])
+
+
+def read_image(path: str | os.PathLike[str], form: PictureForm) -> np.ndarray:
+    """Reads a picture as u8[height,width,channels].
+
+    The content decides the format, not the file's name. The picture is rotated by its EXIF tag; the
+    first frame of an animation is read; transparent pixels become white; 16-bit greyscale keeps its
+    scale; CMYK becomes RGB. Colour becomes greyscale by the weights of ITU-R BT.601. Resizing is
+    bilinear with antialiasing; a picture that has the right size keeps its pixels.
 
     Raises:
-      BadImage: The file is missing, no image, truncated, damaged, or has more pixels than
+      BadImage: The file is missing, no picture, truncated, damaged, or has more than twice
         `PIL.Image.MAX_IMAGE_PIXELS` (a decompression bomb).
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    with quietly():
+        return decode(path, form).image
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """A block in which Pillow and libtiff do not print warnings of faulty tags, which are harmless.
+
+    Python's filter of warnings belongs to all threads, so a block in one thread surrounds others.
+    """
+    from PIL import _imaging
+
+    # libtiff writes to the process's stderr, without the name of a file.
+    library = ctypes.CDLL(_imaging.__file__)
+    for handler in ("TIFFSetWarningHandler", "TIFFSetErrorHandler"):
+        with contextlib.suppress(AttributeError):  # a build without libtiff
+            getattr(library, handler)(None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def decode(path: str | os.PathLike[str], form: PictureForm) -> Decoded:
+    """Reads a picture like `read_image`; may be called in several threads, inside `quietly`."""
+    from PIL import Image, UnidentifiedImageError
 
     try:
         found = os.stat(path)
@@ -55,36 +151,99 @@ def read_image(path: str | os.PathLike[str], height: int, width: int, channels: 
             raise BadImage(f"{path}: not a file")
         if found.st_size == 0:
             raise BadImage(f"{path}: the file is empty")
-        with warnings.catch_warnings(), open(path, "rb") as file:
-            # Pillow warns of faulty tags, which are harmless, and of decompression bombs.
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            Image.open(file, formats=FORMATS).verify()  # the checksums of a PNG
-            file.seek(0)
-            with Image.open(file, formats=FORMATS) as opened:
-                picture = ImageOps.exif_transpose(opened)
-                # In these two formats, mode I means 16-bit greyscale.
-                if picture.mode.startswith("I;16") or (
-                    picture.mode == "I" and opened.format in ("PNG", "PPM")
-                ):
-                    picture = _eight_bits(picture)
-        if picture.mode in ("I", "F"):
-            raise BadImage(f"{path}: 32-bit greyscale has no defined scale: convert it")
-        if picture.has_transparency_data:
-            picture = picture.convert("RGBA")
-            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-        picture = picture.convert("L" if channels == 1 else "RGB")
-        picture = ImageOps.fit(picture, (width, height), Image.Resampling.BILINEAR)
+        with _opened(path) as picture:
+            height, width = _upright_size(picture)
+            if form.decode == "draft":
+                _draft(picture, form, height, width)
+            picture.load()
+            picture = _plain(path, picture, form.channels)
+        image = _fitted(picture, form)
     except BadImage:
         raise
     except UnidentifiedImageError as error:
-        raise BadImage(f"{path}: not a picture ({', '.join(FORMATS)})") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadImage(f"{path}: more than {Image.MAX_IMAGE_PIXELS:,} pixels") from error
+        raise BadImage(f"{path}: not a picture ({', '.join(formats())})") from error
+    except Image.DecompressionBombError as error:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise BadImage(f"{path}: more than {most:,} pixels") from error
     except Exception as error:  # on a damaged file a decoder may raise anything
-        reason = getattr(error, "strerror", None) or first_line(error)
-        raise BadImage(f"{path}: {reason}") from error
-    return np.array(picture, np.uint8).reshape(height, width, channels)
+        raise BadImage(f"{path}: {_reason(error)}") from error
+    return Decoded(np.array(image, np.uint8).reshape(form.shape), height, width)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    # Pillow raises these itself, with a message for people; others escape from a decoder.
+    named = "" if isinstance(error, OSError | ValueError | SyntaxError) else type(error).__name__
+    inner = ": ".join(filter(None, [named, first_line(error)]))
+    return f"the file is damaged ({inner})"
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[PIL.Image.Image]:
+    from PIL import Image
+
+    with open(path, "rb") as file:
+        with Image.open(file, formats=formats()) as picture:
+            checked = picture.format != "PNG"
+            if not checked:
+                picture.verify()  # its checksums, which decoding ignores; it must be opened again
+            else:
+                yield picture
+        if not checked:
+            file.seek(0)
+            with Image.open(file, formats=formats()) as picture:
+                yield picture
+
+
+def _upright_size(picture: PIL.Image.Image) -> tuple[int, int]:
+    """Height and width once the picture is rotated by its EXIF tag."""
+    turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    return picture.size if turned else (picture.height, picture.width)
+
+
+def _draft(picture: PIL.Image.Image, form: PictureForm, height: int, width: int) -> None:
+    """Lets a JPEG be decoded at a lower scale; does nothing to other formats."""
+    vertical, horizontal = form.scales(height, width)
+    least = [
+        math.ceil(DRAFT_MARGIN * side * scale)
+        for side, scale in ((width, horizontal), (height, vertical))
+    ]
+    if (picture.height, picture.width) != (height, width):
+        least.reverse()
+    picture.draft(None, (max(1, least[0]), max(1, least[1])))
+
+
+def _plain(
+    path: str | os.PathLike[str], picture: PIL.Image.Image, channels: int
+) -> PIL.Image.Image:
+    """The loaded picture, upright, on white, in mode L or RGB."""
+    from PIL import Image, ImageOps
+
+    ImageOps.exif_transpose(picture, in_place=True)
+    # In these two formats, mode I means 16-bit greyscale.
+    if picture.mode.startswith("I;16") or (
+        picture.mode == "I" and picture.format in ("PNG", "PPM")
+    ):
+        picture = _eight_bits(picture)
+    if picture.mode in ("I", "F"):
+        raise BadImage(f"{path}: 32-bit greyscale has no defined scale: convert it")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    mode = "L" if channels == 1 else "RGB"
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _fitted(picture: PIL.Image.Image, form: PictureForm) -> PIL.Image.Image:
+    from PIL import Image, ImageOps
+
+    size, bilinear = (form.width, form.height), Image.Resampling.BILINEAR
+    if form.fit == "crop":
+        return ImageOps.fit(picture, size, bilinear)
+    if form.fit == "pad":
+        return ImageOps.pad(picture, size, bilinear)
+    return picture.resize(size, bilinear)
 
 
 def _eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from cnn_jax.data.batch import Batch
 from cnn_jax.data.dataset import Split
@@ -25,6 +26,35 @@ class Resident(NamedTuple):
 def epoch_order(key: jax.Array, epoch: jax.Array, examples: int) -> jax.Array:
     """Returns the random order of an epoch: i32[N], a permutation of the example indices."""
     return jax.random.permutation(jax.random.fold_in(key, epoch), examples)
+
+
+def balanced_order(
+    key: jax.Array, epoch: jax.Array, labels: jax.Array | np.ndarray, classes: int, drawn: int
+) -> jax.Array:
+    """Returns an epoch's order in which all classes are equally frequent: i32[N], with repetitions.
+
+    The classes come in random order, and each entry is a random example of its class, drawn with
+    replacement. Classes without examples are left out.
+
+    Args:
+      key: The run's `order` key.
+      epoch: i32[], number of completed epochs.
+      labels: i32[N], the class of each example.
+      classes: Number of classes.
+      drawn: Number of entries that the epoch's steps use. Among these, as among all N, the counts
+        of any two classes differ by at most one.
+    """
+    of_classes, of_places, of_examples = jax.random.split(jax.random.fold_in(key, epoch), 3)
+    counts = jnp.bincount(labels, length=classes)
+    # In random order, so that the classes that are drawn once more vary; those without examples
+    # come last, beyond those that the cycle takes.
+    cycle = jax.random.permutation(of_classes, classes)
+    cycle = cycle[jnp.argsort(counts[cycle] == 0, stable=True)]
+    label = cycle[jnp.arange(len(labels)) % jnp.sum(counts > 0)]
+    label = label.at[:drawn].set(jax.random.permutation(of_places, label[:drawn]))
+    by_class, first = jnp.argsort(labels, stable=True), jnp.cumsum(counts) - counts
+    within_class = jax.random.randint(of_examples, label.shape, 0, counts[label])
+    return by_class[first[label] + within_class]
 
 
 def gather(data: Resident, index: jax.Array, epoch: jax.Array) -> Batch:

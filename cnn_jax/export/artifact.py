@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.mlir.dialects import stablehlo
 
+from cnn_jax.data.image_files import PictureForm
 from cnn_jax.errors import RunFailed, UserError, first_line
 from cnn_jax.storage import digests
 
@@ -40,6 +41,7 @@ class Exported:
     Attributes:
       classes: The classes' names.
       image_shape: Height, width and channels of an image.
+      form: The form of the pictures that the net was trained on.
       scores_are_logits: Whether the softmax of the scores gives class probabilities.
       facts: The content of `model.json`.
       program: The `jax.export.Exported` program; `program.call(weights, images)` can be traced.
@@ -52,6 +54,10 @@ class Exported:
         self.classes: tuple[str, ...] = tuple(facts["classes"])
         height, width, channels = facts["input"]["shape"][1:]
         self.image_shape: tuple[int, int, int] = (height, width, channels)
+        taken = facts["input"]  # older files lack the last two
+        self.form = PictureForm(
+            *self.image_shape, taken.get("fit", "crop"), taken.get("decode", "full")
+        )
         self.scores_are_logits: bool = facts["output"]["scores_are_logits"]
         self.facts = facts
         self.program = program

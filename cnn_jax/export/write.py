@@ -20,6 +20,7 @@ from cnn_jax.experiment import Plan
 from cnn_jax.export import artifact
 from cnn_jax.report import tables
 from cnn_jax.runs import output_paths
+from cnn_jax.runs.run_scorer import picture_form
 from cnn_jax.runs.trained_run import tested_step, trained_state
 from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime import hardware
@@ -33,6 +34,12 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 # Largest allowed error of a score, relative to the largest score: more is not rounding.
 TOLERANCE = 0.05
 CHECKED_IMAGES = 4
+# How pictures reach the size, by their `fit`.
+PICTURES = {
+    "crop": "resized to cover the size, bilinear with antialiasing, and cropped to the centre",
+    "pad": "resized to fit inside the size, bilinear with antialiasing, and padded with black",
+    "stretch": "resized to the size, bilinear with antialiasing",
+}
 
 
 def export(
@@ -163,7 +170,7 @@ def _facts(run: Run, plan: Plan, state: TrainState, program: jax.export.Exported
     # Results measured with other weights are left out.
     tested = tested_step(run, plan) == int(state.step)
     summary = (run.summary() or {}) if tested else {}
-    experiment = plan.experiment
+    experiment, form = plan.experiment, picture_form(plan)
     return {
         "format": artifact.FORMAT,
         "model": config.to_text(plan.model),
@@ -173,7 +180,9 @@ def _facts(run: Run, plan: Plan, state: TrainState, program: jax.export.Exported
             "dtype": "uint8",
             "shape": ["batch", *plan.data.image_shape],
             "axes": "batch, height, width, channels",
-            "pictures": "scaled to just cover the size, bilinear, and cut about their centre",
+            "pictures": PICTURES[form.fit],
+            "fit": form.fit,
+            "decode": form.decode,
         },
         "in_program": {
             "normalize": "(pixel / 255 - mean) / std, of each channel",
@@ -188,7 +197,7 @@ def _facts(run: Run, plan: Plan, state: TrainState, program: jax.export.Exported
             "scores_are_logits": experiment.loss.scores_are_logits,
         },
         "trained": {
-            "experiment": config.to_text(experiment),
+            "experiment": run.experiment_text(),
             "recipe": run.recipe_name(),
             "dataset": plan.data.name,
             "data_fingerprint": plan.data.fingerprint,

@@ -8,6 +8,7 @@ USAGE = """Trains ConvNets on CIFAR-10 with JAX.
   python run.py --config=cifar10_convnet --config.epochs=5 --workdir=runs/mine
   python run.py --config=my_recipe.py --config.model=ResNet20 --config.model.width=32
   python run.py --mode=evaluate --workdir=runs/mine [--robustness --examples=1000]
+  python run.py --mode=evaluate --workdir=runs/mine '--config.data=Folder("labelled")'
   python run.py --mode=predict --workdir=runs/mine photo.png folder/
   python run.py --mode=explain --workdir=runs/mine --images=3,17
   python run.py --mode=export --workdir=runs/mine --output=mine

@@ -1,7 +1,9 @@
-"""Mode evaluate: evaluates a run on the test set, with calibration and robustness."""
+"""Mode evaluate: evaluates a run on its test set or other data, with calibration and robustness."""
 
 import dataclasses
+import functools
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,15 +12,17 @@ from cnn_jax import config
 from cnn_jax.analysis import calibration
 from cnn_jax.augment.test_time import Views
 from cnn_jax.config import Command, Flag
-from cnn_jax.data import Dataset
+from cnn_jax.data import DataConfig
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
 from cnn_jax.modes.mode import Mode, run_workdir
 from cnn_jax.report import confident_errors_figure, figures, robustness_results, tables
 from cnn_jax.report.calibration_figure import reliability_diagram
 from cnn_jax.robustness.stress_test import one_corrupted, stress, with_views
-from cnn_jax.runs import output_paths
-from cnn_jax.runs.trained_run import run_data, trained_state
+from cnn_jax.runs import output_paths, scored_images
+from cnn_jax.runs.scored_images import ScoredImages
+from cnn_jax.runs.summary import MANY_CLASSES
+from cnn_jax.runs.trained_run import trained_state
 from cnn_jax.runs.workdir import Run
 from cnn_jax.storage import json_checks
 from cnn_jax.storage.json_files import write_json
@@ -29,6 +33,7 @@ def evaluate(
     workdir: str | os.PathLike[str],
     *,
     recipe: config.Recipe | None = None,
+    data: DataConfig | None = None,
     data_dir: str | None = None,
     batch_size: int = EVAL_BATCH,
     tta: Views | None = None,
@@ -40,11 +45,14 @@ def evaluate(
 
     Prints precision, recall and F1 of each class, the confusion matrix, and the calibration of the
     probabilities. Writes evaluation.json, and in figures/ confusion_matrix.png, mistakes.png (the
-    most confident errors) and reliability.png, to the run's folder.
+    most confident errors) and reliability.png, to the run's folder; those of other data to
+    evaluations/NAME/ in it.
 
     Args:
       workdir: The run's folder.
       recipe: Where custom classes of the run are defined.
+      data: Other labelled data to score; None: the run's test set. `runs.other_data` describes
+        which images are scored.
       data_dir: Where TFDS data is.
       batch_size: Examples in a step.
       tta: Views of each image whose scores are averaged; None: the run's.
@@ -54,42 +62,47 @@ def evaluate(
       console: A `rich.console.Console`.
 
     Raises:
-      UserError: there is no run, or its data has changed.
+      UserError: there is no run, its data has changed, or the other data does not suit its net.
       CheckpointError: nothing was saved, or every checkpoint is damaged.
     """
+    if data is not None and robustness:
+        raise UserError("--robustness is measured on the run's own test set: drop --config.data")
     run = Run(workdir)
     plan = run.plan(recipe)
-    for folder in (run.folder, run.folder / "figures"):
+    for folder in (run.folder, run.folder / "figures", run.folder / "evaluations"):
         output_paths.check_writable(folder)
     if tta is not None:
         plan = with_views(plan, tta)
     state = trained_state(run, plan)
-    data = run_data(plan, data_dir)
-    result = Evaluator(plan, state.variables, data.test, batch_size)(state.variables)
+    out = console or tables.console()
+    say = functools.partial(out.print, highlight=False, markup=False, soft_wrap=True)
+    if data is None:
+        scored = scored_images.of_run(run, plan, data_dir)
+    else:
+        scored = scored_images.of_other_data(run, plan, data, data_dir)
+    for note in scored.notes:
+        say(note)
+    result = Evaluator(plan, state.variables, scored.split, batch_size)(state.variables)
     counts, classes = result.confusion(), plan.data.classes
     per_class = (result.precision(), result.per_class(), result.f1())
-    out = console or tables.console()
 
     unfinished = "" if run.summary() else f" of {plan.total_steps:,} (unfinished)"
     views = "" if plan.experiment.tta == "none" else f", tta {plan.experiment.tta}"
-    out.print(
+    say(
         f"{run.folder} at step {int(state.step):,}{unfinished}: "
-        f"test accuracy {result.accuracy:.2%} on {plan.data.name} "
-        f"({int(counts.trace()):,} of {len(data.test):,}), loss {result.loss:.4f}{views}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
+        f"{_measures(scored, result)} on {scored.name} "
+        f"({int(counts.trace()):,} of {len(scored.split):,}), loss {result.loss:.4f}{views}"
     )
     out.print(tables.per_class(classes, counts, *per_class))
     out.print(tables.confusion(counts, classes))
-    calibrated = _calibrate(plan, state.variables, data, result, batch_size, out)
-    _draw(run, plan, data, result, calibrated)
+    calibrated = _calibrate(plan, state.variables, scored, result, batch_size, out)
+    _draw(plan, scored, result, calibrated)
     stressed = None
     if robustness:
         stressed = stress(
             plan,
             state.variables,
-            data.test,
+            scored.split,
             result.logits.argmax(1) == result.labels,
             batch_size=batch_size,
             examples=examples,
@@ -100,17 +113,20 @@ def evaluate(
             out.print(table)
         robustness_results.robustness(stressed, run.folder / "figures" / "robustness.png")
         robustness_results.corruption_examples(
-            one_corrupted(data.test), run.folder / "figures" / "corruptions.png"
+            one_corrupted(scored.split), run.folder / "figures" / "corruptions.png"
         )
+    scored.folder.mkdir(parents=True, exist_ok=True)
     write_json(
-        run.folder / "evaluation.json",
+        scored.folder / "evaluation.json",
         {
-            "dataset": plan.data.name,
-            "split": "test",
+            "dataset": scored.name,
+            "split": scored.part,
             "step": int(state.step),
-            "examples": len(data.test),
+            "examples": len(scored.split),
             "tta": plan.experiment.tta,
             "accuracy": result.accuracy,
+            "balanced_accuracy": result.balanced_accuracy(),
+            "top5_accuracy": result.top(5),
             "loss": result.loss,
             "per_class_accuracy": dict(zip(classes, result.per_class(), strict=True)),
             "per_class": {
@@ -119,15 +135,28 @@ def evaluate(
             },
             "confusion": counts,
             "calibration": calibrated.as_json() if calibrated else None,
-            "robustness": stressed or _robustness_before(run, int(state.step)),
+            "robustness": stressed or _robustness_before(scored.folder, int(state.step)),
+            **scored.record,
         },
     )
+    if data is not None:
+        say(f"wrote evaluation.json and figures/ to {scored.folder}")
     return result
 
 
-def _robustness_before(run: Run, step: int) -> Any:
+def _measures(scored: ScoredImages, result: Evaluation) -> str:
+    """The accuracies for the first line: balanced if class sizes differ, top-5 of many classes."""
+    measures = {"test accuracy" if scored.part == "test" else "accuracy": result.accuracy}
+    if result.imbalanced():
+        measures["balanced accuracy"] = result.balanced_accuracy()
+    if result.logits.shape[1] > MANY_CLASSES:
+        measures["top-5 accuracy"] = result.top(5)
+    return ", ".join(f"{name} {value:.2%}" for name, value in measures.items())
+
+
+def _robustness_before(folder: Path, step: int) -> Any:
     """The robustness that an earlier evaluation of the same weights measured; None without one."""
-    content = run.evaluation()
+    content = Run(folder).evaluation()
     if json_checks.fault(content, step=int, tta=str, robustness=dict) or content["step"] != step:
         return None
     return {"tta": content["tta"], **content["robustness"]}  # older files have tta outside only
@@ -170,9 +199,9 @@ class _Calibrated:
 
 
 def _calibrate(
-    plan: Plan, variables: Any, data: Dataset, test: Evaluation, batch_size: int, out: Any
+    plan: Plan, variables: Any, scored: ScoredImages, test: Evaluation, batch_size: int, out: Any
 ) -> _Calibrated | None:
-    """Measures and prints the calibration on the test set; None if scores are not logits."""
+    """Measures and prints the calibration on these images; None if scores are not logits."""
     if not plan.experiment.loss.scores_are_logits:
         name = type(plan.experiment.loss).__name__
         out.print(f"calibration: not measured, since {name} has no probabilities", highlight=False)
@@ -180,18 +209,16 @@ def _calibrate(
     before = calibration.reliability(calibration.softmax(test.logits), test.labels)
     loss = calibration.negative_log_likelihood(test.logits, test.labels)
     line = f"calibration: ECE {before.ece:.2%} in {len(before.counts)} bins"
-    if data.validation is None:
-        out.print(
-            f"{line}; no temperature, since the run has no validation images", highlight=False
-        )
+    if scored.validation is None:
+        out.print(f"{line}; no temperature, since {scored.no_temperature}", highlight=False)
         return _Calibrated(before, loss)
-    chosen = Evaluator(plan, variables, data.validation, batch_size)(variables)
+    chosen = Evaluator(plan, variables, scored.validation, batch_size)(variables)
     temperature = calibration.fit_temperature(chosen.logits, chosen.labels)
     scaled = calibration.softmax(test.logits, temperature)
     after = calibration.reliability(scaled, test.labels)
     out.print(
         f"{line}, {after.ece:.2%} at temperature {temperature:.3g}, fitted on "
-        f"{len(data.validation):,} validation images",
+        f"{len(scored.validation):,} validation images",
         highlight=False,
     )
     loss_after = calibration.negative_log_likelihood(test.logits, test.labels, temperature)
@@ -199,16 +226,20 @@ def _calibrate(
 
 
 def _draw(
-    run: Run, plan: Plan, data: Dataset, result: Evaluation, calibrated: _Calibrated | None
+    plan: Plan, scored: ScoredImages, result: Evaluation, calibrated: _Calibrated | None
 ) -> None:
-    folder, classes = run.folder / "figures", plan.data.classes
-    title = f"{plan.data.name} test set"
+    folder, classes = scored.folder / "figures", plan.data.classes
     figures.confusion_matrix(
-        result.confusion(), classes, folder / "confusion_matrix.png", title=title
+        result.confusion(), classes, folder / "confusion_matrix.png", title=scored.title
     )
     values = calibration.softmax(result.logits) if calibrated else np.asarray(result.logits)
     confident_errors_figure.confident_errors(
-        data.test.images, result.labels, values, classes, bool(calibrated), folder / "mistakes.png"
+        scored.split.images,
+        result.labels,
+        values,
+        classes,
+        bool(calibrated),
+        folder / "mistakes.png",
     )
     if calibrated:
         panels = {"As trained": calibrated.before}
@@ -222,10 +253,11 @@ def run(command: Command) -> None:
     flags = command.flags
     if flags.examples is not None and not flags.robustness:
         raise UserError("--examples is for --robustness: the test set is always scored whole")
-    workdir, recipe = run_workdir(command)
+    workdir, recipe = run_workdir(command, takes="data")
     evaluate(
         workdir,
         recipe=recipe,
+        data=command.experiment.data if "data" in command.overridden else None,
         data_dir=flags.data_dir,
         batch_size=flags.eval_batch,
         tta=flags.tta,

@@ -24,6 +24,7 @@ from cnn_jax.report import explanation_figures, figures, tables
 from cnn_jax.report.explanation_figures import Explained
 from cnn_jax.report.predictions import short_names
 from cnn_jax.runs import output_paths
+from cnn_jax.runs.run_scorer import picture_form
 from cnn_jax.runs.summary import first_kernel
 from cnn_jax.runs.trained_run import run_data, trained_state
 from cnn_jax.runs.workdir import Run
@@ -98,9 +99,9 @@ def explain(
 def _pictures(plan: Plan, named: Sequence[str]) -> list[Example]:
     files = find(named)
     _check_room(len(files))
-    shape = plan.data.image_shape
+    form = picture_form(plan)
     names = short_names(files)
-    return [(name, read_image(f, *shape), None) for name, f in zip(names, files, strict=True)]
+    return [(name, read_image(f, form), None) for name, f in zip(names, files, strict=True)]
 
 
 def _test_images(plan: Plan, numbers: Sequence[int], data_dir: str | None) -> list[Example]:
@@ -171,7 +172,8 @@ def _draw(
     program = Program(apply, variables, images[:1])
     if program.volumes:
         rows = _activations(program, variables, images[:1])
-        explanation_figures.activations(explained[0], rows, folder / "activations.png")
+        path = folder / "activations.png"
+        explanation_figures.activations(explained[0], rows, path, plan.data.classes)
         drawn.append("activations.png")
         heat = jax.jit(functools.partial(grad_cam, apply))(variables, images, classes)
         last = program.volumes[-1]
@@ -179,7 +181,9 @@ def _draw(
         maps["grad_cam.png"] = heat, title
     for name, (heat, title) in maps.items():
         over = name == "grad_cam.png"
-        explanation_figures.heat_maps(explained, np.asarray(heat), folder / name, title, over=over)
+        explanation_figures.heat_maps(
+            explained, np.asarray(heat), folder / name, title, over=over, classes=plan.data.classes
+        )
         drawn.append(name)
     kernel, name = first_kernel(plan, variables), "first_layer_filters.png"
     if kernel is not None and figures.first_layer_filters(kernel, folder / name):

@@ -9,9 +9,9 @@ import flax.linen as nn
 
 from cnn_jax.errors import located_message, shape_text
 from cnn_jax.report import tables
-from cnn_jax.report.training_progress import duration
 from cnn_jax.results import sizes
 from cnn_jax.results.recipes_table import accuracy_text, hardware_text, recipe_entries
+from cnn_jax.terminal.durations import duration
 
 TITLES = {
     "Measured recipes: python run.py --config=NAME": True,

@@ -53,20 +53,31 @@ def new_workdir(command: Command) -> Path:
     return Path(command.flags.workdir or default)
 
 
-def run_workdir(command: Command) -> tuple[str, Recipe | None]:
-    """The --workdir of an existing run, and its recipe if --config names one."""
+def run_workdir(command: Command, takes: str = "") -> tuple[str, Recipe | None]:
+    """The --workdir of an existing run, and its recipe if --config names one.
+
+    Args:
+      command: The command line.
+      takes: The field of the config that the mode takes from the command line; "": none.
+    """
     if command.flags.workdir is None:
         raise UserError(f"--mode={command.flags.mode} needs the --workdir of a run")
-    refuse_overrides(command)
+    refuse_overrides(command, takes)
     return command.flags.workdir, command.recipe if "config" in command.given else None
 
 
-def refuse_overrides(command: Command) -> None:
-    """Raises UserError if the command line overrides the config of an existing run."""
-    if command.overridden:
-        raise UserError(
-            f"the config of a run cannot be overridden: drop --config.{command.overridden[0]}"
-        )
+def refuse_overrides(command: Command, takes: str = "") -> None:
+    """Raises UserError if the command line overrides the config of an existing run.
+
+    Args:
+      command: The command line.
+      takes: A field that may be overridden as a whole, and its parts with it.
+    """
+    for name in command.overridden:
+        if not takes or name.partition(".")[0] != takes:
+            raise UserError(f"the config of a run cannot be overridden: drop --config.{name}")
+        if takes not in command.overridden:
+            raise UserError(f"--config.{name} needs the whole --config.{takes}=...")
 
 
 def training_options(command: Command) -> dict[str, Any]:

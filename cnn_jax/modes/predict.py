@@ -1,25 +1,44 @@
 """Mode predict: classifies picture files with the net of a run, or with an exported one."""
 
+import collections
+import contextlib
+import dataclasses
 import functools
 import glob
+import itertools
 import os
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from rich.console import Console
 
 from cnn_jax.config import Command, Flag
-from cnn_jax.data.image_files import EXTENSIONS, BadImage, read_image
+from cnn_jax.data import picture_files
+from cnn_jax.data.decoding import decode_all
+from cnn_jax.data.image_files import BadImage, Decoded
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.export import load as load_exported
 from cnn_jax.modes.mode import OUTPUT, Mode, refuse_overrides, run_workdir
 from cnn_jax.report import contact_sheet, tables
-from cnn_jax.report.predictions import FORMS, Prediction, to_text, write
+from cnn_jax.report.predictions import (
+    FORMS,
+    Prediction,
+    PredictionsFile,
+    column_widths,
+    printable,
+    to_text,
+)
 from cnn_jax.runs import output_paths
 from cnn_jax.runs.run_scorer import RunScorer, Scorer
+from cnn_jax.runtime import host
+from cnn_jax.terminal.timed_progress import TimedProgress
+
+# Seconds of a core for a picture, for the first estimate of the time left.
+SECONDS = 0.01
 
 
 def predict(
@@ -33,59 +52,76 @@ def predict(
     warn: Callable[[str], None] = print,
     console: Any = None,
 ) -> list[Prediction]:
-    """Prints the top classes of each picture.
+    """Prints the top classes of each picture, as soon as they are known.
 
-    Pictures are resized to the size and the channels that the net was trained on.
+    Pictures are brought into the form that the net was trained on (`Scorer.form`).
 
     Args:
       scorer: The net: a `RunScorer`, or an exported one from `export.load`.
       pictures: Files, folders (searched recursively) and patterns such as `photos/**/*.png`.
       top: Number of classes to report.
-      output: Also write the predictions to this `.jsonl` or `.csv`.
-      sheet: Also draw the pictures, as resized, with their predictions, to this PNG file.
+      output: Also write the predictions to this `.jsonl` or `.csv`, row by row.
+      sheet: Also draw the pictures, as the net sees them, with their predictions, to this PNG file.
       batch_size: Pictures in a step.
       warn: Called with a line for each file that can't be read; the others are still predicted.
       console: A `rich.console.Console`.
 
     Returns:
-      One prediction for each file, in order, including files that can't be read.
+      One prediction for each file, in order, including files that can't be read. Only the first
+      `contact_sheet.MOST` good ones have their `image`.
 
     Raises:
       UserError: there are no pictures, or an output has the wrong suffix or would overwrite a
         picture or a file of a run.
     """
-    files = find(pictures)
+    files = find(pictures, warn)
     _check_output("output", output, FORMS, files)
     _check_output("contact_sheet", sheet, [".png"], files)
-    padded_shape = (min(batch_size, len(files)), *scorer.image_shape)
-    read = functools.partial(_read, scorer.image_shape)
-    predictions = []
-    for start in range(0, len(files), batch_size):
-        seen = [read(file) for file in files[start : start + batch_size]]
-        images = np.array([image for image in seen if isinstance(image, np.ndarray)], np.uint8)
-        # Padding makes all batches of one size, so that one program serves them.
-        scored = iter(scorer(np.resize(images, padded_shape)))
-        for file, image in zip(files[start:], seen, strict=False):
-            if isinstance(image, BadImage):
-                warn(str(image))
-                predictions.append(Prediction(file, error=str(image)))
-            else:
-                predictions.append(_prediction(scorer, file, image, next(scored), top))
-    good = [prediction for prediction in predictions if not prediction.error]
+    top = min(top, len(scorer.classes))
     out = console or tables.console()
-    out.print(to_text(good), highlight=False, markup=False, soft_wrap=True)
-    if output:
-        write(predictions, output)
+    show = functools.partial(out.print, highlight=False, markup=False, soft_wrap=True)
+    widths = column_widths([printable(str(file)) for file in files], scorer.classes, top)
+    measure = "probability" if scorer.scores_are_logits else "score"
+    seconds = SECONDS / host.cores()
+    predictions: list[Prediction] = []
+    with contextlib.ExitStack() as stack:
+        rows = stack.enter_context(PredictionsFile(output, top, measure)) if output else None
+        bar = out if out.is_interactive else Console(stderr=True)
+        progress = stack.enter_context(TimedProgress(seconds * len(files), bar))
+        decoded = stack.enter_context(contextlib.closing(decode_all(files, scorer.form)))
+        pairs = zip(files, decoded, strict=True)
+        if output:
+            stack.enter_context(_noting(output, predictions, len(files)))
+        while batch := list(itertools.islice(pairs, batch_size)):
+            made = _predictions(scorer, batch, top, min(batch_size, len(files)))
+            for prediction in made:
+                if prediction.error:
+                    warn(prediction.error)
+            if good := [prediction for prediction in made if not prediction.error]:
+                show(to_text(good, widths))
+            if rows:
+                rows.write(made)
+            predictions += made
+            done = f"{len(predictions):,} of {len(files):,} pictures"
+            progress.done(seconds * len(batch), done)
+            drawn = sum(not prediction.error for prediction in predictions)
+            if drawn > contact_sheet.MOST:  # images that no sheet shows would fill the memory
+                predictions[-len(made) :] = _without_images(made, drawn - contact_sheet.MOST)
+    good = [prediction for prediction in predictions if not prediction.error]
     if sheet:
-        contact_sheet.contact_sheet(good, sheet)
+        contact_sheet.contact_sheet(good, sheet, scorer.classes)
     return predictions
 
 
-def find(pictures: Sequence[str]) -> list[Path]:
+def find(pictures: Sequence[str], warn: Callable[[str], None] = lambda line: None) -> list[Path]:
     """The files that names, folders and patterns stand for, each once.
 
-    Folders are searched for files with the suffix of a picture, without hidden ones; a file that is
-    named counts whatever its suffix.
+    Folders are searched as training does (`picture_files.find`), and for pictures in formats that
+    are not read, which would be missed; a file that is named counts whatever its suffix.
+
+    Args:
+      pictures: Names of files and folders, and patterns.
+      warn: Called with a line on the other files of a folder.
 
     Raises:
       UserError: nothing is named, or nothing is found.
@@ -95,13 +131,24 @@ def find(pictures: Sequence[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for named in pictures:
         path = Path(named).expanduser()
-        if path.exists() or not glob.has_magic(named):
+        if path.exists() or path.is_symlink() or not glob.has_magic(named):
             matches = [path]
         else:
             matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
-        files = [file for match in matches for file in _below(match)]
+        files, others = [], collections.Counter[str]()
+        for match in matches:
+            if match.is_dir():
+                inside = picture_files.find(match)
+                files += sorted([*inside.pictures, *inside.not_read])
+                read = collections.Counter(file.suffix.lower() for file in inside.not_read)
+                others.update(inside.passed_over - read)
+            else:
+                files.append(match)
+        passed_over = f"passed over {picture_files.counted(others)}" if others else ""
         if not files:
-            raise UserError(f"no pictures at {named}")
+            raise UserError(": ".join(filter(None, [f"no pictures at {named}", passed_over])))
+        if passed_over:
+            warn(f"{named}: {passed_over}")
         found |= dict.fromkeys(files)
     return list(found)
 
@@ -116,23 +163,43 @@ def _check_output(
         raise UserError(f"--{flag}={path} is one of the pictures: give another name")
 
 
-def _below(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    return sorted(
-        file
-        for file in path.rglob("*")
-        if file.suffix.lower() in EXTENSIONS
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        and file.is_file()
-    )
-
-
-def _read(shape: tuple[int, int, int], path: Path) -> np.ndarray | BadImage:
+@contextlib.contextmanager
+def _noting(
+    output: str | os.PathLike[str], predictions: Sequence[Prediction], number: int
+) -> Iterator[None]:
+    """A block whose interruption tells how many rows the output has."""
     try:
-        return read_image(path, *shape)
-    except BadImage as error:
-        return error
+        yield
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"{output} has the first {len(predictions):,} of {number:,} pictures")
+        raise
+
+
+def _predictions(
+    scorer: Scorer, batch: Sequence[tuple[Path, Decoded | BadImage]], top: int, size: int
+) -> list[Prediction]:
+    """The predictions of the pictures of a batch, which is padded to `size`.
+
+    Padding makes all batches of one size, so that one program serves them.
+    """
+    images = np.array([one.image for _, one in batch if isinstance(one, Decoded)], np.uint8)
+    scored = iter(scorer(np.resize(images, (size, *scorer.image_shape))))
+    return [
+        Prediction(file, error=str(one))
+        if isinstance(one, BadImage)
+        else _prediction(scorer, file, one.image, next(scored), top)
+        for file, one in batch
+    ]
+
+
+def _without_images(predictions: Sequence[Prediction], number: int) -> list[Prediction]:
+    """The predictions, the last so many good ones without their image."""
+    kept = sum(not prediction.error for prediction in predictions) - number
+    changed = []
+    for prediction in predictions:
+        kept -= not prediction.error
+        changed.append(prediction if kept >= 0 else dataclasses.replace(prediction, image=None))
+    return changed
 
 
 def _prediction(

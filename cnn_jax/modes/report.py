@@ -10,10 +10,10 @@ from cnn_jax.config import Command
 from cnn_jax.errors import UserError
 from cnn_jax.modes.mode import OUTPUT, Mode, refuse_overrides
 from cnn_jax.report import html_report, tables
-from cnn_jax.report.training_progress import duration
 from cnn_jax.runs import output_paths
 from cnn_jax.runs.workdir import Run
 from cnn_jax.storage import files, json_checks
+from cnn_jax.terminal.durations import duration
 
 NAME = "report.html"
 # Figures that the page draws itself.

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rich.cells import cell_len
 
-from cnn_jax.report import contact_sheet, figure_style
-from cnn_jax.report.predictions import shortened
+from cnn_jax.report import class_names, contact_sheet, figure_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST = 36  # six rows of six
+LINE = 19  # columns of a caption's line
 
 
 def most_confident(values: np.ndarray, labels: np.ndarray, most: int = MOST) -> np.ndarray:
@@ -65,17 +66,23 @@ def build_confident_errors(
     wrong = int((values.argmax(1) != labels).sum())
     shown = most_confident(values, labels)
     form = "{:.0%}" if probable else "{:.3g}"
+    numbers = np.concatenate([values[shown].argmax(1), labels[shown]])
+    used = [classes[number] for number in np.unique(numbers)]
+    names = contact_sheet.short_classes(used, classes)
 
     def line(example: int, number: int) -> str:
-        return f"{shortened(classes[number], 14)} {form.format(values[example, number])}"
+        return f"{names[classes[number]]} {form.format(values[example, number])}"
 
-    captions = [
-        f"{line(example, values[example].argmax())}\ntrue: {line(example, labels[example])}"
-        for example in shown
-    ]
+    predicted = [line(example, values[example].argmax()) for example in shown]
+    true = [line(example, labels[example]) for example in shown]
+    # The title names the order of the lines, too.
+    prefix = "true: " if all(cell_len(text) <= LINE - 6 for text in true) else ""
+    captions = [f"{above}\n{prefix}{below}" for above, below in zip(predicted, true, strict=True)]
     count = (
         f"The {len(shown)} most confident of {wrong:,} errors" if len(shown) < wrong else "Errors"
     )
     kind = "probability" if probable else "score"
     title = f"{count}: predicted class, true class, and the {kind} of each"
+    if note := class_names.note(used, classes):
+        title = f"{title}\n{note}"
     return contact_sheet.build_sheet([images[example] for example in shown], captions, title)

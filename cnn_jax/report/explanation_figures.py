@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from rich.cells import cell_len
 
 from cnn_jax.errors import shape_text
-from cnn_jax.report import colours, figure_style
+from cnn_jax.report import class_names, colours, figure_style
+from cnn_jax.report.names import shorten
+from cnn_jax.report.predictions import CAPTION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +28,9 @@ MOST_VOLUMES = 15  # rows on a page
 PAIRS = 3  # pairs of image and map in a row
 CELL = 64  # height and width of a channel, in pixels
 GAP = 8  # pixels between channels
+PAGE = 70  # columns of a line of the page, at the size of a title
+LINE = 34  # columns of a caption's line above a pair, at 8 points
+CLASS = 16  # columns of a class name in a caption
 RIGHT, WRONG = "black", "#B34700"
 
 
@@ -61,6 +67,7 @@ def activations(
     explained: Explained,
     volumes: Sequence[tuple[str, np.ndarray]],
     path: str | os.PathLike[str],
+    classes: Sequence[str] = (),
 ) -> bool:
     """Draws an image, its top classes, and one row of channels per volume of the net.
 
@@ -71,11 +78,13 @@ def activations(
       explained: The image.
       volumes: Name and activations f[H,W,C] of each volume, at most 15.
       path: The PNG file.
+      classes: The K names of the classes: a name that no installed font can draw is replaced by
+        its number.
 
     Returns:
       False, with nothing written, if there is no volume.
     """
-    return figure_style.save(path, build_activations, explained, volumes)
+    return figure_style.save(path, build_activations, explained, volumes, classes)
 
 
 def heat_maps(
@@ -85,6 +94,7 @@ def heat_maps(
     title: str,
     *,
     over: bool = False,
+    classes: Sequence[str] = (),
 ) -> bool:
     """Draws images with their attribution maps beside them, in rows of three pairs.
 
@@ -94,15 +104,18 @@ def heat_maps(
       path: The PNG file.
       title: Title of the figure.
       over: Whether to overlay the map on its image, instead of on black.
+      classes: As for `activations`.
 
     Returns:
       False, with nothing written, if there is no image.
     """
-    return figure_style.save(path, build_heat_maps, explained, heat, title, over)
+    return figure_style.save(path, build_heat_maps, explained, heat, title, over, classes)
 
 
 def build_activations(
-    explained: Explained, volumes: Sequence[tuple[str, np.ndarray]]
+    explained: Explained,
+    volumes: Sequence[tuple[str, np.ndarray]],
+    classes: Sequence[str] = (),
 ) -> Figure | None:
     """The figure of `activations`, in matplotlib's current style."""
     if not volumes:
@@ -111,12 +124,17 @@ def build_activations(
     figure = figure_style.figure(1.9 + height)
     parts = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.9, height))
     top, bottom = parts[:, 0]
-    top.suptitle(explained.caption.replace("\n", ", "), parse_math=False)
+    ((image_name, *facts),), note = _captions([explained], classes)
+    title = f"{image_name}: {', '.join(facts)}"
+    if cell_len(title) > PAGE:
+        title = f"{image_name}: " + "\n".join(facts)
+    top.suptitle("\n".join(filter(None, [title, note])), parse_math=False)
     image, bars = top.subplots(1, 2, width_ratios=(1, 2.2))
     _show(image, explained.image)
     names, values = zip(*explained.best, strict=True)
+    short = shorten([class_names.drawn(name, classes) for name in names], CLASS, names)
     bars.barh(range(len(names)), values, color=colours.BLUE, height=0.7)
-    bars.set_yticks(range(len(names)), names, parse_math=False)
+    bars.set_yticks(range(len(names)), short, parse_math=False)
     bars.invert_yaxis()
     bars.set_xlabel(f"{explained.measure} of the top classes")
     if explained.measure == "probability":
@@ -139,19 +157,27 @@ def build_activations(
 
 
 def build_heat_maps(
-    explained: Sequence[Explained], heat: np.ndarray, title: str, over: bool
+    explained: Sequence[Explained],
+    heat: np.ndarray,
+    title: str,
+    over: bool,
+    classes: Sequence[str] = (),
 ) -> Figure | None:
     """The figure of `heat_maps`, in matplotlib's current style."""
     if not explained:
         return None
     rows = math.ceil(len(explained) / PAIRS)
     figure = figure_style.figure(0.4 + 1.5 * rows)
-    figure.suptitle(title)
+    captions, note = _captions(explained, classes)
+    figure.suptitle("\n".join(filter(None, [title, note])), parse_math=False)
+    wide = any(cell_len(f"{name}: {predicted}") > LINE for name, predicted, *_ in captions)
     cells = figure.subfigures(rows, PAIRS, squeeze=False)
-    for cell, one, one_map in zip(cells.flat, explained, heat, strict=False):
+    for cell, one, caption, one_map in zip(cells.flat, explained, captions, heat, strict=False):
         left, right = cell.subplots(1, 2)
         colour = WRONG if one.truth and not one.correct else RIGHT
-        cell.suptitle(one.caption, fontsize=8, color=colour, parse_math=False)
+        name, *facts = caption
+        text = "\n".join(caption if wide else [f"{name}: {facts[0]}", *facts[1:]])
+        cell.suptitle(text, fontsize=8, color=colour, parse_math=False)
         _show(left, one.image)
         largest = np.percentile(one_map, 99) or one_map.max() or 1
         strength = np.clip(one_map / largest, 0, 1)
@@ -165,6 +191,25 @@ def build_heat_maps(
             middle = {"ha": "center", "va": "center", "transform": right.transAxes}
             right.text(0.5, 0.5, "all zero", fontsize=8, color=WRONG, **middle)
     return figure
+
+
+def _captions(
+    explained: Sequence[Explained], classes: Sequence[str]
+) -> tuple[list[list[str]], str]:
+    """The name, the prediction and the truth (if known) of each image, and a note on the names."""
+    long = [one.name for one in explained]
+    images = shorten([class_names.drawn(name) for name in long], CAPTION, long)
+    # Such as ("cat", " ", "87.0%").
+    parted = [text.rpartition(" ") for one in explained for text in (one.predicted, one.truth)]
+    used = list(dict.fromkeys(name for name, *_ in parted))
+    short = shorten([class_names.drawn(name, classes) for name in used], CLASS, used)
+    names = dict(zip(used, short, strict=True))
+    texts = [names[name] + space + value for name, space, value in parted]
+    captions = [[image, predicted] for image, predicted in zip(images, texts[::2], strict=True)]
+    for caption, one, truth in zip(captions, explained, texts[1::2], strict=True):
+        if one.truth:
+            caption.append("correct" if one.correct else f"true class: {truth}")
+    return captions, class_names.note([*used, *long], classes)
 
 
 def _show(axes: Axes, image: np.ndarray) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnn_jax.report import fonts
 from cnn_jax.storage.files import write_atomically
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 WIDTH = 7.0  # inches: the text width of a page
 _STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
+    "font.family": fonts.FONT,
     "font.size": 9,
     "figure.titlesize": 10,
     "lines.linewidth": 1.6,
@@ -34,19 +35,29 @@ _STYLE: dict[Any, Any] = {
 def save(path: str | os.PathLike[str], build: Callable[..., Figure | None], *args: Any) -> bool:
     """Saves the figure `build(*args)` to a PNG file, in the style of the page.
 
+    If the figure has characters that DejaVu Sans lacks, other installed fonts draw them, and
+    `build` is called a second time.
+
     Returns:
       False, with nothing written, if `build` returned None.
     """
     import matplotlib
+    from matplotlib.text import Text
 
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        # Characters that the font lacks are drawn as boxes.
+    with matplotlib.rc_context(), warnings.catch_warnings(), fonts.quiet():
+        # Characters that no font has are drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
         made = build(*args)
         if made is None:
             return False
+        texts = [text.get_text() for text in made.findobj(Text) if isinstance(text, Text)]
+        if fallbacks := fonts.fallbacks("".join(texts)):
+            # A text takes its fonts when it is made.
+            matplotlib.rcParams["font.family"] = [fonts.FONT, *fallbacks]
+            made = build(*args)
+            assert made is not None
         png = io.BytesIO()
         made.savefig(png, format="png", dpi=150)
     path = Path(path)

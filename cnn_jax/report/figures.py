@@ -13,6 +13,7 @@ import numpy as np
 
 from cnn_jax.errors import shape_text
 from cnn_jax.report import colours, figure_style
+from cnn_jax.report.confusion_figure import build_confusion_matrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,9 @@ def confusion_matrix(
 ) -> bool:
     """Draws the confusion matrix in per cent of each true class.
 
-    Up to 20 classes have numbers in the cells; above 30 classes have numbers instead of names.
+    Up to 20 classes have their percentages in the cells. From 31 to 100 classes, numbers stand for
+    the names, and a bar explains the colours. Of more than 100 classes, the figure shows the 30
+    pairs that are most often confused instead of the matrix.
 
     Args:
       counts: i[K,K], images by true class (row) and predicted class (column).
@@ -149,46 +152,6 @@ def _label_line_ends(figure: Figure, axes: Axes, ends: list[tuple[float, float, 
             color=colour,
             annotation_clip=False,
         )
-
-
-def build_confusion_matrix(
-    counts: np.ndarray, classes: Sequence[str], title: str = ""
-) -> Figure | None:
-    """The figure of `confusion_matrix`, in matplotlib's current style."""
-    from matplotlib.colors import PowerNorm
-
-    counts, k = np.asarray(counts), len(classes)
-    if counts.shape != (k, k):
-        raise ValueError(f"counts must be {k} x {k}, one row per class, got shape {counts.shape}")
-    total = counts.sum()
-    if not total:
-        return None
-    images = counts.sum(axis=1, keepdims=True)
-    percent = np.divide(100.0 * counts, images, out=np.full((k, k), np.nan), where=images > 0)
-    figure = figure_style.figure(6.0)
-    axes, side = figure.subplots(1, 2, width_ratios=(5, 1))
-    # A square-root scale, since errors of a few per cent would be invisible beside the diagonal.
-    axes.imshow(percent, cmap="Blues", norm=PowerNorm(0.5, 0, 100), aspect="auto")
-    if k <= 20:
-        for row, column in np.argwhere(counts > 0):
-            value = percent[row, column]
-            text = f"{value:.1f}" if k <= 10 else f"{value:.0f}"
-            colour = "white" if value > 40 else "black"
-            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
-    accuracy = np.diag(percent)
-    side.barh(np.arange(k), np.nan_to_num(accuracy), color=colours.BLUE, height=0.75)
-    side.set(xlim=(0, 100), ylim=axes.get_ylim(), xlabel="Accuracy (%)", yticks=[])
-    axes.set(xlabel="Predicted class", ylabel="True class")
-    if k <= 30:
-        slanted = k <= 12
-        plain = {"parse_math": False}  # class names may contain $
-        axes.set_xticks(np.arange(k), classes, rotation=45 if slanted else 90, **plain)
-        for label in axes.get_xticklabels() if slanted else ():
-            label.set(ha="right", rotation_mode="anchor")
-        axes.set_yticks(np.arange(k), classes, **plain)
-    accuracy_text = f"{100 * np.trace(counts) / total:.2f} % of {total:,} images correct"
-    figure.suptitle(f"{title}: {accuracy_text}" if title else accuracy_text, parse_math=False)
-    return figure
 
 
 def build_first_layer_filters(kernel: np.ndarray) -> Figure | None:

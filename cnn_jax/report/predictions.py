@@ -6,13 +6,17 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from cnn_jax.storage.files import write_atomically
+from cnn_jax.report.names import shorten
+from cnn_jax.storage.files import named
+
+# Columns of a file's name in a caption.
+CAPTION = 18
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,7 +42,7 @@ class Prediction:
     @property
     def name(self) -> str:
         """The file's path with unprintable characters replaced."""
-        return _printable(str(self.path))
+        return printable(str(self.path))
 
     def row(self) -> dict[str, Any]:
         """The row in JSON: {"file", "class", "probability", "top"} or {"file", "error"}."""
@@ -52,58 +56,91 @@ class Prediction:
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
-    """Short printable file names for captions; with their folders if some are equal."""
+    """Short printable file names for captions, all different; with folders if names are equal."""
     names = [path.name for path in paths]
     if len(set(names)) < len(set(paths)):
         names = [f"{path.parent.name}/{path.name}" for path in paths]
-    return [shortened(_printable(name), 18) for name in names]
+    return shorten([printable(name) for name in names], CAPTION, paths)
 
 
-def shortened(text: str, most: int) -> str:
-    """Cuts a text in the middle to at most `most` characters; the last five stay."""
-    return text if len(text) <= most else f"{text[: most - 8]}...{text[-5:]}"
-
-
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """A text with its unprintable characters replaced."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def to_text(predictions: Sequence[Prediction]) -> str:
+def column_widths(names: Sequence[str], classes: Sequence[str], top: int) -> list[int]:
+    """Widths of the columns of `to_text` that hold any prediction of these files and classes."""
+    value = len("-1.23e+05")
+    return [max(map(len, names)), *[max(map(len, classes)) + 1 + value] * top]
+
+
+def to_text(predictions: Sequence[Prediction], widths: Sequence[int]) -> str:
     """One line per image: its file, then its top classes with their values, in columns."""
-    rows = []
+    lines = []
     for prediction in predictions:
         form = "{} {:.1%}" if prediction.measure == "probability" else "{} {:.3g}"
-        rows.append([prediction.name, *map(form.format, prediction.classes, prediction.values)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+        row = [prediction.name, *map(form.format, prediction.classes, prediction.values)]
+        lines.append("  ".join(map(str.ljust, row, widths)).rstrip())
+    return "\n".join(lines)
 
 
-def write(predictions: Sequence[Prediction], path: str | os.PathLike[str]) -> None:
-    """Writes one row per image atomically, in the format of the file's suffix.
+class PredictionsFile:
+    """A file of predictions, one row per image, written as they are made.
 
-    `.jsonl` has a `Prediction.row` on each line; `.csv` the columns file, error, class_1,
-    probability_1, class_2, ... in every row, empty if the image cannot be read.
+    A `.jsonl` has a `Prediction.row` on each line; a `.csv` the columns file, error, class_1,
+    probability_1, class_2, ... in every row, empty if the image cannot be read. Rows that were
+    written stay if the program is stopped. Used as a context manager.
+
+    Args:
+      path: The file, which is replaced; its suffix is one of `FORMS`.
+      top: Number of classes in a row.
+      measure: What the values are, as in `Prediction`.
     """
-    text = FORMS[Path(path).suffix](predictions)
-    write_atomically(Path(path), text.encode(errors="surrogateescape"))
+
+    def __init__(self, path: str | os.PathLike[str], top: int, measure: str):
+        self._lines = FORMS[Path(path).suffix](top, measure)
+        self._path = Path(path)
+
+    def __enter__(self) -> Self:
+        self._file = open(self._path, "w", errors="surrogateescape", newline="")
+        self.write([])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, predictions: Iterable[Prediction]) -> None:
+        """Appends a row for each prediction."""
+        with named(self._path):
+            self._file.write(self._lines(predictions))
+            self._file.flush()
 
 
-def _jsonl(predictions: Sequence[Prediction]) -> str:
-    return "".join(json.dumps(prediction.row()) + "\n" for prediction in predictions)
+Lines = Callable[[Iterable[Prediction]], str]
 
 
-def _csv(predictions: Sequence[Prediction]) -> str:
-    most = max(predictions, key=lambda prediction: len(prediction.classes))
-    ranked = range(1, len(most.classes) + 1)
-    columns = [f"{name}_{rank}" for rank in ranked for name in ("class", most.measure)]
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["file", "error", *columns])
-    for prediction in predictions:
-        cells = [*itertools.chain(*zip(prediction.classes, prediction.values, strict=True))]
-        empty = [""] * (len(columns) - len(cells))
-        rows.writerow([prediction.path, prediction.error, *cells, *empty])
-    return text.getvalue()
+def _jsonl(top: int, measure: str) -> Lines:
+    return lambda predictions: "".join(
+        json.dumps(prediction.row()) + "\n" for prediction in predictions
+    )
+
+
+def _csv(top: int, measure: str) -> Lines:
+    columns = [f"{name}_{rank}" for rank in range(1, top + 1) for name in ("class", measure)]
+    header: list[list[Any]] = [["file", "error", *columns]]
+
+    def lines(predictions: Iterable[Prediction]) -> str:
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerows(header)
+        header.clear()
+        for prediction in predictions:
+            cells = [*itertools.chain(*zip(prediction.classes, prediction.values, strict=True))]
+            empty = [""] * (len(columns) - len(cells))
+            rows.writerow([prediction.path, prediction.error, *cells, *empty])
+        return text.getvalue()
+
+    return lines
 
 
 # Formats by file suffix.

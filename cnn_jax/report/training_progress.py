@@ -8,8 +8,9 @@ from typing import Any, Self
 
 from rich.console import Console
 
-from cnn_jax.report.bar import Bar
-from cnn_jax.report.console import RunConsole
+from cnn_jax.terminal.bar import Bar
+from cnn_jax.terminal.console import RunConsole
+from cnn_jax.terminal.durations import duration
 
 _REFRESH_SECONDS = 0.2
 _LINE_SECONDS = 15.0
@@ -178,17 +179,6 @@ class _Speed:
     def pause(self) -> None:
         """Excludes the time and the steps up to the next `add`."""
         self._last = None
-
-
-def duration(seconds: float) -> str:
-    """Formats seconds for people: "4.2 s", "41 s", "1 min 23 s", "2 h 05 min"."""
-    if seconds < 9.95:
-        return f"{max(seconds, 0):.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 def _count(value: float) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnn_jax import config
-from cnn_jax.report.training_progress import duration
 from cnn_jax.results.writing import RESULTS
+from cnn_jax.terminal.durations import duration
 
 
 class Entry(NamedTuple):

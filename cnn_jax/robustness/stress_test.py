@@ -13,12 +13,12 @@ import numpy as np
 from cnn_jax.augment.test_time import Views
 from cnn_jax.data import Cifar10, DataInvalid, Split, shifted
 from cnn_jax.experiment import Plan
-from cnn_jax.report.timed_progress import TimedProgress
-from cnn_jax.report.training_progress import duration
 from cnn_jax.robustness import corruptions
 from cnn_jax.robustness.batched_attacks import EPSILONS, STEP, Attacker
 from cnn_jax.robustness.corruptions import CHUNK, KINDS, SEVERITIES
 from cnn_jax.runtime.timing import measure
+from cnn_jax.terminal.durations import duration
+from cnn_jax.terminal.timed_progress import TimedProgress
 from cnn_jax.training.evaluator import BatchScorer
 
 SEED = 0

@@ -40,7 +40,8 @@ class Checkpoints:
 
     Args:
       folder: Holds one folder for each saved step.
-      keep_best: Whether the step with the highest validation accuracy is kept too.
+      keep_best: Whether the step with the highest validation measure is kept too: the accuracy, or
+        what the experiment's `select_by` names. progress.json has it as "validation_accuracy".
       warn: Called with a line for each checkpoint that is skipped, and why.
     """
 
@@ -72,20 +73,20 @@ class Checkpoints:
         return self._first_good(lambda: self.steps()[::-1])
 
     def best(self) -> int | None:
-        """The undamaged step with the highest validation accuracy; None if none was evaluated."""
-        return self._first_good(self._by_accuracy)
+        """The undamaged step with the highest validation measure; None if none was evaluated."""
+        return self._first_good(self._by_measure)
 
-    def _by_accuracy(self) -> list[int]:
-        """The steps with a validation accuracy: the highest first, then the newest."""
+    def _by_measure(self) -> list[int]:
+        """The steps with a validation measure: the highest first, then the newest."""
         found = []
         for step in self.steps():
             try:
                 saved = json_checks.loads((self._folder / str(step) / "progress.json").read_bytes())
-                accuracy = saved["validation_accuracy"]
+                measure = saved["validation_accuracy"]
             except (OSError, ValueError, TypeError, KeyError):
                 continue  # damaged: its digests will show it
-            if isinstance(accuracy, float):
-                found.append((accuracy, step))
+            if isinstance(measure, float):
+                found.append((measure, step))
         return [step for _, step in sorted(found, reverse=True)]
 
     def _first_good(self, order: Callable[[], list[int]]) -> int | None:
@@ -142,7 +143,7 @@ class Checkpoints:
             self._warn(f"checkpoint {place} is damaged: {problem}: it is now {aside.name}")
 
     def save(
-        self, step: int, state: Any, progress: dict[str, Any], accuracy: float | None = None
+        self, step: int, state: Any, progress: dict[str, Any], measure: float | None = None
     ) -> None:
         """Starts to save a step, after the previous save has finished.
 
@@ -150,7 +151,7 @@ class Checkpoints:
           step: Steps taken.
           state: A pytree of arrays; it may be donated as soon as this returns.
           progress: Other values that a resumed run needs, as JSON.
-          accuracy: Validation accuracy at this step; None if not measured.
+          measure: Validation measure of this step, by which `best` chooses; None if not measured.
 
         Raises:
           NotFinite: a number in the state is NaN or infinite.
@@ -164,7 +165,7 @@ class Checkpoints:
         numbers = [x for x in jax.tree.leaves(copy) if jnp.issubdtype(x.dtype, jnp.inexact)]
         if not all(np.isfinite(x).all() for x in numbers):
             raise NotFinite(f"a number in the state of step {step:,} is NaN or infinite")
-        content = {"step": step, "progress": progress, "validation_accuracy": accuracy}
+        content = {"step": step, "progress": progress, "validation_accuracy": measure}
         self._saving = self._writer.submit(self._write, step, copy, content)
 
     def _write(self, step: int, state: Any, content: dict[str, Any]) -> None:
@@ -186,7 +187,7 @@ class Checkpoints:
     def _remove_old(self) -> None:
         kept = set(self.steps()[-KEPT:])
         if self._keep_best:
-            kept |= set(self._by_accuracy()[:1])
+            kept |= set(self._by_measure()[:1])
         for step in self.steps():
             if step in kept:
                 continue

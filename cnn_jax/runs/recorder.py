@@ -11,7 +11,7 @@ from cnn_jax.report.training_progress import Progress
 from cnn_jax.runs.checkpoint import CheckpointError, NotFinite
 from cnn_jax.runs.summary import draw_figures, summarise
 from cnn_jax.runs.tensorboard import TensorBoard
-from cnn_jax.runs.trained_run import lost_best, trained_state
+from cnn_jax.runs.trained_run import check_log, lost_best, trained_state
 from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime import hardware
 from cnn_jax.storage import json_checks
@@ -144,11 +144,11 @@ class Recorder:
             raise CheckpointError(
                 f"{self.run.folder}: progress.json of step {step:,} is damaged: {fault}"
             )
-        self.run.metrics.check(step, saved.get("rows"))
+        check_log(self.run, self.plan, step, saved.get("rows"))
         self.clock.add(saved["train_seconds"], saved["compile_seconds"])
         self.say(f"resumed at step {step:,} of {self.plan.total_steps:,}")
         if self.plan.experiment.keep_best:
-            lost = lost_best(self.run, checkpoints, checkpoints.best(), step)
+            lost = lost_best(self.run, self.plan, checkpoints, checkpoints.best(), step)
             if lost:
                 self.say(f"{lost}; the run can finish only if a later step is better")
         return state
@@ -199,7 +199,7 @@ class Recorder:
         for writer in self._writers:
             writer.write(row)
 
-    def save(self, step: int, state: TrainState, accuracy: float | None) -> None:
+    def save(self, step: int, state: TrainState, measure: float | None) -> None:
         """Starts to save a checkpoint; training continues meanwhile.
 
         Raises:
@@ -209,7 +209,7 @@ class Recorder:
         self.run.check_still_there()
         progress = self.clock.as_json() | {"rows": self.run.metrics.count}
         try:
-            self._checkpoints.save(step, state, progress, accuracy)
+            self._checkpoints.save(step, state, progress, measure)
         except NotFinite as error:
             raise Diverged(self.plan, step, str(error)) from error
 

@@ -8,6 +8,9 @@ import jax
 import numpy as np
 
 from cnn_jax import config
+from cnn_jax.data import Folder
+from cnn_jax.data.image_files import PictureForm
+from cnn_jax.experiment import Plan
 from cnn_jax.runs.trained_run import trained_state
 from cnn_jax.runs.workdir import Run
 from cnn_jax.training.step import image_scores
@@ -19,15 +22,23 @@ class Scorer(Protocol):
     Attributes:
       classes: The classes' names.
       image_shape: Height, width and channels of an image.
+      form: The form of the pictures that it was trained on.
       scores_are_logits: Whether the softmax of the scores gives class probabilities.
     """
 
     classes: tuple[str, ...]
     image_shape: tuple[int, int, int]
+    form: PictureForm
     scores_are_logits: bool
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """u8[B,H,W,C] -> f32[B,K]; compiles once per batch size."""
+
+
+def picture_form(plan: Plan) -> PictureForm:
+    """The form of the pictures that a run's net was trained on."""
+    data = plan.experiment.data
+    return data.form if isinstance(data, Folder) else PictureForm(*plan.data.image_shape)
 
 
 class RunScorer:
@@ -47,6 +58,7 @@ class RunScorer:
         plan = run.plan(recipe)
         self.classes = plan.data.classes
         self.image_shape = plan.data.image_shape
+        self.form = picture_form(plan)
         self.scores_are_logits = plan.experiment.loss.scores_are_logits
         self._variables = trained_state(run, plan).variables
         self._step = jax.jit(functools.partial(image_scores, plan))

@@ -10,12 +10,16 @@ from cnn_jax.analysis import structure
 from cnn_jax.config.names import NAMES
 from cnn_jax.experiment import Plan
 from cnn_jax.report import figures
-from cnn_jax.report.training_progress import duration
 from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime import hardware
+from cnn_jax.storage import json_checks
+from cnn_jax.terminal.durations import duration
 from cnn_jax.training.clock import Clock
 from cnn_jax.training.evaluator import Evaluation
 from cnn_jax.training.state import TrainState
+
+# With more classes, the top-5 accuracy is reported too.
+MANY_CLASSES = 10
 
 
 def headline(plan: Plan, run: Run, params: Any) -> str:
@@ -31,8 +35,16 @@ def headline(plan: Plan, run: Run, params: Any) -> str:
 
 def verdict(summary: dict[str, Any]) -> str:
     """The last line of a run: its result."""
+    further = {"test_top5_accuracy": "top-5 accuracy"}
+    if summary.get("test_imbalanced"):
+        further = {"test_balanced_accuracy": "balanced accuracy", **further}
+    shown = "".join(
+        f", {name} {summary[key]:.2%}"
+        for key, name in further.items()
+        if not json_checks.fault(summary, **{key: json_checks.NUMBER})  # older summaries lack them
+    )
     return (
-        f"test accuracy {summary['test_accuracy']:.2%} on {summary['dataset']} "
+        f"test accuracy {summary['test_accuracy']:.2%}{shown} on {summary['dataset']} "
         f"(loss {summary['test_loss']:.4g}), trained in {duration(summary['train_seconds'])}, "
         f"compiled in {duration(summary['compile_seconds'])}"
     )
@@ -76,6 +88,9 @@ def summarise(
         "precision": plan.experiment.precision,
         "test_accuracy": test.accuracy,
         "test_loss": test.loss,
+        "test_balanced_accuracy": test.balanced_accuracy(),
+        "test_imbalanced": test.imbalanced(),
+        **({"test_top5_accuracy": test.top(5)} if plan.data.num_classes > MANY_CLASSES else {}),
         "validation_accuracy": validation.get(int(state.step)),
         "train_seconds": clock.seconds(),
         "compile_seconds": clock.compile_seconds,

@@ -6,9 +6,11 @@ import sys
 
 from cnn_jax import config, data
 from cnn_jax.config.names import NAMES
-from cnn_jax.experiment import Experiment, Plan
+from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.runs.checkpoint import CheckpointError, Checkpoints
+from cnn_jax.runs.data_changes import differences
 from cnn_jax.runs.workdir import Run, RunError
+from cnn_jax.storage import json_checks
 from cnn_jax.training.state import TrainState, state_shapes
 
 LOG = logging.getLogger(__name__)
@@ -50,11 +52,24 @@ def run_data(plan: Plan, data_dir: str | None = None) -> data.Dataset:
     """Loads the data of a run again.
 
     Raises:
-      RunError: the data has changed.
+      DataUnavailable: the data is not there.
+      RunError: the data has changed; the message says how.
     """
-    loaded = plan.experiment.data.load(data_dir)
+    try:
+        loaded = plan.experiment.data.load(data_dir)
+    except data.DataUnavailable as error:
+        if not config.local_paths(plan.experiment.data):
+            raise
+        raise data.DataUnavailable(
+            f"{error}; if the data has moved, repeat the training command with its new path, which "
+            "the run then records"
+        ) from error
     if loaded.fingerprint != plan.data.fingerprint:
-        raise RunError(f"the data {plan.data.name} has changed since the run was trained on it")
+        raise RunError(
+            f"the data {plan.data.name} has changed since the run was trained on it "
+            f"({differences(plan.data, DataFacts.of(loaded))}): restore it, or score it as it is "
+            "with --mode=evaluate --config.data=..."
+        )
     return loaded
 
 
@@ -71,7 +86,7 @@ def trained_state(run: Run, plan: Plan) -> TrainState:
     newest = sys.maxsize if run.summary() else max(checkpoints.steps(), default=0)
     if plan.experiment.keep_best:
         step = checkpoints.best()
-        lost = lost_best(run, checkpoints, step, max(newest, step or 0))
+        lost = lost_best(run, plan, checkpoints, step, max(newest, step or 0))
         if lost:
             raise CheckpointError(lost)
     else:
@@ -99,31 +114,51 @@ def tested_step(run: Run, plan: Plan) -> int | None:
     summary = run.summary()
     if not summary:
         return None
-    return _best_step(run) if plan.experiment.keep_best else summary["steps"]
+    return _best_step(run, plan) if plan.experiment.keep_best else summary["steps"]
 
 
-def lost_best(run: Run, checkpoints: Checkpoints, step: int | None, newest: int) -> str:
+def lost_best(run: Run, plan: Plan, checkpoints: Checkpoints, step: int | None, newest: int) -> str:
     """Describes why the best checkpoint, by the log up to a step, is lost; "" if it is not.
 
     Args:
       run: The run, which has validation images.
+      plan: Its plan.
       checkpoints: Its checkpoints.
       step: The best checkpoint that exists; None: there is none.
       newest: The last step of the log to consider.
     """
-    best = _best_step(run, newest)
+    best = _best_step(run, plan, newest)
     if best in (None, step):
         return ""
-    problem = checkpoints.problem(best) or "its validation accuracy is not the one logged"
+    measure = plan.experiment.select_by.replace("_", " ")
+    problem = checkpoints.problem(best) or f"its validation {measure} is not the one logged"
     return (
         f"{run.folder}: step {best:,} was the best on validation, and its checkpoint is lost: "
         f"{problem}"
     )
 
 
-def _best_step(run: Run, newest: int = sys.maxsize) -> int | None:
-    """The newest step with the highest validation accuracy in the log; None without any."""
-    run.metrics.check(newest)
+def _best_step(run: Run, plan: Plan, newest: int = sys.maxsize) -> int | None:
+    """The newest step with the highest validation measure in the log; None without any."""
+    check_log(run, plan, newest)
+    measure = plan.experiment.select_by
     rows = [row for row in run.metrics.rows() if row["split"] == "validation"]
-    measured = [(row["accuracy"], row["step"]) for row in rows if row["step"] <= newest]
+    measured = [(row[measure], row["step"]) for row in rows if row["step"] <= newest]
     return max(measured)[1] if measured else None
+
+
+def check_log(run: Run, plan: Plan, step: int, logged: int | None = None) -> None:
+    """Raises UserError if the log up to a step is damaged, or lacks the measure `select_by`.
+
+    Args:
+      run: The run.
+      plan: Its plan.
+      step: The step, such as a checkpoint's.
+      logged: Number of rows at that step; None: unknown.
+    """
+    run.metrics.check(step, logged)
+    for row in run.metrics.rows():
+        if row["split"] == "validation" and row["step"] <= step:
+            fault = json_checks.fault(row, **{plan.experiment.select_by: json_checks.NUMBER})
+            if fault:
+                raise RunError(f"{run.metrics.path}: a row of step {row['step']:,}: {fault}")

@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import itertools
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,15 @@ from cnn_jax import config
 from cnn_jax.config.names import NAMES, names_of
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
+from cnn_jax.runs import run_paths
 from cnn_jax.runs.checkpoint import Checkpoints
+from cnn_jax.runs.data_changes import differences
 from cnn_jax.runs.metrics_log import MetricsLog
 from cnn_jax.storage import files, json_checks
 from cnn_jax.storage.json_files import write_json
 
 # The folders that a run creates in its folder.
-FOLDERS = ("checkpoints", "figures", "tensorboard")
+FOLDERS = ("checkpoints", "evaluations", "figures", "tensorboard")
 # The files that a user might name by mistake as an output.
 FILES = ("metrics.jsonl", "volumes.png")
 
@@ -68,7 +72,7 @@ class Run:
     ) -> str:
         """Writes the run's identity, or checks it, and adds a launch to the manifest.
 
-        A finished run is left unchanged.
+        A finished run is left unchanged, but for the paths of what has moved.
 
         Args:
           plan: The run's plan.
@@ -84,7 +88,10 @@ class Run:
             broken link is in the place of a folder.
         """
         if self.exists():
-            note = self.check_same(plan, recipe, teacher)
+            note, moved = self._compare(plan, recipe, teacher)
+            if moved:
+                paths = {**self._recorded_paths(), **moved}
+                write_json(self.folder / "config.json", {**self._config(), "paths": paths})
             if self.summary():
                 return note
             launches = [*self.launches(), manifest]
@@ -116,6 +123,7 @@ class Run:
                     "experiment": config.to_text(plan.experiment),
                     "recipe": named,
                     "data": dataclasses.asdict(plan.data),
+                    "paths": run_paths.to_record(plan.experiment),
                     **({"teacher": teacher} if teacher else {}),
                 },
             )
@@ -138,42 +146,82 @@ class Run:
     def check_same(
         self, plan: Plan, recipe: config.Recipe | None, teacher: str | None = None
     ) -> str:
-        """Raises RunError if the folder holds another run; returns a note like `begin`."""
-        saved = self._config()
-        if saved["experiment"] != config.to_text(plan.experiment):
-            known = {**names_of(recipe), **config.classes(plan.experiment)}
-            try:
-                before = self.experiment(known)
-            except RunError:  # it has custom classes that this experiment does not know
-                differences = [saved["experiment"]]
-            else:
-                differences = config.diff(before, plan.experiment, known)
-            if differences:  # 8 epochs and 8.0 have different texts, and are the same
-                raise RunError(
-                    f"{self.folder} holds a run of another experiment ({'; '.join(differences)}): "
-                    f"give another --workdir, or the same experiment"
-                )
-        if self.data_facts().fingerprint != plan.data.fingerprint:
-            raise RunError(f"{self.folder} holds a run on other data named {plan.data.name}")
+        """Raises RunError if the folder holds another run; returns a note like `begin`.
+
+        A path may be spelled otherwise, if it names the same file or folder; if that is gone, the
+        data and the teacher may be elsewhere, with the same content.
+        """
+        return self._compare(plan, recipe, teacher)[0]
+
+    def _compare(
+        self, plan: Plan, recipe: config.Recipe | None, teacher: str | None
+    ) -> tuple[str, dict[str, str]]:
+        """Like `check_same`; also returns where the paths that have moved are now, by field."""
+        saved, recorded = self._config(), self._recorded_paths()
+        known = {**names_of(recipe), **config.classes(plan.experiment)}
+        verified = {"data", "distill"} if teacher and "teacher" in saved else {"data"}
+        before, paths = None, run_paths.Compared(plan.experiment, {}, [])
+        with contextlib.suppress(RunError):  # custom classes that this experiment does not know
+            before = self._as_written(known)
+            paths = run_paths.compare(before, plan.experiment, recorded, verified)
+        now, moved, differing = paths
+        if saved["experiment"] != config.to_text(now):
+            # 8 epochs and 8.0 have different texts, and are the same
+            differing += config.diff(before, now, known) if before else [saved["experiment"]]
+        if differing:
+            raise RunError(
+                f"{self.folder} holds a run of another experiment ({'; '.join(differing)}): "
+                f"give another --workdir, or the same experiment"
+            )
+        facts = self.data_facts()
+        if facts.fingerprint != plan.data.fingerprint:
+            raise RunError(
+                f"{self.folder} holds a run on other data named {plan.data.name} "
+                f"({differences(facts, plan.data)}): restore it, or give another --workdir"
+            )
         if teacher and saved.get("teacher", teacher) != teacher:
             raise RunError(
                 f"distill.teacher: its run has changed since the run in {self.folder} began: "
                 "restore it, or give another --workdir"
             )
+        notes = [f"note: {name} has moved to {path}" for name, path in moved.items()]
         sha256 = saved["recipe"].get("sha256")
         if recipe and sha256 not in (None, recipe.sha256):
-            return f"note: {recipe.path} has changed since this run began"
-        return ""
+            notes.append(f"note: {recipe.path} has changed since this run began")
+        return "\n".join(notes), moved
 
     def experiment(self, names: Any = NAMES) -> Experiment:
         """The run's experiment; no code from the folder is executed.
 
+        Its paths can be used from any working directory: a relative one that names something else
+        from here is replaced by what it named when the run began, if that exists.
+
         Raises:
           RunError: it needs a class that only its recipe file defines.
         """
+        return run_paths.as_recorded(self._as_written(names), self._recorded_paths())
+
+    def with_recorded_paths(
+        self, experiment: Experiment, recipe: config.Recipe | None
+    ) -> Experiment:
+        """The experiment, to resume this run from any working directory.
+
+        A path that is spelled as in this run, and does not exist from here, is replaced by what it
+        named when the run began. An experiment of another run is returned unchanged.
+        """
+        if not self.exists() or not self._recorded_paths():
+            return experiment
+        try:
+            own = self._as_written({**names_of(recipe), **config.classes(experiment)})
+        except RunError:  # it has custom classes that this experiment does not know
+            return experiment
+        return run_paths.completed(experiment, own, self._recorded_paths())
+
+    def _as_written(self, names: Any) -> Experiment:
+        """The run's experiment, with the paths as they were written."""
         saved = self._config()
         try:
-            return config.from_text(saved["experiment"], names)
+            return config.from_text(saved["experiment"], names, saved=True)
         except config.ConfigError as error:
             unknown = sorted(config.called(saved["experiment"]) - names.keys())
             if not unknown:
@@ -184,9 +232,20 @@ class Run:
                 f"--config={path}, or restore(..., recipe=...)"
             ) from error
 
-    def plan(self, recipe: config.Recipe | Experiment | None = None) -> Plan:
-        """The run's plan, without its data."""
-        return Plan.of(self.experiment(names_of(recipe)), self.data_facts())
+    def _recorded_paths(self) -> dict[str, str]:
+        """The absolute paths that config.json records, by field; empty for older runs."""
+        paths = self._config().get("paths", {})
+        if not isinstance(paths, dict) or not all(isinstance(p, str) for p in paths.values()):
+            raise RunError(f"{self.folder / 'config.json'} is damaged: its paths are no texts")
+        return paths
+
+    def plan(
+        self, recipe: config.Recipe | Experiment | None = None, *, as_written: bool = False
+    ) -> Plan:
+        """The run's plan, without its data; its paths are those of `experiment`, or as written."""
+        names = names_of(recipe)
+        experiment = self._as_written(names) if as_written else self.experiment(names)
+        return Plan.of(experiment, self.data_facts())
 
     def data_facts(self) -> DataFacts:
         """The facts of the run's data."""
@@ -233,6 +292,20 @@ class Run:
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
+
+    def evaluation_folder(self, name: str, fingerprint: str) -> Path:
+        """The folder for the evaluation on other data: an earlier one of that data, or a new one.
+
+        Args:
+          name: The data's name.
+          fingerprint: The data's digest; other data of the same name has another folder.
+        """
+        slug = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "data"
+        for number in itertools.count(1):
+            folder = self.folder / "evaluations" / (f"{slug}-{number}" if number > 1 else slug)
+            if Run(folder).evaluation().get("fingerprint", fingerprint) == fingerprint:
+                return folder
+        raise AssertionError("unreachable")
 
     def checkpoints(self, keep_best: bool = False, **options: Any) -> Checkpoints:
         """The run's checkpoints."""

@@ -48,6 +48,26 @@ class Evaluation:
         with np.errstate(invalid="ignore"):
             return counts.diagonal() / counts.sum(1)
 
+    def balanced_accuracy(self) -> float:
+        """The mean of the classes' accuracies (recalls), without classes that have no examples."""
+        return float(np.nanmean(self.per_class()))
+
+    def top(self, k: int) -> float:
+        """Fraction of the examples whose label is among the `k` highest scores.
+
+        Of equal scores, that of the first class counts as the highest, so `top(1)` is `accuracy`.
+        """
+        label = self.labels[:, None]
+        own = np.take_along_axis(self.logits, label, 1)
+        earlier = np.arange(self.logits.shape[1]) < label
+        rank = ((self.logits > own) | ((self.logits == own) & earlier)).sum(1)
+        return float((rank < k).mean())
+
+    def imbalanced(self) -> bool:
+        """Whether the largest class has over twice the examples of the smallest that has any."""
+        counts = np.bincount(self.labels)
+        return bool(counts.max() > 2 * counts[counts > 0].min())
+
     def precision(self) -> np.ndarray:
         """f64[K]: precision of each class; NaN for a class that is never predicted."""
         counts = self.confusion()

@@ -10,13 +10,14 @@ import jax
 from jax.stages import Lowered
 
 from cnn_jax.data import Dataset
-from cnn_jax.data.resident import Resident, epoch_order
+from cnn_jax.data.resident import Resident
 from cnn_jax.errors import RunFailed
 from cnn_jax.experiment import Plan
 from cnn_jax.runtime import host, signals
 from cnn_jax.runtime.parallel import IN_FLIGHT, Parallel
 from cnn_jax.training.clock import Clock
-from cnn_jax.training.evaluator import Evaluator
+from cnn_jax.training.evaluator import Evaluation, Evaluator
+from cnn_jax.training.order import draw_order
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.state import TrainState
 
@@ -73,8 +74,8 @@ class Recorder(Protocol):
     def record(self, row: dict[str, Any]) -> None:
         """Records a row of metrics; it is on disk when this returns."""
 
-    def save(self, step: int, state: TrainState, accuracy: float | None) -> None:
-        """Starts to save a checkpoint, with its validation accuracy where that is known."""
+    def save(self, step: int, state: TrainState, measure: float | None) -> None:
+        """Starts to save a checkpoint, with the measure `select_by` where that is known."""
 
     def epoch_done(self, rows: list[dict[str, Any]]) -> None:
         """Shows the rows of an epoch that has ended."""
@@ -112,9 +113,10 @@ def run_steps(
     start = int(state.step)
     with recorder.clock.compiling():
         keys = streams(plan.experiment.seed)
-        draw = jax.jit(functools.partial(epoch_order, keys.order, examples=len(data.train)))
+        draw = jax.jit(functools.partial(draw_order, plan, keys.order))
         images, keys, teacher = map(devices.place, (Resident.of(data.train), keys, setup.teacher))
-        state, order = devices.place(state), devices.place(draw(start // per_epoch))
+        order = devices.place(draw(start // per_epoch, data.train.labels))
+        state = devices.place(state)
         train_step = setup.lowered_step.compile()
         validate = None
         if data.validation:
@@ -152,7 +154,7 @@ def run_steps(
             epoch_ends = step % per_epoch == 0 or step == last
             logs = epoch_ends or step % log_every == 0
             saves = epoch_ends or step % save_every == 0 or signal is not None
-            rows, accuracy = [], None
+            rows, measure = [], None
             if logs or saves:
                 means = wait(0)
             if logs:
@@ -163,33 +165,40 @@ def run_steps(
                 row["seconds"] = seconds
                 rows.append(row)
             if epoch_ends and validate:
-                validation = validate(devices.fetch(state).variables)
-                accuracy = validation.accuracy
-                row = metrics_row(plan, step, "validation", validation.means())
+                validation = validation_means(plan, validate(devices.fetch(state).variables))
+                measure = validation[plan.experiment.select_by]
+                row = metrics_row(plan, step, "validation", validation)
                 rows.append(row | {"seconds": recorder.clock.seconds()})
             # -- Record: a row is on disk before the checkpoint of its step
             for row in rows:
                 check_finite(plan, row)
                 recorder.record(row)
             if saves:
-                recorder.save(step, devices.fetch(state), accuracy)
+                recorder.save(step, devices.fetch(state), measure)
             if rows:
                 logged_step, logged_at = step, recorder.clock.seconds()
             if epoch_ends:
                 recorder.epoch_done(rows)
-                order = devices.place(draw(step // per_epoch))
+                order = devices.place(draw(step // per_epoch, data.train.labels))
             if signal is not None:
                 raise Interrupted(step, signal)
     return devices.fetch(state)
 
 
 def out_of_patience(plan: Plan, rows: list[dict[str, Any]]) -> bool:
-    """Whether the last `patience` epochs brought no new best validation accuracy."""
-    patience = plan.experiment.patience
-    accuracies = [row["accuracy"] for row in rows if row["split"] == "validation"]
-    if patience is None or len(accuracies) <= patience:
+    """Whether the last `patience` epochs brought no new best of the measure `select_by`."""
+    patience, measure = plan.experiment.patience, plan.experiment.select_by
+    measured = [row[measure] for row in rows if row["split"] == "validation"]
+    if patience is None or len(measured) <= patience:
         return False
-    return max(accuracies[-patience:]) <= max(accuracies[:-patience])
+    return max(measured[-patience:]) <= max(measured[:-patience])
+
+
+def validation_means(plan: Plan, validation: Evaluation) -> dict[str, float]:
+    """The numbers of a validation row; the measure `select_by` is among them."""
+    if plan.experiment.select_by == "accuracy":
+        return validation.means()
+    return validation.means() | {"balanced_accuracy": validation.balanced_accuracy()}
 
 
 def metrics_row(plan: Plan, step: int, split: str, means: dict[str, float]) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def train_step(
       plan: The run's plan.
       state: The state before.
       data: The training set.
-      order: i32[N], the order of the current epoch.
+      order: i32[N], the order of the current epoch, from `draw_order`.
       keys: The run's random keys.
       teacher: The teacher's variables; None without distillation.
       split: Maps the global batch's index i32[B] to this program's part of it.
@@ -89,6 +89,11 @@ def train_step(
     epoch, place = state.step // plan.steps_per_epoch, state.step % plan.steps_per_epoch
     index = split(jax.lax.dynamic_slice_in_dim(order, place * batch_size, batch_size))
     batch = gather(data, index, epoch)
+    if plan.experiment.sampling == "balanced":
+        # The index seeds an example's augmentation. A batch may hold an example several times, each
+        # to be augmented differently: the place in the epoch takes the index's part.
+        place_in_epoch = place * batch_size + jnp.arange(batch_size)
+        batch = dataclasses.replace(batch, index=split(place_in_epoch))
     if plan.experiment.mixes_examples:  # class numbers cannot be mixed, weights of classes can
         label = jax.nn.one_hot(batch.label, plan.data.num_classes)
         batch = dataclasses.replace(batch, label=label)
@@ -112,8 +117,8 @@ def train_step(
             rngs={"dropout": dropout_key},
             mutable=["batch_stats"],
         )
-        losses = plan.experiment.loss(logits, batch.label)
-        component_checks.check_losses(plan.experiment.loss, losses, len(batch.index))
+        losses = plan.loss(logits, batch.label)
+        component_checks.check_losses(plan.loss, losses, len(batch.index))
         if plan.experiment.distill and plan.teacher:
             image = plan.teacher.normalize(batch.image)
             taught = scores(plan.teacher, teacher, image, train=False)[0]
@@ -162,4 +167,4 @@ def eval_step(
     """
     batch = gather(data, index, jnp.zeros((), jnp.int32))
     logits = image_scores(plan, variables, batch.image)
-    return Sums.of(plan.experiment.loss(logits, batch.label), logits, batch), logits
+    return Sums.of(plan.loss(logits, batch.label), logits, batch), logits

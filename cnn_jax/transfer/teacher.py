@@ -30,7 +30,8 @@ def with_teacher(plan: Plan, recipe: config.Recipe | None = None) -> tuple[Plan,
         return plan, None
     run = Run(distill.teacher)
     try:
-        teacher = run.plan(recipe)
+        # As written, so that the teacher's digest does not depend on the working directory.
+        teacher = run.plan(recipe, as_written=True)
     except RunError as error:
         raise UserError(f"distill.teacher: {error}") from error
     if not run.summary():
@@ -47,4 +48,5 @@ def teacher_digest(teacher: Plan, variables: Any) -> str:
     """Digest of everything that decides a teacher's scores: experiment, data facts and weights."""
     leaves = jax.tree_util.tree_flatten_with_path(variables)[0]
     weights = [f"{jax.tree_util.keystr(path)} {digest(np.asarray(leaf))}" for path, leaf in leaves]
-    return combined_digest([config.to_text(teacher.experiment), repr(teacher.data), *weights])
+    text = config.to_older_text(teacher.experiment)
+    return combined_digest([text, repr(teacher.data), *weights])

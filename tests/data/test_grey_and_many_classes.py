@@ -71,9 +71,9 @@ def test_a_confusion_matrix_of_a_hundred_classes_fits_the_terminal():
     console.print(tables.confusion(counts, classes))
     lines = [line.split() for line in console.export_text().splitlines() if line.strip()]
     assert lines[0] == ["true", "class", "accuracy", "predicted", "as", "times"]
-    assert [line[0] for line in lines[2:]] == list(classes)
-    assert lines[2 + 3] == ["bear", "90.0%", classes[7], "8"]
-    assert lines[2 + 4] == ["beaver", "100.0%", ".", "."]
+    assert [line[:2] for line in lines[2:]] == [[f"#{n}", name] for n, name in enumerate(classes)]
+    assert lines[2 + 3] == ["#3", "bear", "90.0%", "#7", classes[7], "8"]
+    assert lines[2 + 4] == ["#4", "beaver", "100.0%", ".", "."]
 
 
 @pytest.mark.parametrize(

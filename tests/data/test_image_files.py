@@ -9,10 +9,17 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
+from PIL.JpegImagePlugin import JpegImageFile
 
-from cnn_jax.data.image_files import BadImage, read_image
+from cnn_jax.data.image_files import BadImage, PictureForm, extensions
+from cnn_jax.data.image_files import read_image as read_form
 from cnn_jax.errors import UserError
+
+
+def read_image(path, height, width, channels, **fields):
+    return read_form(path, PictureForm(height, width, channels, **fields))
+
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -220,13 +227,14 @@ def test_no_other_program_is_started(tmp_path):
     refused(path, "not a picture")
 
 
-@pytest.mark.parametrize("limit", [100, 10])
-def test_a_decompression_bomb(limit, saved, monkeypatch):
+def test_a_decompression_bomb_is_what_pillow_refuses_not_what_it_warns_of(saved, monkeypatch):
     path = saved(Image.new("RGB", (12, 10)), "a.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    refused(path, f"more than {limit} pixels")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 120)
-    assert read_image(path, 4, 4, 3).shape == (4, 4, 3)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 59)
+    refused(path, "more than 118 pixels")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_image(path, 4, 4, 3).shape == (4, 4, 3)
 
 
 def test_a_png_that_claims_to_be_huge_is_refused_at_once(tmp_path):
@@ -259,3 +267,117 @@ def test_a_damaged_png_is_refused(saved):
         flipped[place] ^= 1
         path.write_bytes(flipped)
         refused(path, "")
+
+
+def test_pad_and_stretch_keep_what_crop_cuts_off(saved):
+    wide = np.zeros((8, 24, 3), np.uint8)
+    wide[:, :8], wide[:, 8:16], wide[:, 16:] = RED, GREEN, BLUE
+    path = saved(Image.fromarray(wide), "wide.png")
+    padded = read_image(path, 24, 24, 3, fit="pad")
+    np.testing.assert_array_equal(padded[8:16], wide)
+    assert not padded[:8].any() and not padded[16:].any()
+    stretched = read_image(path, 8, 12, 3, fit="stretch")
+    np.testing.assert_array_equal(stretched[:, [1, 5, 10]], [[RED, GREEN, BLUE]] * 8)
+
+
+def smooth(height, width):
+    """u8[H,W,3]: a slow wave in each channel."""
+    rows, columns = np.mgrid[:height, :width] / 97
+    waves = [np.sin(rows), np.cos(columns), np.sin(rows + columns)]
+    return (128 + 100 * np.stack(waves, axis=-1)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (480, 640), (800, 90)])
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_a_draft_is_nearly_the_full_picture(size, fit, saved):
+    path = saved(Image.fromarray(smooth(*size)), "a.jpg", quality=95)
+    full = read_image(path, 32, 32, 3, fit=fit).astype(int)
+    draft = read_image(path, 32, 32, 3, fit=fit, decode="draft").astype(int)
+    assert np.abs(draft - full).mean() < 2
+    edges = 12 if fit == "pad" else 6  # the border of what is padded may move by part of a pixel
+    assert np.percentile(np.abs(draft - full), 95) < edges
+
+
+@pytest.mark.parametrize(
+    ("size", "fit", "decoded"),
+    [
+        ((512, 512), "crop", (64, 64)),  # an eighth is just twice the result
+        ((511, 511), "crop", (128, 128)),
+        ((64, 64), "crop", (64, 64)),
+        ((127, 127), "crop", (127, 127)),
+        ((640, 128), "crop", (320, 64)),  # the shorter side covers
+        ((640, 128), "pad", (80, 16)),  # the longer side fits
+        ((640, 128), "stretch", (320, 64)),
+    ],
+)
+def test_a_draft_has_at_least_twice_the_result_s_pixels_a_side(size, fit, decoded, saved):
+    """By JPEG's scales: 1, 1/2, 1/4 and 1/8 of the size, rounded up."""
+    path = saved(Image.fromarray(smooth(*size)), "a.jpg")
+    seen = []
+    original = JpegImageFile.load_end
+
+    def spied(self):
+        seen.append((self.height, self.width))
+        return original(self)
+
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(JpegImageFile, "load_end", spied, raising=False)
+        read_image(path, 32, 32, 3, fit=fit, decode="draft")
+    assert seen == [decoded]
+
+
+def test_a_draft_of_a_turned_picture_is_upright(saved):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright = smooth(900, 300)
+    image = Image.fromarray(np.ascontiguousarray(np.rot90(upright)))
+    path = saved(image, "a.jpg", exif=exif, quality=95)
+    draft = read_image(path, 48, 16, 3, decode="draft").astype(int)
+    full = read_image(saved(Image.fromarray(upright), "b.png"), 48, 16, 3).astype(int)
+    assert np.abs(draft - full).mean() < 2
+
+
+def test_other_formats_have_no_draft(noise, saved):
+    path = saved(Image.fromarray(noise.repeat(8, 0).repeat(8, 1)), "a.png")
+    np.testing.assert_array_equal(
+        read_image(path, 4, 4, 3, decode="draft"), read_image(path, 4, 4, 3)
+    )
+
+
+def test_libtiff_says_nothing_on_stderr_and_the_error_names_the_file(saved, capfd):
+    path = saved(Image.fromarray(smooth(64, 64)), "a.tif", compression="tiff_lzw")
+    content = bytearray(path.read_bytes())
+    content[200:260] = bytes(60)
+    path.write_bytes(content)
+    refused(path, "the file is damaged")
+    assert capfd.readouterr().err == ""
+
+
+def test_an_error_from_inside_a_decoder_is_explained(saved, monkeypatch):
+    path = saved(Image.new("RGB", (8, 8)), "a.gif")
+    monkeypatch.setattr(Image.Image, "load", lambda self: [][0])
+    monkeypatch.setattr(type(Image.open(path)), "load", lambda self: [][0])
+    refused(path, "the file is damaged (IndexError: list index out of range)")
+
+
+def test_every_customary_extension_of_the_formats_is_known():
+    names = ".jpg .jpeg .jpe .jfif .mpo .png .apng .gif .bmp .dib .tif .tiff .ppm .pgm .pbm .pnm"
+    assert extensions() >= set(names.split())
+    for name in ("avif", "webp"):
+        assert (f".{name}" in extensions()) == features.check(name)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow does not read AVIF")
+def test_avif(saved):
+    path = saved(Image.new("RGB", (16, 16), RED), "a.avif", quality=95)
+    np.testing.assert_allclose(read_image(path, 4, 4, 3), np.full((4, 4, 3), RED), atol=6)
+    content = path.read_bytes()
+    path.write_bytes(content[:-20])
+    refused(path, "")
+
+
+def test_a_camera_s_picture_of_several_frames(saved):
+    """MPO: a JPEG with further pictures after it, as stereo and portrait cameras write it."""
+    frames = [Image.new("RGB", (16, 16), color) for color in (RED, BLUE)]
+    path = saved(frames[0], "a.mpo", format="MPO", save_all=True, append_images=frames[1:])
+    np.testing.assert_allclose(pixel(path), RED, atol=4)

@@ -149,7 +149,8 @@ def test_another_process_predicts_without_the_run_and_the_recipe(trained, copied
     finally:
         hidden.rename(trained.workdir.parent)
     *told, last = done.stderr.strip().splitlines()
-    assert len(told) == 5 and last == f"error: 5 of {len(good) + 8} files could not be read"
+    assert told[0].endswith("pictures: passed over 1 .txt") and len(told) == 1 + 5
+    assert last == f"error: 5 of {len(good) + 8} files could not be read"
     rows = {Path(row["file"]).name: row for row in map(json.loads, out.read_text().splitlines())}
     assert sum("error" in row for row in rows.values()) == 5 < len(bad)  # notes.txt isn't looked at
     assert Image.open(sheet).width > 500

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from program import TINY
 
 from cnn_jax import cli
 from cnn_jax.analysis.calibration import softmax
-from cnn_jax.modes.evaluate import evaluate
+from cnn_jax.modes.evaluate import _measures, evaluate
+from cnn_jax.training.evaluator import Evaluation
 
 
 def trained(folder, *fields):
@@ -35,6 +37,8 @@ def test_what_is_written_is_what_was_measured(folder, capsys):
     written = call(folder)
     said = capsys.readouterr().out
     result = evaluate(folder)
+    assert written["balanced_accuracy"] == pytest.approx(result.per_class().mean())
+    assert written["top5_accuracy"] == result.top(5) > result.accuracy
     counts = np.array(written["confusion"])
     assert counts.sum() == written["examples"] == 75
     for number, (name, found) in enumerate(written["per_class"].items()):
@@ -56,6 +60,38 @@ def test_what_is_written_is_what_was_measured(folder, capsys):
     assert f"ECE {ece:.2%} in 15 bins" in said
     for name in ("confusion_matrix", "mistakes", "reliability"):
         assert (folder / "figures" / f"{name}.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "part", "line"),
+    [
+        (10, [0, 0, 1], "test", "test accuracy 66.67%"),
+        (10, [0, 0, 0, 1], "test", "test accuracy 75.00%, balanced accuracy 50.00%"),
+        (11, [0, 0, 1], "all", "accuracy 66.67%, top-5 accuracy 100.00%"),
+        (
+            11,
+            [0, 0, 0, 9],
+            "all",
+            "accuracy 75.00%, balanced accuracy 50.00%, top-5 accuracy 75.00%",
+        ),
+    ],
+)
+def test_the_first_line_has_the_accuracies_that_tell_more(classes, labels, part, line):
+    """The net always says class 0, then 1, and so on."""
+    logits = np.tile(-np.arange(classes, dtype=np.float32), (len(labels), 1))
+    result = Evaluation(0.0, float(np.mean(np.equal(labels, 0))), logits, np.array(labels))
+    assert _measures(SimpleNamespace(part=part), result) == line
+
+
+def test_another_data_set_is_scored_on_its_test_set(folder, capsys, monkeypatch):
+    monkeypatch.setattr("cnn_jax.modes.evaluate._draw", lambda *_: None)
+    before = (folder / "evaluation.json").read_bytes()
+    call(folder, "--config.data=Shapes(train=8, validation=8, test=12, seed=1)")
+    assert ": test accuracy " in capsys.readouterr().out
+    written = json.loads((folder / "evaluations" / "shapes" / "evaluation.json").read_text())
+    assert (written["dataset"], written["split"], written["examples"]) == ("shapes", "test", 12)
+    assert written["calibration"]["temperature_fitted_on"] == "validation"
+    assert (folder / "evaluation.json").read_bytes() == before
 
 
 def test_the_views_that_are_asked_for(folder, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -10,15 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from awkward_pictures import write_bad, write_good
+from photo_folders import draw, fill, other
 from PIL import Image
 from program import TINY, one_line, run
 
 from cnn_jax import cli
-from cnn_jax.data import Shapes
+from cnn_jax.data import Shapes, picture_files
+from cnn_jax.data.image_files import PictureForm, read_image
 from cnn_jax.errors import UserError
+from cnn_jax.export import load as load_exported
 from cnn_jax.modes.evaluate import evaluate
 from cnn_jax.modes.predict import find, predict
-from cnn_jax.report.predictions import Prediction, write
+from cnn_jax.report.predictions import Prediction, PredictionsFile
 from cnn_jax.runs.run_scorer import RunScorer
 
 
@@ -93,7 +97,9 @@ def test_pictures_alone_end_with_0_in_a_process_of_its_own(trained, tmp_path):
 
 def test_row_22_every_row_of_a_csv_has_all_columns(tmp_path):
     told = Prediction(Path("good.png"), classes=("cat", "dog"), values=(0.75, 0.25))
-    write([Prediction(Path("bad.png"), error="no picture"), told], tmp_path / "out.csv")
+    with PredictionsFile(tmp_path / "out.csv", 2, "probability") as file:
+        file.write([Prediction(Path("bad.png"), error="no picture")])
+        file.write([told])
     assert (tmp_path / "out.csv").read_text() == (
         "file,error,class_1,probability_1,class_2,probability_2\n"
         "bad.png,no picture,,,,\n"
@@ -168,3 +174,86 @@ def test_a_net_with_svm_scores_tells_scores(tmp_path):
     (made,) = predict(RunScorer(tmp_path / "run"), [f"{tmp_path}/one.png"], top=3)
     assert made.measure == "score" and len(made.row()["top"]) == 3
     assert made.row()["top"][0]["score"] == max(entry["score"] for entry in made.row()["top"])
+
+
+def test_a_folder_s_pictures_are_those_that_training_finds(trained, tmp_path):
+    """Linked classes and dangling links too; machines' thumbnails not."""
+    fill(tmp_path / "own", number=2)
+    for name in ("cat", "dog"):
+        (tmp_path / "pets").mkdir(exist_ok=True)
+        (tmp_path / "pets" / name).symlink_to(tmp_path / "own" / name)
+    draw(tmp_path / "own" / "cat" / "@eaDir" / "cat0.png" / "THUMB.png")
+    (tmp_path / "own" / "dog" / "gone.jfif").symlink_to("nowhere.jfif")
+    pets = tmp_path / "pets"
+    assert find([str(pets)]) == picture_files.find(pets).pictures
+    assert [path.name for path in find([str(pets)])] == [
+        "cat0.png", "cat1.png", "dog0.png", "dog1.png", "gone.jfif",
+    ]  # fmt: skip
+
+
+def test_row_22_what_can_not_be_read_in_a_folder_is_named(trained, tmp_path, capsys):
+    folder = tmp_path / "broken"
+    draw(folder / "ok.jpg")
+    (folder / "gone.jpg").symlink_to("nowhere.jpg")
+    other(folder / "IMG_1.HEIC")
+    for name in ("notes.txt", "more.txt", "Thumbs.db", ".hidden.jpg"):
+        other(folder / name)
+    out = tmp_path / "out.csv"
+    assert call(trained, folder, f"--output={out}") == 1
+    said = capsys.readouterr()
+    assert "ok.jpg" in said.out
+    passed_over, *bad, last = said.err.strip().splitlines()
+    assert passed_over == f"{folder}: passed over 2 .txt"
+    assert [line.partition(":")[0] for line in bad] == [
+        f"{folder}/IMG_1.HEIC", f"{folder}/gone.jpg",
+    ]  # fmt: skip
+    assert last == "error: 2 of 3 files could not be read"
+    assert len(out.read_text().splitlines()) == 4
+
+
+def test_rows_are_written_as_they_come(trained, tmp_path, capsys, monkeypatch):
+    """A stop in the second batch leaves the first one's rows, and says so."""
+    fill(tmp_path / "pets", number=100)
+    out = tmp_path / "out.jsonl"
+    calls = []
+    original = RunScorer.__call__
+
+    def stopped(self, images):
+        calls.append(len(images))
+        if len(calls) == 2:
+            assert len(rows(out)) == 100
+            raise KeyboardInterrupt
+        return original(self, images)
+
+    monkeypatch.setattr(RunScorer, "__call__", stopped)
+    assert call(trained, tmp_path / "pets", f"--output={out}") == 130
+    said = capsys.readouterr()
+    assert len(rows(out)) == 100 == len(said.out.splitlines())
+    assert f"interrupted: {out} has the first 100 of 200 pictures" in said.err
+
+
+def test_pictures_take_the_form_of_the_run_s_own(tmp_path):
+    """A net of padded photos must not be shown cropped ones, in a run, exported or explained."""
+    for name, place in itertools.product(("cat", "dog"), range(10)):
+        draw(tmp_path / "pets" / name / f"{name}{place}.jpg", height=300, width=600)
+    data = f'--config.data=Folder("{tmp_path}/pets", size=(16, 24), fit="pad")'
+    arguments = (
+        "--config=quickstart", "--config.model=MLP((8,))", "--config.batch_size=4", data,
+        "--config.epochs=1", "--config.augment=()", "--config.optimizer.peak_lr=0.001",
+    )  # fmt: skip
+    folder = tmp_path / "run"
+    assert cli.main(["run.py", *arguments, f"--workdir={folder}"]) == 0
+    scorer = RunScorer(folder)
+    assert scorer.form == PictureForm(16, 24, 3, "pad", "draft")
+    assert cli.main(["run.py", "--mode=export", f"--workdir={folder}"]) == 0
+    assert load_exported(folder / "exported").form == scorer.form
+    (one,) = predict(scorer, [f"{tmp_path}/pets/cat/cat3.jpg"])
+    expected = read_image(tmp_path / "pets" / "cat" / "cat3.jpg", scorer.form)
+    np.testing.assert_array_equal(one.image, expected)
+    assert not one.image[:2].any()
+
+
+def test_images_that_no_sheet_shows_are_not_kept(trained, tmp_path):
+    fill(tmp_path / "pets", number=70)
+    made = predict(RunScorer(trained), [str(tmp_path / "pets")], batch_size=32)
+    assert [one.image is not None for one in made] == [True] * 120 + [False] * 20

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from matplotlib.text import Text
 
@@ -42,6 +44,28 @@ def test_each_error_is_drawn_with_both_classes(tmp_path):
     path = tmp_path / "mistakes.png"
     assert not confident_errors(images, right, VALUES, ("cat", "dog"), True, path)
     assert not path.exists()
+
+
+def captions(classes):
+    images = np.zeros((5, 4, 4, 3), np.uint8)
+    figure = build_confident_errors(images, LABELS, VALUES, classes, probable=True)
+    return [axes.title.get_text() for axes in figure.axes if axes.images], figure
+
+
+def test_classes_that_differ_only_in_their_middle_have_different_captions():
+    classes = [f"a class with a long name, {letter}, of animals" for letter in "xy"]
+    found, figure = captions(classes)
+    names = [line.rpartition(" ")[0] for line in found[0].splitlines()]
+    assert len(set(names)) == 2 and max(map(len, names)) <= 14
+    figure.draw_without_rendering()
+    boxes = [axes.title.get_window_extent() for axes in figure.axes if axes.images]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+def test_a_class_that_no_font_can_draw_has_its_number(no_font):
+    found, figure = captions(["cat", no_font])
+    assert found[0] == "#1 70%\ntrue: cat 30%"
+    assert figure.get_suptitle().endswith("\n#N: class N in the tables of --mode=evaluate")
 
 
 def test_reliability_diagram_says_what_was_measured(tmp_path):

@@ -131,3 +131,72 @@ def test_long_names_under_pictures_are_shortened_and_equal_ones_have_their_folde
     found = [axes.title.get_text() for axes in figure.axes]
     assert "cats/0.png\na very...class 90%" in found and "dogs/0.png\na very...class 90%" in found
     assert short_names([Path("cats/0.png"), Path("cats/1.png")]) == ["0.png", "1.png"]
+
+
+def test_captions_of_a_contact_sheet_differ_where_files_and_classes_do():
+    paths = [Path(f"holiday_photo_from_the_beach_{number:04d}.png") for number in (11, 21, 31)]
+    classes = [f"a long name of a class {letter} of many" for letter in "xyz"]
+    made = [
+        Prediction(path, image=explained().image, classes=(name,), values=(0.9,))
+        for path, name in zip(paths, classes, strict=True)
+    ]
+    found = [axes.title.get_text().splitlines() for axes in build_contact_sheet(made).axes]
+    files, names = zip(*(lines for lines in found if lines), strict=True)
+    assert len(set(files)) == 3 and max(map(len, files)) <= 18
+    assert len(set(names)) == 3 and max(map(len, names)) <= 14 + len(" 90%")
+
+
+def test_names_that_no_font_can_draw_on_a_contact_sheet(no_font, second_font):
+    classes = ["cat", no_font, second_font]
+    made = [
+        Prediction(Path(f"{name}.png"), image=explained().image, classes=(name,), values=(0.9,))
+        for name in classes
+    ]
+    figure = build_contact_sheet(made, classes)
+    found = [axes.title.get_text() for axes in figure.axes[:3]]
+    assert found == ["cat.png\ncat 90%", "?.png\n#1 90%", f"{second_font}.png\n{second_font} 90%"]
+    notes = figure.get_suptitle().splitlines()[1]
+    assert notes == "#N: class N in the tables of --mode=evaluate"
+    # Without the classes, there are no numbers.
+    assert build_contact_sheet(made).axes[1].title.get_text() == "?.png\n? 90%"
+    assert "\n" not in build_contact_sheet(made[:1], classes).get_suptitle()
+
+
+def test_names_that_no_font_can_draw_beside_maps(no_font):
+    classes = ["cat", f"dog {no_font}"]
+    shown = Explained(
+        explained().image, f"{no_font}.png", f"{classes[1]} 60.0%", "cat 40.0%", False,
+        ((classes[1], 0.6), ("cat", 0.4)),
+    )  # fmt: skip
+    heat = np.ones((1, 4, 4))
+    figure = explanation_figures.build_heat_maps([shown], heat, "Saliency", False, classes)
+    found = [text.get_text() for text in texts(figure)]
+    assert "?.png: #1 60.0%\ntrue class: cat 40.0%" in found
+    notes = (
+        "#N: class N in the tables of --mode=evaluate; ?: a character that no installed font has"
+    )
+    assert f"Saliency\n{notes}" in found
+    figure = explanation_figures.build_activations(shown, volumes(1), classes)
+    found = [text.get_text() for text in texts(figure)]
+    assert f"?.png: #1 60.0%, true class: cat 40.0%\n{notes}" in found
+    assert {"#1", "cat"} <= set(found)
+
+
+@pytest.mark.parametrize("number", [1, 18])
+def test_long_names_beside_maps_do_not_overlap(number):
+    classes = [f"a_very_long_name_{letter}_of_a_class_of_images" for letter in "xyz"]
+    best = tuple((name, 0.3) for name in classes)
+    shown = [
+        Explained(explained(n).image, f"photo{n:09d}.png", f"{classes[0]} 100.0%",
+                  f"{classes[1]} 100.0%", False, best)
+        for n in range(number)
+    ]  # fmt: skip
+    heat = np.ones((number, 4, 4))
+    figure = explanation_figures.build_heat_maps(shown, heat, "Saliency", False)
+    assert not list(overlapping(figure))
+    lines = next(t.get_text() for t in texts(figure) if "true class" in t.get_text()).splitlines()
+    assert lines[0] == "photo000000000.png" and lines[1] != lines[2].removeprefix("true class: ")
+    figure = explanation_figures.build_activations(shown[0], volumes(1))
+    assert not list(overlapping(figure))
+    bars = [label.get_text() for label in figure.axes[1].get_yticklabels()]
+    assert len(set(bars)) == 3 and max(map(len, bars)) <= 16

@@ -140,6 +140,73 @@ def test_confusion_matrices_of_many_classes_have_no_numbers_in_the_cells(classes
     assert ("class 0" in texts(figure)) is (classes <= 30)
 
 
+@pytest.mark.parametrize("classes", [30, 31, 100])
+def test_axes_of_many_classes_have_numbers_and_a_colour_bar(classes, tmp_path):
+    names = [f"class {i}" for i in range(classes)]
+    figure = figures.build_confusion_matrix(counts(classes), names, "Test")
+    axes, side, *bars = figure.axes
+    numbers = [f"#{number}" for number in range(0, classes, 5)]
+    for axis in (axes.xaxis, axes.yaxis):
+        ticks = dict(
+            zip(
+                axis.get_majorticklocs(), (t.get_text() for t in axis.get_ticklabels()), strict=True
+            )
+        )
+        named = classes == 30
+        expected = names if named else numbers
+        assert ticks == dict(zip(range(0, classes, 1 if named else 5), expected, strict=True))
+    assert [bar.get_ylabel() for bar in bars] == ["Images of the true class (%)"] * (classes > 30)
+    assert len(side.patches) == classes
+    assert ("#N: class N in the tables" in figure.get_suptitle()) is (classes > 30)
+    assert figures.confusion_matrix(counts(classes), names, tmp_path / "c.png") is True
+    assert picture(tmp_path / "c.png").std() > 5
+
+
+def test_of_hundreds_of_classes_the_most_confused_pairs_are_drawn(tmp_path):
+    names = [f"class {i}" for i in range(101)]
+    table = 50 * np.eye(101, dtype=int)
+    for number in range(1, 36):
+        table[number, number + 1] = number
+    table[90] *= 2
+    table[90, 3] = 35
+    figure = figures.build_confusion_matrix(table, names, "Test")
+    (axes,) = figure.axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels[:3] == [
+        "class 35 \u2192 class 36", "class 90 \u2192 class 3", "class 34 \u2192 class 35",
+    ]  # fmt: skip
+    assert [bar.get_width() for bar in axes.patches] == [35, 35, *range(34, 6, -1)]
+    assert [text.get_text() for text in axes.texts[:2]] == ["35 (41.2 %)", "35 (25.9 %)"]
+    assert "The 30 most confused of 36 confused pairs" in figure.get_suptitle()
+    assert figures.confusion_matrix(table, names, tmp_path / "c.png") is True
+    assert picture(tmp_path / "c.png").std() > 5
+    right = figures.build_confusion_matrix(50 * np.eye(101, dtype=int), names)
+    assert right.get_suptitle() == "100.00 % of 5,050 images correct\nNo errors"
+
+
+def test_a_class_that_no_font_can_draw_has_its_number(no_font, second_font):
+    names = ("cat", f"dog {no_font}", f"fish {second_font}")
+    figure = figures.build_confusion_matrix(np.eye(3, dtype=int), names)
+    for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis):
+        assert [label.get_text() for label in axis.get_ticklabels()] == ["cat", "#1", names[2]]
+    assert figure.get_suptitle().endswith("\n#N: class N in the tables of --mode=evaluate")
+    many = [f"class {i}" for i in range(100)] + [no_font]
+    table = np.eye(101, dtype=int)
+    table[100, 7] = 5
+    figure = figures.build_confusion_matrix(table, many)
+    assert "#100 \u2192 class 7" in texts(figure)
+    assert "#N: class N in evaluation.json, counted from 0" in figure.get_suptitle()
+    drawable = figures.build_confusion_matrix(np.eye(2, dtype=int), names[::2])
+    assert "#" not in "".join(texts(drawable))
+
+
+def test_names_on_the_axes_are_short_and_differ():
+    names = [f"a class with a very long name that ends in {number}" for number in range(3)]
+    figure = figures.build_confusion_matrix(np.eye(3, dtype=int), names)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(set(labels)) == 3 and max(map(len, labels)) <= 22
+
+
 def test_confusion_matrix_of_a_class_without_images_is_drawn(tmp_path):
     table = counts(10)
     table[3] = 0

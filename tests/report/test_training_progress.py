@@ -8,7 +8,8 @@ import re
 import pytest
 from rich.console import Console
 
-from cnn_jax.report.training_progress import Progress, duration
+from cnn_jax.report.training_progress import Progress
+from cnn_jax.terminal.durations import duration
 
 
 class Clock:

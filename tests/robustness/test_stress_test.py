@@ -14,11 +14,11 @@ from rich.console import Console
 from cnn_jax.data import Cifar10, Shapes, Split, shifted
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.models import MLP
-from cnn_jax.report.timed_progress import TimedProgress
 from cnn_jax.robustness import attacks
 from cnn_jax.robustness.batched_attacks import Attacker
 from cnn_jax.robustness.corruptions import CHUNK, KINDS, corrupt, generator
 from cnn_jax.robustness.stress_test import corrupted, spread, stress
+from cnn_jax.terminal.timed_progress import TimedProgress
 from cnn_jax.training.step import image_scores
 
 

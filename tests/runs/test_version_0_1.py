@@ -76,7 +76,7 @@ def test_a_run_evaluates_to_the_same(written):
     before = json.loads((folder / "evaluation.json").read_text())
     evaluate(folder, console=QUIET)
     after = json.loads((folder / "evaluation.json").read_text())
-    assert list(after) == list(before)
+    assert [key for key in after if key in before] == list(before)
     assert after["loss"] == pytest.approx(before["loss"], rel=1e-5)
     assert after["step"] == before["step"] and after["examples"] == before["examples"]
 

@@ -107,6 +107,53 @@ def test_confusion_by_hand():
     np.testing.assert_allclose(result.f1(), [2 / 3, 2 / 3, 0, np.nan])
 
 
+def evaluation(logits, labels) -> Evaluation:
+    return Evaluation(0.0, 0.0, np.asarray(logits, np.float32), np.array(labels, np.int32))
+
+
+def test_balanced_accuracy_by_hand():
+    """Recalls of 3/4, 0/1 and 1/2; the fourth class has no examples. Accuracy is 4/7."""
+    predicted, labels = [0, 0, 0, 1, 0, 2, 3], [0, 0, 0, 0, 1, 2, 2]
+    result = evaluation(np.eye(4)[predicted], labels)
+    assert result.balanced_accuracy() == pytest.approx((3 / 4 + 0 + 1 / 2) / 3)
+    assert type(result.balanced_accuracy()) is float
+
+
+def test_top_k_by_hand():
+    """The labels' places are 1, 3, 2 and 4."""
+    logits = [[9, 1, 2, 3], [1, 9, 3, 2], [1, 2, 3, 0], [4, 3, 2, 1]]
+    result = evaluation(logits, [0, 3, 1, 3])
+    assert [result.top(k) for k in (1, 2, 3, 4, 5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+
+
+def test_of_equal_scores_the_first_class_counts_as_the_highest():
+    """As in accuracy, which takes the first of the highest scores."""
+    result = evaluation(np.zeros((4, 4)), [0, 1, 2, 3])
+    assert [result.top(k) for k in (1, 2, 3, 4)] == [0.25, 0.5, 0.75, 1.0]
+    random = np.random.default_rng(0)
+    result = evaluation(random.integers(0, 4, (500, 9)), random.integers(0, 9, 500))
+    order = np.argsort(-result.logits, axis=1, kind="stable")
+    for k in range(1, 10):
+        expected = (order[:, :k] == result.labels[:, None]).any(1).mean()
+        assert result.top(k) == pytest.approx(expected)
+    assert result.top(1) == (result.logits.argmax(1) == result.labels).mean()
+
+
+@pytest.mark.parametrize(
+    ("counts", "imbalanced"),
+    [
+        ((4, 2, 3), False),
+        ((5, 2, 3), True),
+        ((4, 0, 2), False),
+        ((3, 0, 0, 7), True),
+        ((6,), False),
+    ],
+)
+def test_imbalanced_is_a_factor_of_over_two_between_classes_with_examples(counts, imbalanced):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    assert evaluation(np.zeros((len(labels), len(counts))), labels).imbalanced() is imbalanced
+
+
 @pytest.mark.parametrize("count", [1, 4])
 def test_a_scorer_takes_any_number_of_images(plan, variables, dataset, expected, devices, count):
     devices(count)

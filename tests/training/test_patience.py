@@ -44,6 +44,26 @@ def test_patience_of_two_epochs_ends_after_two_without_a_new_best(accuracies, ou
     assert not out_of_patience(Plan, rows(*accuracies))
 
 
+def test_patience_by_balanced_accuracy():
+    """Accuracy falls and balanced accuracy rises, and the other way round."""
+
+    class Plan:
+        experiment = Experiment(
+            data=Shapes(), model=MLP(), patience=2, select_by="balanced_accuracy"
+        )
+
+    rising = [
+        row | {"balanced_accuracy": value}
+        for row, value in zip(rows(0.9, 0.8, 0.7)[1::2], (0.1, 0.2, 0.3), strict=True)
+    ]
+    falling = [
+        row | {"balanced_accuracy": value}
+        for row, value in zip(rows(0.7, 0.8, 0.9)[1::2], (0.3, 0.2, 0.1), strict=True)
+    ]
+    assert not out_of_patience(Plan, rising)
+    assert out_of_patience(Plan, falling)
+
+
 def tiny(**fields) -> Experiment:
     """A rate so low that validation accuracy never moves."""
     return Experiment(

@@ -7,9 +7,10 @@ from typing import Self
 
 from rich.console import Console
 
-from cnn_jax.report.bar import Bar
-from cnn_jax.report.training_progress import duration
+from cnn_jax.terminal.bar import Bar
+from cnn_jax.terminal.durations import duration
 
+_REFRESH_SECONDS = 0.2
 _LINE_SECONDS = 15.0
 # Weight of the estimate against the measured pace, as a fraction of the whole work.
 _TRUST = 0.1
@@ -57,7 +58,9 @@ class TimedProgress:
         pace = (now - self._start + weight) / (self._done + weight)
         left = f"{duration(self._seconds * (1 - share) * pace)} left"
         if self._bar.shown:
-            self._bar.update(what, self._done, left)
+            if now - self._shown >= _REFRESH_SECONDS:
+                self._shown = now
+                self._bar.update(what, self._done, left)
         elif now - self._shown >= _LINE_SECONDS:
             self._shown = now
             text = f"{what}  {share:.0%} done  {left}"

@@ -1,0 +1,49 @@
+"""Decodes many pictures on all cores, in order."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import itertools
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+from cnn_jax.data.image_files import BadImage, Decoded, PictureForm, decode, quietly
+from cnn_jax.runtime import host
+
+# Pictures that a thread decodes at once, and groups of them in flight for each core.
+GROUP, AHEAD = 8, 4
+
+
+def decode_all(paths: Sequence[Path], form: PictureForm) -> Generator[Decoded | BadImage]:
+    """Yields each picture in the wanted form, or why it can't be read, in order.
+
+    Pillow decodes and resizes without Python's lock, so threads use all cores. They work ahead of
+    the caller by a bounded number of pictures. Close the generator, or exhaust it.
+    """
+    # A group of large pictures would take long, and much memory.
+    size = max(1, min(GROUP, 2**20 // max(1, form.height * form.width)))
+    groups = (paths[start : start + size] for start in range(0, len(paths), size))
+    cores = host.cores()
+
+    def decoded(group: Sequence[Path]) -> list[Decoded | BadImage]:
+        return [_decoded(path, form) for path in group]
+
+    with quietly():
+        pool = concurrent.futures.ThreadPoolExecutor(cores, "decode")
+        try:
+            ahead = collections.deque(
+                pool.submit(decoded, group) for group in itertools.islice(groups, AHEAD * cores)
+            )
+            while ahead:
+                yield from ahead.popleft().result()
+                ahead.extend(pool.submit(decoded, group) for group in itertools.islice(groups, 1))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _decoded(path: Path, form: PictureForm) -> Decoded | BadImage:
+    try:
+        return decode(path, form)
+    except BadImage as error:
+        return error

@@ -1,0 +1,161 @@
+"""Decoding on all cores, in order; what was read once is not read again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from photo_folders import CLASSES, draw, fill
+from program import environment
+
+from cnn_jax.data import Folder, decoding, picture_cache
+from cnn_jax.data.decoding import decode_all
+from cnn_jax.data.image_files import BadImage, PictureForm, read_image
+
+
+@pytest.fixture(autouse=True)
+def _apart(apart):
+    """Nothing is kept in the user's own cache."""
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The list of the files that are decoded."""
+    seen = []
+    original = decoding.decode
+
+    def decode(path, form):
+        seen.append(path.name)
+        return original(path, form)
+
+    monkeypatch.setattr(decoding, "decode", decode)
+    return seen
+
+
+def test_pictures_come_in_order_and_as_they_are_read_alone(tmp_path):
+    form = PictureForm(8, 8)
+    paths = [draw(tmp_path / f"{number}.png", width=16 + number) for number in range(100)]
+    paths[40].write_bytes(b"")
+    decoded = list(decode_all(paths, form))
+    assert isinstance(decoded[40], BadImage) and str(paths[40]) in str(decoded[40])
+    for number, (path, one) in enumerate(zip(paths, decoded, strict=True)):
+        if number != 40:
+            np.testing.assert_array_equal(one.image, read_image(path, form))
+            assert (one.height, one.width) == (16, 16 + number)
+
+
+def test_threads_do_not_work_far_ahead(tmp_path, counted):
+    """A caller that is slow, or stops, must not fill the memory."""
+    paths = [draw(tmp_path / f"{number}.png") for number in range(400)]
+    decoded = decode_all(paths, PictureForm(8, 8))
+    next(decoded)
+    time.sleep(0.3)
+    ahead = decoding.GROUP * (decoding.AHEAD * os.cpu_count() + 1)
+    assert 1 <= len(counted) <= ahead
+    decoded.close()
+    time.sleep(0.1)
+    before = len(counted)
+    time.sleep(0.2)
+    assert len(counted) == before
+
+
+def load(root, **fields):
+    return Folder(str(root), **({"size": 8} | fields)).load()
+
+
+def test_only_what_changed_is_read_again(tmp_path, counted, monkeypatch):
+    monkeypatch.setattr(picture_cache, "PART", 4)
+    root = fill(tmp_path / "pets")
+    load(root)
+    assert len(counted) == 20
+    counted.clear()
+    for fields in ({"test": 0.5}, {"validation": 0.0}, {"skip_bad": True}):
+        load(root, **fields)
+    assert counted == []
+    draw(root / "cat" / "new.png")
+    draw(root / "dog" / "dog3.png", width=20)
+    (root / "dog" / "dog4.png").unlink()
+    grown = load(root)
+    assert sorted(counted) == ["dog3.png", "new.png"]
+    fresh = tmp_path / "fresh"
+    fresh.symlink_to(root)
+    assert load(fresh).fingerprint == grown.fingerprint
+    counted.clear()
+    for fields in ({"size": 9}, {"channels": 1}, {"fit": "pad"}, {"decode": "full"}):
+        load(root, **fields)
+    assert len(counted) == 4 * 20
+
+
+def test_parts_that_nothing_needs_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(picture_cache, "PART", 5)
+    root = fill(tmp_path / "pets")
+    load(root)
+    (place,) = (tmp_path / "cache" / "cnn_jax" / "pictures").glob("pets-*")
+    assert len([*place.glob("*.npy")]) == len([*place.glob("*.json")]) == 4
+    (place / "leftover.tmp").touch()
+    (place / "orphan.npy").touch()
+    for path in root.rglob("*.png"):
+        draw(path, width=18)
+    load(root)
+    assert len([*place.iterdir()]) == 8
+
+
+def test_a_file_that_the_system_would_not_give_is_tried_again(tmp_path, counted, monkeypatch):
+    root = fill(tmp_path / "pets")
+    (root / "cat" / "gone.png").symlink_to(root / "away.png")
+    bad = root / "dog" / "bad.png"
+    bad.write_bytes(b"text")
+    load(root, skip_bad=True)
+    counted.clear()
+    load(root, skip_bad=True)
+    assert counted == ["gone.png"]
+    draw(root / "away.png")
+    assert sum(map(len, (load(root, skip_bad=True).train,))) == 15
+
+
+PROGRAM = """
+import sys, time
+from cnn_jax.data import Folder, decoding, picture_cache
+picture_cache.PART = 8
+original = decoding.decode
+def slow(path, form):
+    time.sleep(0.05)
+    return original(path, form)
+decoding.decode = slow
+Folder(sys.argv[1], size=8).load()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_row_18_a_reading_that_was_stopped_goes_on(number, tmp_path, counted, capfd):
+    root = fill(tmp_path / "pets", number=40)
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(root)], env=environment(), stderr=subprocess.PIPE
+    )
+    place = tmp_path / "cache" / "cnn_jax" / "pictures"
+    while len([*place.glob("pets-*/*.json")]) < 4:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    said = process.communicate()[1].decode()
+    assert process.returncode != 0
+    data = load(root)
+    assert 0 < len(counted) <= 80 - 4 * 8
+    assert f"Reading {len(counted)} of 80 pictures" in capfd.readouterr().err
+    assert ("the pictures read so far are kept" in said) == (number == signal.SIGINT)
+    copy = tmp_path / "copy"
+    copy.symlink_to(root)
+    assert load(copy).fingerprint == data.fingerprint
+    assert sorted(data.classes) == sorted(CLASSES)
+
+
+def test_progress_is_shown_with_the_time_left(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr("cnn_jax.terminal.timed_progress._LINE_SECONDS", 0)
+    load(fill(tmp_path / "pets"))
+    lines = capfd.readouterr().err.splitlines()
+    assert any("10 of 20 pictures  50% done" in line and "left" in line for line in lines)
