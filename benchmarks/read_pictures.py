@@ -4,10 +4,16 @@
     python benchmarks/read_pictures.py compare /tmp/photos --torch_python=TORCH_VENV/bin/python
 
 `make` draws 10,000 smooth JPEGs of 1000x750, about 100 kB each. `compare` reads them to 224x224 in
-turns, each side in a process of its own with nothing cached but the files: ours into the arrays
-that training uses, with its cache written to disk; torchvision's with `torch.utils.data`, one
-worker for each core, Resize, CenterCrop and PILToTensor, into batches of 100. With "draft", both
-sides let Pillow decode at a scale that leaves at least twice the output's pixels a side.
+turns, each side in a process of its own with nothing cached but the files:
+
+- load: `Folder.load`, which also writes the cache to disk, fills the arrays that training uses,
+  and computes their digests and statistics;
+- decode: our decoding alone, whose results are dropped;
+- torchvision: `torch.utils.data` with one worker for each core; ImageFolder, Resize, CenterCrop and
+  PILToTensor, into batches of 100 that are dropped.
+
+With "draft", all sides let Pillow decode at a scale that leaves at least twice the output's pixels
+a side.
 """
 
 from __future__ import annotations
@@ -32,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("make", "compare", "ours", "torchvision"))
+    parser.add_argument("what", choices=("make", "compare", *SIDES))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--number", type=int, default=10_000, help="Photos that are made")
     parser.add_argument("--size", type=int, nargs="+", default=[224], help="Sizes to compare")
@@ -40,7 +46,7 @@ def main() -> None:
     parser.add_argument("--decode", default="full")
     parser.add_argument("--torch_python", default=os.environ.get("CNN_JAX_TORCH_PYTHON"))
     flags = parser.parse_args()
-    {"make": make, "compare": compare, "ours": ours, "torchvision": torchvision}[flags.what](flags)
+    {"make": make, "compare": compare, **SIDES}[flags.what](flags)
 
 
 def make(flags: argparse.Namespace) -> None:
@@ -70,7 +76,7 @@ def _draw(seed: int, path: Path) -> int:
     return path.stat().st_size
 
 
-def ours(flags: argparse.Namespace) -> None:
+def load(flags: argparse.Namespace) -> None:
     from cnn_jax.data import Folder
 
     with tempfile.TemporaryDirectory() as cache:
@@ -82,6 +88,17 @@ def ours(flags: argparse.Namespace) -> None:
     print(json.dumps(sum(len(split) for split in splits if split) / seconds))
 
 
+def decode(flags: argparse.Namespace) -> None:
+    from cnn_jax.data.decoding import decode_all
+    from cnn_jax.data.image_files import PictureForm
+
+    paths = sorted(flags.folder.rglob("*.jpg"))
+    form = PictureForm(flags.size[0], flags.size[0], decode=flags.decode)
+    begun = time.perf_counter()
+    number = sum(1 for _ in decode_all(paths, form))
+    print(json.dumps(number / (time.perf_counter() - begun)))
+
+
 def torchvision(flags: argparse.Namespace) -> None:
     import torch
     from PIL import Image
@@ -90,7 +107,7 @@ def torchvision(flags: argparse.Namespace) -> None:
 
     size = flags.size[0]
 
-    def load(path: str) -> Image.Image:
+    def read(path: str) -> Image.Image:
         with open(path, "rb") as file, Image.open(file) as image:
             if flags.decode == "draft":
                 scale = 2 * size / min(image.size)
@@ -100,7 +117,7 @@ def torchvision(flags: argparse.Namespace) -> None:
     transform = v2.Compose([v2.Resize(size), v2.CenterCrop(size), v2.PILToTensor()])
     begun = time.perf_counter()
     images = torch.utils.data.DataLoader(
-        ImageFolder(flags.folder, transform, loader=load),
+        ImageFolder(flags.folder, transform, loader=read),
         batch_size=100,
         num_workers=len(os.sched_getaffinity(0)),
     )
@@ -109,7 +126,7 @@ def torchvision(flags: argparse.Namespace) -> None:
 
 
 def compare(flags: argparse.Namespace) -> None:
-    pythons = {"ours": sys.executable, "torchvision": flags.torch_python}
+    pythons = dict.fromkeys(SIDES, sys.executable) | {"torchvision": flags.torch_python}
     rows = []
     for path in flags.folder.rglob("*.jpg"):
         path.read_bytes()  # into the page cache
@@ -123,14 +140,12 @@ def compare(flags: argparse.Namespace) -> None:
                         [*map(str, command), "--size", str(size)], capture_output=True, check=True
                     )
                     speeds[name].append(json.loads(done.stdout.splitlines()[-1]))
-            ratios = [a / b for a, b in zip(*speeds.values(), strict=True)]
-            rows.append({"size": size, "decode": decode, **speeds, "ratios": ratios})
-            print(
-                f"{size}x{size} {decode:5}  "
-                + "  ".join(f"{name} {_spread(values, 0)}" for name, values in speeds.items())
-                + f" images/s  ratio {_spread(ratios, 2)}",
-                flush=True,
-            )
+            theirs = speeds["torchvision"]
+            print(f"{size}x{size}, {decode}, images/s and ratio to torchvision:")
+            for name, values in speeds.items():
+                ratios = [a / b for a, b in zip(values, theirs, strict=True)]
+                print(f"  {name:11}  {_spread(values, 0)}  {_spread(ratios, 2)}", flush=True)
+            rows.append({"size": size, "decode": decode, **speeds})
     from cnn_jax.runtime import hardware, host
 
     python = ".".join(platform.python_version_tuple()[:2])
@@ -150,6 +165,8 @@ def _spread(values: list[float], digits: int) -> str:
     low, middle, high = min(values), statistics.median(values), max(values)
     return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
+
+SIDES = {"load": load, "decode": decode, "torchvision": torchvision}
 
 if __name__ == "__main__":
     main()

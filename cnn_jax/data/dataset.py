@@ -158,12 +158,17 @@ def fingerprint(splits: Iterable[Split]) -> str:
 
 def channel_statistics(*arrays: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Returns mean and standard deviation of each channel of u8[N,H,W,C], scaled to 0..1."""
-    counts = np.zeros((arrays[0].shape[-1], 256), np.int64)
+    from PIL import Image
+
+    channels = arrays[0].shape[-1]
+    counts = np.zeros((channels, 256), np.int64)
     for images in arrays:
-        for start in range(0, len(images), 1000):  # bincount converts each pixel to eight bytes
-            for channel, count in enumerate(counts):
-                block = images[start : start + 1000, ..., channel]
-                count += np.bincount(block.ravel(), minlength=256)
+        rows = images.reshape(-1, images.shape[2], channels)
+        for start in range(0, len(rows), 2**15):
+            # Pillow counts bytes ten times as fast as np.bincount, which takes integers of 64 bits.
+            block = rows[start : start + 2**15]
+            picture = Image.fromarray(block if channels == 3 else block[..., 0])
+            counts += np.reshape(picture.histogram(), counts.shape)
     shares = counts / counts.sum(axis=1, keepdims=True)
     levels = np.arange(256) / 255
     mean = shares @ levels

@@ -68,7 +68,10 @@ class PictureCache:
         # Where each picture is, or why it can't be read.
         self._known: dict[Stamp, Row | str] = {}
         self._in_memory: dict[str, np.ndarray] = {}
-        self._digests: dict[str, str] = {}
+        # Digest and number of pictures of each part.
+        self._parts: dict[str, tuple[str, int]] = {}
+        # Parts that this process has written or verified.
+        self._trusted: set[str] = set()
 
     def read(self, root: Path, pictures: Sequence[Picture]) -> list[Row | str]:
         """Decodes the pictures that the cache lacks.
@@ -106,25 +109,37 @@ class PictureCache:
         for place, row in enumerate(rows):
             wanted.setdefault(row.part, []).append((place, row.number))
         for part, pairs in wanted.items():
-            images = self._images(part)
-            for place, number in pairs:
-                gathered[place] = images[number]
+            if part in self._in_memory:
+                for place, number in pairs:
+                    gathered[place] = self._in_memory[part][number]
+                continue
+            self._verify(part)
+            size = gathered[0].nbytes
+            # Read, not mapped: every page of a map would cost a fault.
+            with open(self._path(part), "rb", buffering=0) as file:
+                start = file.seek(0, os.SEEK_END) - self._parts[part][1] * size
+                for place, number in pairs:
+                    file.seek(start + number * size)
+                    file.readinto(gathered[place].reshape(-1).data)
         return gathered
 
-    def _images(self, part: str) -> np.ndarray:
-        """The pictures of a part, whose digest is verified."""
-        if part in self._in_memory:
-            return self._in_memory[part]
-        path = self._folder / f"{part}.npy"
+    def _path(self, part: str) -> Path:
+        return self._folder / f"{part}.npy"
+
+    def _verify(self, part: str) -> None:
+        """Compares a part with its digest, once; removes it if it has changed."""
+        if part in self._trusted:
+            return
+        path = self._path(part)
         try:
             images = np.load(path, mmap_mode="r", allow_pickle=False)
-            problem = "" if digest(images) == self._digests[part] else "wrong fingerprint"
+            problem = "" if digest(images) == self._parts[part][0] else "wrong fingerprint"
         except (OSError, ValueError, EOFError) as error:
             problem = first_line(error)
         if problem:
             path.with_suffix(".json").unlink(missing_ok=True)
             raise arrays.ArraysDamaged(f"{path} has changed on disk ({problem})")
-        return images
+        self._trusted.add(part)
 
     # -- Parts on disk
 
@@ -146,7 +161,7 @@ class PictureCache:
                 known = {}
             if not wanted.isdisjoint(known):
                 self._known |= known
-                self._digests[path.stem] = content["sha256"]
+                self._parts[path.stem] = content["sha256"], len(content["pictures"])
             elif remove:
                 path.unlink()
                 path.with_suffix(".npy").unlink(missing_ok=True)
@@ -199,10 +214,11 @@ class PictureCache:
         text = json.dumps(content).encode()
         name = hashlib.sha256(text).hexdigest()[:32]
         self._known |= {stamp: str(one) for stamp, one in bad} | _known(name, content)
-        self._digests[name] = content["sha256"]
+        self._parts[name] = content["sha256"], len(good)
         if writable:
             try:
                 self._write(name, images, text)
+                self._trusted.add(name)
                 return True
             except OSError as error:
                 arrays.notify(

@@ -116,7 +116,9 @@ def test_another_folder_is_another_experiment(base):
 
 def test_data_that_has_moved_is_followed_and_recorded(base):
     (base / "photos").rename("moved")
-    with pytest.raises(DataUnavailable, match=rf"^{base}/photos is not a folder.*; if the data has moved, "):
+    with pytest.raises(
+        DataUnavailable, match=rf"^{base}/photos is not a folder.*; if the data has moved, "
+    ):
         run_data(Run(base / "run").plan())
     assert resumed(experiment("moved"), base / "run").startswith("note: data.path has moved to /")
     train(experiment("moved"), base / "run", console=QUIET)
