@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 import json
 import math
@@ -206,7 +207,6 @@ def _dataset(
     train, validation = splits["train"], splits.get("validation")
     own_validation = "validation" in listing.parts
     seen = [train] if own_validation or validation is None else [train, validation]
-    mean, std = channel_statistics(*(split.images for split in seen))
     # The fingerprint is that of the data before a validation set is cut, whose share it ignores.
     image = {
         picture.name: split.images[number]
@@ -215,12 +215,15 @@ def _dataset(
         if split in seen
     }
     order = hashlib.sha256()
-    for picture in whole:
-        order.update(image[picture.name])
-    digests = [order.hexdigest(), digest(np.array([p.label for p in whole], np.int32))]
-    others = [split for part, split in splits.items() if part == "test" or own_validation]
-    for split in (split for split in others if split is not train):
-        digests += [digest(split.images), digest(split.labels)]
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        statistics = pool.submit(channel_statistics, *(split.images for split in seen))
+        for picture in whole:
+            order.update(image[picture.name])
+        digests = [order.hexdigest(), digest(np.array([p.label for p in whole], np.int32))]
+        others = [split for part, split in splits.items() if part == "test" or own_validation]
+        for split in (split for split in others if split is not train):
+            digests += [digest(split.images), digest(split.labels)]
+        mean, std = statistics.result()
     return Dataset(
         name=f"folder:{root.name}",
         classes=listing.classes,

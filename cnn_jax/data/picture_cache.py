@@ -8,6 +8,7 @@ that was added costs no more than itself.
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import hashlib
 import json
@@ -108,20 +109,27 @@ class PictureCache:
         wanted: dict[str, list[tuple[int, int]]] = {}
         for place, row in enumerate(rows):
             wanted.setdefault(row.part, []).append((place, row.number))
-        for part, pairs in wanted.items():
-            if part in self._in_memory:
-                for place, number in pairs:
-                    gathered[place] = self._in_memory[part][number]
-                continue
-            self._verify(part)
-            size = gathered[0].nbytes
-            # Read, not mapped: every page of a map would cost a fault.
-            with open(self._path(part), "rb", buffering=0) as file:
-                start = file.seek(0, os.SEEK_END) - self._parts[part][1] * size
-                for place, number in pairs:
-                    file.seek(start + number * size)
-                    file.readinto(gathered[place].reshape(-1).data)
+        with concurrent.futures.ThreadPoolExecutor(host.cores(), "gather") as pool:
+            copies = [pool.submit(self._copy, *one, gathered) for one in wanted.items()]
+            for copy in copies:
+                copy.result()
         return gathered
+
+    def _copy(self, part: str, pairs: Sequence[tuple[int, int]], gathered: np.ndarray) -> None:
+        """Copies pictures of a part to their places, given as (place, number in the part)."""
+        if part in self._in_memory:
+            for place, number in pairs:
+                gathered[place] = self._in_memory[part][number]
+            return
+        self._verify(part)
+        size = gathered[0].nbytes
+        # Read, not mapped: every page of a map would cost a fault.
+        with open(self._path(part), "rb", buffering=0) as file:
+            start = file.seek(0, os.SEEK_END) - self._parts[part][1] * size
+            for place, number in pairs:
+                file.seek(start + number * size)
+                if file.readinto(gathered[place].reshape(-1).data) != size:
+                    raise arrays.ArraysDamaged(f"{file.name} has changed on disk (cut short)")
 
     def _path(self, part: str) -> Path:
         return self._folder / f"{part}.npy"
