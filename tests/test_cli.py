@@ -194,6 +194,9 @@ def test_sweep_trains_every_combination_and_chooses_on_validation(tmp_path, caps
     printed = capsys.readouterr().out
     assert len(list(tmp_path.glob("*/summary.json"))) == 4
     assert "validation accuracy" in printed and printed.count("best") == 1
+    selected = ("--config.keep_best=True", "--config.select_by=balanced_accuracy")
+    assert call(*arguments, *selected, "--sweep=seed=2,3; batch_size=64") == 0
+    assert "validation balanced accuracy" in capsys.readouterr().out
     assert call(*arguments, "--sweep=seed=0,1") == 0
     assert "mean +- sd" in capsys.readouterr().out
 

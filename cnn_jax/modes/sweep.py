@@ -7,6 +7,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from rich.table import Table
 from rich.text import Text
 
 from cnn_jax import config
@@ -117,7 +118,7 @@ def sweep(
         except Diverged as error:
             out.print(f"diverged: {error}", highlight=False, markup=False)
             summaries.append(None)
-    out.print(_table(assignments, summaries))
+    out.print(_table(assignments, summaries, experiment.select_by))
     finished = [summary for summary in summaries if summary]
     if not finished:
         raise RunFailed("every run of the sweep diverged")
@@ -150,11 +151,14 @@ def _check(
             raise UserError(f"--sweep: {name}: {error}") from error
 
 
-def _table(assignments: list[Assignment], summaries: list[dict[str, Any] | None]):
+def _table(
+    assignments: list[Assignment], summaries: list[dict[str, Any] | None], select_by: str
+) -> Table:
     fields = list(assignments[0])
     over_seeds = fields == ["seed"]
-    measure = "test_accuracy" if over_seeds else "validation_accuracy"
-    values = [summary[measure] if summary else None for summary in summaries]
+    measure = "test_accuracy" if over_seeds else f"validation_{select_by}"
+    # A run that was finished before, or varies `select_by`, may lack the measure.
+    values = [summary.get(measure) if summary else None for summary in summaries]
     rows = [
         [*chosen.values(), "diverged" if not summary else "" if value is None else f"{value:.2%}"]
         for chosen, summary, value in zip(assignments, summaries, values, strict=True)

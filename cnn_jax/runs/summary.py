@@ -72,8 +72,8 @@ def summarise(
       clock: The run's clock.
     """
     validation = {
-        row["step"]: row["accuracy"] for row in run.metrics.rows() if row["split"] == "validation"
-    }
+        row["step"]: row for row in run.metrics.rows() if row["split"] == "validation"
+    }.get(int(state.step), {})
     experiment = plan.experiment
     return {
         "recipe": run.recipe_name(),
@@ -91,7 +91,8 @@ def summarise(
         "test_balanced_accuracy": test.balanced_accuracy(),
         "test_imbalanced": test.imbalanced(),
         **({"test_top5_accuracy": test.top(5)} if plan.data.num_classes > MANY_CLASSES else {}),
-        "validation_accuracy": validation.get(int(state.step)),
+        "validation_accuracy": validation.get("accuracy"),
+        f"validation_{experiment.select_by}": validation.get(experiment.select_by),
         "train_seconds": clock.seconds(),
         "compile_seconds": clock.compile_seconds,
         "images_per_second": images_per_second(plan, run.metrics.rows()),

@@ -251,6 +251,7 @@ def test_balanced_accuracy_decides_which_weights_are_kept_and_when_a_run_ends(tm
     saved = json.loads((tmp_path / "checkpoints" / "30" / "progress.json").read_text())
     assert saved["validation_accuracy"] == 0.9
     assert result.summary["validation_accuracy"] == validation[0]["accuracy"]
+    assert result.summary["validation_balanced_accuracy"] == 0.9
     assert result.summary["test_balanced_accuracy"] == 0.6
 
     log = tmp_path / "metrics.jsonl"
