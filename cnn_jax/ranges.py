@@ -53,11 +53,13 @@ def within(least: float, most: float) -> Range:
 positive = Range("positive", lambda value: value > 0, optional=True)
 non_negative = Range("at least 0", lambda value: value >= 0, optional=True)
 fraction = Range("at least 0 and below 1", lambda value: 0 <= value < 1)
+open_fraction = Range("above 0 and below 1", lambda value: 0 < value < 1)
 probability = Range("from 0 to 1", lambda value: 0 <= value <= 1)
 
 Positive = Annotated[T, positive]
 NonNegative = Annotated[T, non_negative]
 Fraction = Annotated[T, fraction]
+OpenFraction = Annotated[T, open_fraction]
 Probability = Annotated[T, probability]
 Finite = Annotated[T, Range("finite", math.isfinite)]
 # A value of a pixel's channel.

@@ -87,10 +87,21 @@ def fit(value: Any, annotation: Any) -> Any:
         fitted, result = _fit_arm(value, arm)
         if fitted:
             return result
-    lone = "tuple" in type_text(annotation) and not isinstance(value, tuple | list)
+    lone = not isinstance(value, tuple | list) and any(_takes_one(arm, value) for arm in choices)
     part = shown(value) if isinstance(value, _PLAIN) else f"{shown(value)}()"
     hint = f"; write ({part},)" if lone else ""
     raise ConfigError(f"must be {type_text(annotation)}, got {shown(value)}{hint}")
+
+
+def _takes_one(arm: Any, value: Any) -> bool:
+    """Whether an annotation accepts a tuple of this value alone."""
+    if typing.get_origin(arm) is not tuple or typing.get_args(arm)[1:] not in ((), (...,)):
+        return arm is tuple
+    try:
+        fit(value, typing.get_args(arm)[0])
+    except ConfigError:
+        return False
+    return True
 
 
 def _finite(value: Any) -> bool:

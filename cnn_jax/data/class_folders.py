@@ -81,6 +81,29 @@ def list_pictures(root: Path, test: float) -> Listing:
         _unreadable(error)
 
 
+def list_labelled(root: Path) -> Listing:
+    """Lists all pictures of `root/CLASS/` as "test", to score a net on; one class is enough.
+
+    Raises:
+      DataUnavailable: The folder does not exist.
+      DataInvalid: There is no picture, or an unreadable folder.
+    """
+    listed = _Lister(root)
+    try:
+        folders = picture_files.sub_folders(root)
+    except OSError as error:
+        _unreadable(error)
+    classes = tuple(folder.name for folder in folders)
+    pictures = [
+        picture
+        for label, folder in enumerate(folders)
+        for picture in listed.pictures(folder, folder.name, label)
+    ]
+    if not pictures:
+        raise DataInvalid(f"{root} has no pictures in sub-folders named as their classes")
+    return Listing(classes, {"test": pictures}, False, listed.passed_over, listed.notes())
+
+
 def _list(root: Path, test: float) -> Listing:
     splits, notes = find_splits(root), []
     if splits and "test" not in splits:
@@ -143,6 +166,7 @@ class _Lister:
     def __init__(self, root: Path):
         self._root = root
         self.passed_over: dict[str, collections.Counter[str]] = {}
+        self._circular: list[str] = []
         self._ignored = picture_files.in_machine_folders(root)
 
     def pictures(self, folder: Path, name: str, label: int) -> list[Picture]:
@@ -150,6 +174,7 @@ class _Lister:
         found = picture_files.find(folder, _unreadable)
         self.passed_over.setdefault(name, collections.Counter()).update(found.passed_over)
         self._ignored.update(found.ignored)
+        self._circular += [path.relative_to(self._root).as_posix() for path in found.circular]
         pictures = (
             Picture(path, path.relative_to(self._root).as_posix(), label) for path in found.pictures
         )
@@ -173,7 +198,9 @@ class _Lister:
             lines.append(f"passed over, since they are in no format that is read: {listed}")
         if self._ignored:
             number, names = sum(self._ignored.values()), some(sorted(self._ignored))
-            lines.append(f"ignored {number:,} files in folders made by machines ({names})")
+            lines.append(f"ignored in folders made by machines ({names}): {number:,} files")
+        if self._circular:
+            lines.append(f"not followed, since they lead back: {some(self._circular)}")
         return lines
 
 
@@ -183,8 +210,10 @@ def _class_folders(train_root: Path) -> list[Path]:
         if train_root.resolve().is_relative_to(path.resolve()):
             raise DataInvalid(f"{path} is a link to a folder that contains it: remove it")
     if len(folders) < 2:
-        nested = len(folders) == 1 and picture_files.sub_folders(folders[0])
-        hint = f": perhaps it is {folders[0]} that you mean" if nested else ""
+        inner = folders
+        while len(inner) == 1 and (below := picture_files.sub_folders(inner[0])):
+            nested, inner = inner[0], below
+        hint = f": perhaps it is {nested} that you mean" if len(inner) > 1 else ""
         raise DataInvalid(
             f"{train_root} must have a sub-folder for each of at least two classes, "
             f"got {len(folders)}{hint}"

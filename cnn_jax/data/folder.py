@@ -7,15 +7,23 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from cnn_jax.data import arrays, folder_report
-from cnn_jax.data.class_folders import PURPOSES, Listing, Picture, absent, list_pictures, share
+from cnn_jax.data.class_folders import (
+    PURPOSES,
+    Listing,
+    Picture,
+    absent,
+    list_labelled,
+    list_pictures,
+    share,
+)
 from cnn_jax.data.dataset import (
     DataInvalid,
     Dataset,
@@ -24,13 +32,16 @@ from cnn_jax.data.dataset import (
     channel_statistics,
     combined_digest,
     digest,
+    fingerprint,
 )
 from cnn_jax.data.image_files import PictureForm
 from cnn_jax.data.picture_cache import PictureCache, Row
 from cnn_jax.errors import some
-from cnn_jax.ranges import Checked, Fraction, LocalPath, Positive, added_field
+from cnn_jax.ranges import Checked, Fraction, LocalPath, OpenFraction, Positive, added_field
 from cnn_jax.runtime.free_memory import free_memory
 from cnn_jax.storage import cache_folder
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ class Folder(Checked):
     size: Positive[int] | tuple[Positive[int], Positive[int]] = 32
     channels: Literal[1, 3] = 3
     validation: Fraction[float] = 0.1
-    test: Positive[Fraction[float]] = 0.2
+    test: OpenFraction[float] = 0.2
     skip_bad: bool = False
     fit: Literal["crop", "pad", "stretch"] = "crop"
     decode: Literal["draft", "full"] = added_field("draft", before="full")
@@ -105,19 +116,56 @@ class Folder(Checked):
           DataInvalid: The folder has another layout, a file can't be read, or the images need more
             memory than is free.
         """
-        root = self.root
-        listing = list_pictures(root, self.test)
+        return self._cached(list_pictures(self.root, self.test), self._load)
+
+    def load_labelled(self) -> Dataset:
+        """Reads all images as the test set, whatever their number and that of the classes.
+
+        To score a net on them. They are also the training set, since a data set has one.
+
+        Raises:
+          DataInvalid: There is no image, a file can't be read, or the memory is too small.
+        """
+        return self._cached(list_labelled(self.root), self._load_labelled)
+
+    def _cached(self, listing: Listing, load: Callable[[Listing, PictureCache], T]) -> T:
         self._check_memory(len(listing.pictures))
+        root = self.root
         settings = [str(root), *self.image_shape, self.fit, self.decode]
         cache = PictureCache(
             cache_folder.user_cache() / "pictures" / f"{root.name[:32]}-{_digest(settings)[:16]}",
             self.form,
         )
         try:
-            return self._load(listing, cache)
+            return load(listing, cache)
         except arrays.ArraysDamaged as damage:
             arrays.notify(f"{damage}: reading its pictures again.")
-            return self._load(listing, cache)
+            return load(listing, cache)
+
+    def _load_labelled(self, listing: Listing, cache: PictureCache) -> Dataset:
+        found = cache.read(self.root, listing.pictures)
+        self._report_bad([reason for reason in found if isinstance(reason, str)])
+        good = [
+            (row, picture)
+            for row, picture in zip(found, listing.pictures, strict=True)
+            if isinstance(row, Row)
+        ]
+        if not good:
+            raise DataInvalid(f"{self.root}: none of the images can be read: replace them")
+        images = cache.gather([row for row, _ in good])
+        split = Split(images, np.array([picture.label for _, picture in good], np.int32))
+        parts = {"test": [picture for _, picture in good]}
+        self._report(listing, parts, {"test": split}, {}, [row for row, _ in good])
+        return Dataset(
+            name=f"folder:{self.root.name}",
+            classes=listing.classes,
+            train=split,
+            validation=None,
+            test=split,
+            mean=(0.5,) * self.channels,
+            std=(1.0,) * self.channels,
+            fingerprint=fingerprint([split]),
+        )
 
     def _load(self, listing: Listing, cache: PictureCache) -> Dataset:
         root, found = self.root, cache.read(self.root, listing.pictures)
@@ -154,7 +202,7 @@ class Folder(Checked):
             for part, pictures in parts.items()
         }
         del cache
-        self._report(listing, splits, shares, [row for row in found if isinstance(row, Row)])
+        self._report(listing, parts, splits, shares, [row for row in found if isinstance(row, Row)])
         return _dataset(root, listing, parts, splits, whole)
 
     def _check_memory(self, number: int) -> None:
@@ -173,13 +221,14 @@ class Folder(Checked):
         if not self.skip_bad:
             others = f" (and {len(reasons) - 1:,} more files)" if len(reasons) > 1 else ""
             raise DataInvalid(f"{reasons[0]}{others}; skip_bad=True leaves such files out")
-        arrays.notify(f"{self.root}: {len(reasons)} files that can't be read are left out:")
+        arrays.notify(f"{self.root}: left out, since they can't be read ({len(reasons):,}):")
         for reason in reasons:
             arrays.notify(f"  {reason}")
 
     def _report(
         self,
         listing: Listing,
+        parts: Mapping[str, Sequence[Picture]],
         splits: Mapping[str, Split],
         shares: Mapping[str, float],
         rows: Sequence[Row],
@@ -189,6 +238,9 @@ class Folder(Checked):
         lines = [
             folder_report.content(str(self.root), listing.classes, labels),
             *listing.notes,
+            *folder_report.equal_pictures(
+                {part: (pictures, splits[part].images) for part, pictures in parts.items()}
+            ),
             *folder_report.without_pictures(listing, labels, shares),
             folder_report.cut_off(rows, self.form),
         ]

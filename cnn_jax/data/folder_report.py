@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cnn_jax.data.class_folders import Listing, absent, enough
+from cnn_jax.data.class_folders import Listing, Picture, absent, enough
 from cnn_jax.data.image_files import PictureForm
 from cnn_jax.data.picture_cache import Row
 from cnn_jax.errors import some
 
+# Bytes of an image that are compared first.
+SAMPLE = 64
 # A line is due if the median picture loses more than this share of its pixels.
 MUCH = 1 / 3
 
@@ -39,6 +41,12 @@ def without_pictures(
       shares: The shares that were cut off, of the splits that are shares.
     """
     lines = []
+    if "validation" in shares and "validation" not in labels:
+        most = int(np.bincount(labels["train"]).max())
+        hint = f": set validation={enough(most)}" if most > 2 else ": too few for all splits"
+        lines.append(
+            f"no validation set, since {shares['validation']:g} of {most} pictures is none{hint}"
+        )
     for part, found in labels.items():
         names = absent(listing.classes, found.tolist())
         if not names or part == "train":
@@ -49,10 +57,41 @@ def without_pictures(
             # The validation set is a share of what the test set leaves.
             whole = [labels[p] for p in labels if p != "test" or part == "test"]
             number = sum(int((found == label).sum()) for found in whole)
-            hint = f": set {part}={enough(number)}" if number > 1 else ""
+            total = sum(int((found == label).sum()) for found in labels.values())
+            hint = ": too few for all splits"
+            if total > len(shares):
+                hint = f": set {part}={enough(number)}"
             line += f", since {shares[part]:g} of {number} pictures is none{hint}"
         lines.append(line)
     return lines
+
+
+def equal_pictures(parts: Mapping[str, tuple[Sequence[Picture], np.ndarray]]) -> list[str]:
+    """Lines on pictures that are equal and in different classes, or in different splits.
+
+    Args:
+      parts: The pictures of each split, and their images u8[N,H,W,C].
+    """
+    seen: dict[bytes, tuple[str, Picture, np.ndarray]] = {}
+    classes: list[str] = []
+    splits: list[str] = []
+    for part, (pictures, images) in parts.items():
+        step = max(1, images[0].size // SAMPLE)
+        samples = images.reshape(len(images), -1)[:, ::step]
+        for picture, image, sample in zip(pictures, images, samples, strict=True):
+            other_part, other, before = seen.setdefault(sample.tobytes(), (part, picture, image))
+            if other is picture or not np.array_equal(before, image):
+                continue
+            pair = f"{picture.name} and {other.name}"
+            if picture.label != other.label:
+                classes.append(pair)
+            if part != other_part:
+                splits.append(pair)
+    return [
+        f"equal pictures in different {what}: {len(pairs):,}, such as {pairs[0]}"
+        for what, pairs in (("classes", classes), ("splits", splits))
+        if pairs
+    ]
 
 
 def cut_off(rows: Sequence[Row], form: PictureForm) -> str:
@@ -65,7 +104,7 @@ def cut_off(rows: Sequence[Row], form: PictureForm) -> str:
         covered = (row.height * vertical) * (row.width * horizontal)
         lost.append(1 - form.height * form.width / covered)
     middle = int(np.argsort(lost, kind="stable")[len(lost) // 2])
-    if lost[middle] <= MUCH:
+    if lost[middle] < MUCH + 1e-9:
         return ""
     row = rows[middle]
     return (

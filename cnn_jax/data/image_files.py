@@ -132,10 +132,10 @@ def quietly() -> Iterator[None]:
     from PIL import _imaging
 
     # libtiff writes to the process's stderr, without the name of a file.
-    library = ctypes.CDLL(_imaging.__file__)
-    for handler in ("TIFFSetWarningHandler", "TIFFSetErrorHandler"):
-        with contextlib.suppress(AttributeError):  # a build without libtiff
-            getattr(library, handler)(None)
+    with contextlib.suppress(AttributeError, OSError):  # a build without libtiff
+        library = ctypes.CDLL(_imaging.__file__)
+        library.TIFFSetWarningHandler(None)
+        library.TIFFSetErrorHandler(None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -164,7 +164,7 @@ def decode(path: str | os.PathLike[str], form: PictureForm) -> Decoded:
         raise BadImage(f"{path}: not a picture ({', '.join(formats())})") from error
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise BadImage(f"{path}: more than {most:,} pixels") from error
+        raise BadImage(f"{path}: more than {most:,} pixels: reduce it") from error
     except Exception as error:  # on a damaged file a decoder may raise anything
         raise BadImage(f"{path}: {_reason(error)}") from error
     return Decoded(np.array(image, np.uint8).reshape(form.shape), height, width)

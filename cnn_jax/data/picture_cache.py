@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console
 
 from cnn_jax.data import arrays
 from cnn_jax.data.class_folders import Picture
@@ -28,6 +27,7 @@ from cnn_jax.data.image_files import BadImage, Decoded, PictureForm
 from cnn_jax.errors import first_line
 from cnn_jax.runtime import host
 from cnn_jax.storage import files, json_checks
+from cnn_jax.terminal.console import RunConsole
 from cnn_jax.terminal.timed_progress import TimedProgress
 
 # Pictures in a part, and its bytes: what a kill may cost.
@@ -94,8 +94,9 @@ class PictureCache:
                 for stamp, picture in zip(stamps, pictures, strict=True)
                 if stamp not in self._known
             }
+            if there := [stamp for stamp in missing if stamp[1] >= 0]:
+                self._announce(root, len(there), len(pictures), writable)
             if missing:
-                self._announce(root, len(missing), len(pictures), writable)
                 self._decode(missing, writable)
         return [self._known[stamp] for stamp in stamps]
 
@@ -187,7 +188,7 @@ class PictureCache:
         most = max(1, min(PART, PART_BYTES // int(np.prod(self._form.shape))))
         seconds = ESTIMATE / host.cores()
         done: list[tuple[Stamp, Decoded | BadImage]] = []
-        console = Console(stderr=True)
+        console = RunConsole(stderr=True)
         with (
             TimedProgress(seconds * len(paths), console) as progress,
             contextlib.closing(decode_all(paths, self._form)) as decoded,

@@ -39,12 +39,14 @@ class Found(NamedTuple):
       not_read: Pictures in formats that are not read, such as HEIC, sorted.
       passed_over: Number of other files, and of those in `not_read`, by extension.
       ignored: Number of files in folders made by machines, by the folder's name.
+      circular: Links to a folder that contains them, which are not followed.
     """
 
     pictures: list[Path]
     not_read: list[Path]
     passed_over: collections.Counter[str]
     ignored: collections.Counter[str]
+    circular: list[Path]
 
 
 def find(folder: Path, on_error: Callable[[OSError], object] | None = None) -> Found:
@@ -57,7 +59,7 @@ def find(folder: Path, on_error: Callable[[OSError], object] | None = None) -> F
       folder: The folder.
       on_error: Called with the error of a folder that can't be read; None: it is left out.
     """
-    found = Found([], [], collections.Counter(), collections.Counter())
+    found = Found([], [], collections.Counter(), collections.Counter(), [])
     _find(folder, found, (), on_error)
     return found
 
@@ -70,7 +72,8 @@ def _find(
 ) -> None:
     real = os.path.realpath(folder)
     if real in above or any(place.startswith(real + os.sep) for place in above):
-        return  # a link to a folder that contains it
+        found.circular.append(folder)
+        return
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:

@@ -14,7 +14,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
 
 from cnn_jax.config import Command, Flag
 from cnn_jax.data import picture_files
@@ -35,6 +34,7 @@ from cnn_jax.report.predictions import (
 from cnn_jax.runs import output_paths
 from cnn_jax.runs.run_scorer import RunScorer, Scorer
 from cnn_jax.runtime import host
+from cnn_jax.terminal.console import RunConsole
 from cnn_jax.terminal.timed_progress import TimedProgress
 
 # Seconds of a core for a picture, for the first estimate of the time left.
@@ -86,7 +86,7 @@ def predict(
     predictions: list[Prediction] = []
     with contextlib.ExitStack() as stack:
         rows = stack.enter_context(PredictionsFile(output, top, measure)) if output else None
-        bar = out if out.is_interactive else Console(stderr=True)
+        bar = out if out.is_interactive else RunConsole(stderr=True)
         progress = stack.enter_context(TimedProgress(seconds * len(files), bar))
         decoded = stack.enter_context(contextlib.closing(decode_all(files, scorer.form)))
         pairs = zip(files, decoded, strict=True)

@@ -42,7 +42,7 @@ def show(
     shape = table.image_shape
     title = f"{config.to_text(experiment.model, NAMES)} on {shape_text(shape)}"
     sentences = [*lesson(table), *notes(table)]
-    console = Console(width=WIDEST, highlight=False)
+    console = Console(width=WIDEST, highlight=False, emoji=False)
     console.print(title, markup=False, soft_wrap=True)
     console.print(to_rich(table))
     for sentence in sentences:

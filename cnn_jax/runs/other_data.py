@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnn_jax import config
-from cnn_jax.data import DataConfig, Dataset, Folder, Split
+from cnn_jax.data import DataConfig, DataInvalid, Dataset, Folder, Split
+from cnn_jax.data.split_folders import find_splits
 from cnn_jax.errors import UserError, blamed_on, shape_text, some
 from cnn_jax.experiment import DataFacts, Plan
 from cnn_jax.runs.data_changes import differences
@@ -59,7 +60,13 @@ def load_other(plan: Plan, source: DataConfig, data_dir: str | None = None) -> O
         source, note = source.resolve(data_dir)
         own = _same_place(source, plan.experiment.data)
         source = plan.experiment.data if own else _as_the_net_takes(source, plan)
-        data = source.load(data_dir)
+        whole = False
+        try:
+            data = source.load(data_dir)
+        except DataInvalid:
+            if own or not isinstance(source, Folder) or find_splits(source.root):
+                raise
+            data, whole = source.load_labelled(), True  # too few to train on, enough to score
     if data.image_shape != plan.data.image_shape:
         raise UserError(
             f"config.data: {data.name} has images of {shape_text(data.image_shape)}, and the net "
@@ -67,8 +74,8 @@ def load_other(plan: Plan, source: DataConfig, data_dir: str | None = None) -> O
             "or data of this shape"
         )
     own = own or data.fingerprint == plan.data.fingerprint
-    part = "all" if data.unsplit and not own else "test"
-    chosen = _whole(data) if part == "all" else data.test
+    part = "all" if whole or (data.unsplit and not own) else "test"
+    chosen = _whole(data) if part == "all" and not whole else data.test
     split, left_out = _relabelled(data, chosen, plan.data.classes)
     seen = set(split.labels.tolist())
     absent = [name for label, name in enumerate(plan.data.classes) if label not in seen]

@@ -2,12 +2,19 @@
 
 import os
 import sys
+from typing import Any
 
 from rich.console import Console
 
 
 class RunConsole(Console):
-    """A console whose closed pipe does not stop the program: `run.py | head` trains to the end."""
+    """A console whose closed pipe does not stop the program: `run.py | head` trains to the end.
+
+    It prints names as they are: rich would turn the `:x:` of "folder:x: 80 images" into a picture.
+    """
+
+    def __init__(self, **options: Any):
+        super().__init__(emoji=False, **options)
 
     def on_broken_pipe(self) -> None:
         """Stops writing; rich itself would end the program."""

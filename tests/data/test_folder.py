@@ -200,7 +200,7 @@ def test_a_bad_file_is_named_or_skipped(content, root, capfd):
         capfd.readouterr()
         data = load(root, skip_bad=True)
         said = capfd.readouterr().err
-        assert f"{root}: 1 files that can't be read are left out:\n  {bad}: " in said
+        assert f"{root}: left out, since they can't be read (1):\n  {bad}: " in said
         held = [*members(data.train), *members(data.validation), *members(data.test)]
         assert sorted(held) == sorted(
             (label, place) for label in range(3) for place in range(10) if (label, place) != (1, 3)
@@ -338,5 +338,5 @@ def test_a_class_without_pictures_to_validate_on_is_told(root, capsys):
     data = load(root)
     assert sorted(set(data.validation.labels.tolist())) == [0, 1]
     said = capsys.readouterr().err
-    assert "validation has no pictures of wasp, since 0.1 of 2 pictures is none: set" in said
+    assert "validation has no pictures of wasp, since 0.1 of 2 pictures is none: too few" in said
     assert "of ant" not in said

@@ -89,6 +89,9 @@ def test_incomplete_splits_are_refused_with_advice_that_loses_nothing(tmp_path):
     refused(tmp_path / "d", "has both")
     fill(tmp_path / "e" / "pets")
     refused(tmp_path / "e", "got 1", f"perhaps it is {tmp_path / 'e' / 'pets'} that you mean")
+    (tmp_path / "g" / "archive").mkdir(parents=True)
+    (tmp_path / "e" / "pets").rename(tmp_path / "g" / "archive" / "pets")
+    refused(tmp_path / "g", f"perhaps it is {tmp_path}/g/archive/pets that you mean")
     fill(tmp_path / "f" / "train")
     fill(tmp_path / "f" / "test", [f"kind{number}" for number in range(12)], 1)
     refused(tmp_path / "f", "kind0, kind1, kind10, kind11, kind2 and 7 more")
@@ -123,7 +126,7 @@ def test_what_machines_put_beside_pictures_is_ignored(name, tmp_path, capfd):
     assert data.classes == CLASSES and sizes(data) == (14, 2, 4)
     assert data.fingerprint == load(tmp_path / "clean").fingerprint
     said = capfd.readouterr().err
-    assert ("ignored 30 files" in said) == (not name.startswith(".")) and "passed over" not in said
+    assert ("30 files" in said) == (not name.startswith(".")) and "passed over" not in said
 
 
 @pytest.mark.parametrize("extension", ["jfif", "jpe", "JPE", "dib", "apng", "pnm"])
@@ -156,13 +159,15 @@ def test_classes_that_are_links(tmp_path):
     assert len(find(tmp_path / "linked").pictures) == 12
 
 
-def test_links_within_a_class_are_followed_once(tmp_path):
+def test_links_within_a_class_are_followed_once(tmp_path, capfd):
     fill(tmp_path / "pets", number=4)
     fill(tmp_path / "more", ["cats"], number=3)
     (tmp_path / "pets" / "cat" / "more").symlink_to(tmp_path / "more" / "cats")
     (tmp_path / "pets" / "cat" / "round").symlink_to(tmp_path / "pets")
     (tmp_path / "more" / "cats" / "back").symlink_to(tmp_path / "more")
     assert sizes(load(tmp_path / "pets", validation=0.0)) == (9, 0, 2)
+    said = capfd.readouterr().err
+    assert "not followed, since they lead back: cat/more/back, cat/round" in said
 
 
 def test_the_content_is_always_told(tmp_path, capfd):
@@ -190,7 +195,10 @@ def test_a_share_that_rounds_to_none_says_what_to_set(tmp_path, capfd):
     load(tmp_path / "pets")
     said = capfd.readouterr().err
     rare = "rare0, rare1, rare2, rare3, rare4 and 3 more"
-    assert f"test has no pictures of {rare}, since 0.2 of 2 pictures is none: set test=0.5" in said
+    assert f"test has no pictures of {rare}, since 0.2 of 2 pictures is none: too few" in said
+    load(tmp_path / "small", test=0.5)
+    said = capfd.readouterr().err
+    assert "no validation set, since 0.1 of 1 pictures is none: too few for all splits" in said
     fill(tmp_path / "ones", number=1)
     refused(tmp_path / "ones", "no pictures to test on", "add more pictures")
 
@@ -235,3 +243,26 @@ def test_free_memory_is_that_of_the_machine_at_most():
     from cnn_jax.runtime.free_memory import free_memory
 
     assert 0 < free_memory() <= psutil.virtual_memory().total
+
+
+def test_equal_pictures_in_different_classes_and_splits_are_told(tmp_path, capfd):
+    fill(tmp_path / "train", number=5)
+    fill(tmp_path / "test", number=2)  # of the same names, and so the same pictures
+    load(tmp_path)
+    said = capfd.readouterr().err
+    assert "equal pictures in different splits: 4, such as " in said
+    assert "in different classes" not in said
+    fill(tmp_path / "pets", number=6)
+    (tmp_path / "pets" / "dog" / "more").symlink_to(tmp_path / "pets" / "cat")
+    load(tmp_path / "pets", validation=0.0)
+    assert "equal pictures in different classes: 6, such as " in capfd.readouterr().err
+
+
+def test_labelled_pictures_are_read_whatever_their_number(tmp_path):
+    draw(tmp_path / "cat" / "one.png")
+    data = Folder(str(tmp_path), size=8).load_labelled()
+    assert data.classes == ("cat",) and len(data.test) == 1
+    (tmp_path / "dog").mkdir()  # a class without pictures
+    assert Folder(str(tmp_path), size=8).load_labelled().classes == CLASSES
+    with pytest.raises(DataInvalid, match="has no pictures in sub-folders named as their classes"):
+        Folder(str(tmp_path / "dog"), size=8).load_labelled()

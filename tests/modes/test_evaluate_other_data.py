@@ -214,3 +214,15 @@ def test_the_command_line_names_other_data_and_its_parts(run, tmp_path, capsys):
 def test_names_match_exactly_or_but_for_their_case(names, found):
     assert matching(names, CLASSES) == found
     assert matching(("ab",), ("AB", "Ab")) == {}
+
+
+def test_a_folder_too_small_to_train_on_is_scored(run, tmp_path):
+    """One class, a class without pictures, and one picture: nothing of it becomes a share."""
+    draw(tmp_path / "few" / "dog" / "0.png", 1)
+    (tmp_path / "few" / "bird").mkdir()
+    written, said = scored(run, Folder(str(tmp_path / "few")))
+    assert (written["split"], written["examples"]) == ("all", 1)
+    assert said.splitlines()[0] == "folder:few is not split: all its images are scored"
+    with pytest.raises(UserError, match=r"has train but no test set"):
+        fill(tmp_path / "half" / "train", {"dog": 2, "bird": 2})
+        evaluate(run, data=Folder(str(tmp_path / "half")), console=QUIET)
