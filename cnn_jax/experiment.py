@@ -228,6 +228,12 @@ class Plan:
                 )
         if experiment.select_by != "accuracy" and not (experiment.keep_best or experiment.patience):
             raise UserError("select_by needs keep_best or patience, which choose by it")
+        weights = getattr(experiment.loss, "class_weights", None)
+        if experiment.sampling == "balanced" and weights == "balanced":
+            raise UserError(
+                "sampling must be uniform with loss.class_weights='balanced': each alone makes up "
+                "for the sizes of the classes"
+            )
         experiment.gradient.check(batch_size)
         if experiment.lookahead and isinstance(experiment.optimizer, LookaheadSGD):
             raise UserError("lookahead must be None with LookaheadSGD, which has its own")

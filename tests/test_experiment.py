@@ -158,6 +158,10 @@ def test_a_model_of_one_s_own_needs_no_number_of_classes():
         ({"batch_size": 50_001}, "batch_size must be at most the 50000 training examples"),
         ({"keep_best": True}, "keep_best needs validation images"),
         ({"select_by": "balanced_accuracy"}, "select_by needs keep_best or patience"),
+        (
+            {"sampling": "balanced", "loss": Softmax(class_weights="balanced")},
+            "sampling must be uniform with loss.class_weights",
+        ),
         ({"loss": Softmax(class_weights="balanced")}, "loss.class_weights needs the number of"),
         ({"model": models.LeNet(num_classes=7)}, "model.num_classes must be the 10 of cifar10"),
         ({"schedule": Linear(warmup=10)}, "schedule.warmup must be shorter"),

@@ -137,7 +137,8 @@ def from_text(text: str, names: Names, annotation: Any = Any, *, saved: bool = F
     except (RecursionError, MemoryError) as error:
         raise ConfigError("nested too deeply") from error
     except (SyntaxError, ValueError) as error:
-        raise ConfigError(f"not an expression: {shown(text)}") from error
+        quotes = "; put quotes around a path" if "/" in text else ""
+        raise ConfigError(f"not an expression: {shown(text)}{quotes}") from error
     try:
         return _build(body, names, annotation, saved)
     except RecursionError as error:

@@ -53,13 +53,14 @@ def without_pictures(
             continue
         line = f"{part} has no pictures of {some(names)}"
         if part in shares:
-            label = listing.classes.index(names[0])
+            # The smallest class decides which share is enough for all of them.
+            of_class = np.bincount(np.concatenate([*labels.values()]))
+            label = min(map(listing.classes.index, names), key=lambda label: of_class[label])
             # The validation set is a share of what the test set leaves.
             whole = [labels[p] for p in labels if p != "test" or part == "test"]
             number = sum(int((found == label).sum()) for found in whole)
-            total = sum(int((found == label).sum()) for found in labels.values())
             hint = ": too few for all splits"
-            if total > len(shares):
+            if of_class[label] > len(shares):
                 hint = f": set {part}={enough(number)}"
             line += f", since {shares[part]:g} of {number} pictures is none{hint}"
         lines.append(line)

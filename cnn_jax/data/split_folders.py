@@ -12,7 +12,7 @@ from cnn_jax.errors import some
 # Customary names of each split, in lower case; a word of `FILLERS` may be joined to them.
 NAMES = {
     "train": ("train", "training", "trn"),
-    "test": ("test", "testing", "tst"),
+    "test": ("test", "testing", "tst", "holdout"),
     "validation": ("val", "valid", "validation", "validate", "dev", "eval", "evaluation"),
 }
 FILLERS = (

@@ -213,6 +213,10 @@ def _calibrate(
         out.print(f"{line}; no temperature, since {scored.no_temperature}", highlight=False)
         return _Calibrated(before, loss)
     chosen = Evaluator(plan, variables, scored.validation, batch_size)(variables)
+    if chosen.accuracy == 1:  # the colder, the better: there is no best temperature
+        reason = f"all {len(scored.validation):,} validation images are right"
+        out.print(f"{line}; no temperature, since {reason}", highlight=False)
+        return _Calibrated(before, loss)
     temperature = calibration.fit_temperature(chosen.logits, chosen.labels)
     scaled = calibration.softmax(test.logits, temperature)
     after = calibration.reliability(scaled, test.labels)

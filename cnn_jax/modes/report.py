@@ -134,8 +134,11 @@ def _results(
     if not summary:
         last = rows[-1] if rows else {}
         return {"state": f"unfinished, at epoch {last.get('epoch', 0):g}"}
+    imbalanced = summary.get("test_imbalanced") is True
     forms = {
         "test_accuracy": ("test accuracy", "{:.2%}"),
+        **({"test_balanced_accuracy": ("balanced accuracy", "{:.2%}")} if imbalanced else {}),
+        "test_top5_accuracy": ("top-5 accuracy", "{:.2%}"),
         "test_loss": ("test loss", "{:.4f}"),
         "validation_accuracy": ("validation accuracy", "{:.2%}"),
         "dataset": ("data", "{}"),

@@ -112,6 +112,8 @@ class Progress:
         parts = [self._epoch_text(found.get("epoch"))]
         for row in rows:
             measures = _measures(row.get("loss"), row.get("accuracy"))
+            if "balanced_accuracy" in row:
+                measures.append(f"(balanced {row['balanced_accuracy']:.1%})")
             parts.append(" ".join([str(row["split"]), *measures]))
         speed = found.get("images_per_second")
         if speed is None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax import config
-from cnn_jax.data import DataConfig, Split
+from cnn_jax.data import DataConfig, Dataset, Split
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
 from cnn_jax.runs.other_data import load_other
@@ -55,11 +55,14 @@ def of_run(run: Run, plan: Plan, data_dir: str | None) -> ScoredImages:
 def of_other_data(run: Run, plan: Plan, source: DataConfig, data_dir: str | None) -> ScoredImages:
     """The images of other data that the net can score; raises the errors of `load_other`."""
     other = load_other(plan, source, data_dir)
-    validation, reason = None, NO_VALIDATION
-    if plan.data.validation:
-        try:
-            validation, reason = run_data(plan, data_dir).validation, ""
-        except (UserError, OSError):
+    validation, reason, seen = None, NO_VALIDATION, ""
+    try:
+        own = run_data(plan, data_dir)
+        seen = _trained_on(own, other.split)
+        if own.validation:
+            validation, reason = own.validation, ""
+    except (UserError, OSError):
+        if plan.data.validation:
             reason = "the run's validation images can't be loaded"
     return ScoredImages(
         name=other.name,
@@ -68,11 +71,24 @@ def of_other_data(run: Run, plan: Plan, source: DataConfig, data_dir: str | None
         folder=run.evaluation_folder(other.name, other.fingerprint),
         validation=validation,
         no_temperature=reason,
-        notes=other.notes,
+        notes=[*other.notes, *filter(None, [seen])],
         record={
             "fingerprint": other.fingerprint,
             "config": config.to_text(other.config),
             "left_out": other.left_out,
             "classes_without_images": other.absent,
         },
+    )
+
+
+def _trained_on(own: Dataset, scored: Split) -> str:
+    """A line on the images that are equal to training or validation images of the run."""
+    parts = [part for part in (own.train, own.validation) if part is not None]
+    known = {hash(image.tobytes()) for part in parts for image in part.images}
+    number = sum(hash(image.tobytes()) in known for image in scored.images)
+    if not number:
+        return ""
+    return (
+        f"{number:,} of these {len(scored):,} images are training or validation images of the run: "
+        "the scores are too good"
     )

@@ -199,6 +199,12 @@ def test_a_share_that_rounds_to_none_says_what_to_set(tmp_path, capfd):
     load(tmp_path / "small", test=0.5)
     said = capfd.readouterr().err
     assert "no validation set, since 0.1 of 1 pictures is none: too few for all splits" in said
+    fill(tmp_path / "mixed", number=10)
+    fill(tmp_path / "mixed", ["five"], 5)
+    fill(tmp_path / "mixed", ["fifty"], 50)
+    load(tmp_path / "mixed", test=0.04)
+    said = capfd.readouterr().err
+    assert "of cat, dog, five, since 0.04 of 5 pictures is none: set test=0.2" in said
     fill(tmp_path / "ones", number=1)
     refused(tmp_path / "ones", "no pictures to test on", "add more pictures")
 

@@ -226,3 +226,12 @@ def test_a_folder_too_small_to_train_on_is_scored(run, tmp_path):
     with pytest.raises(UserError, match=r"has train but no test set"):
         fill(tmp_path / "half" / "train", {"dog": 2, "bird": 2})
         evaluate(run, data=Folder(str(tmp_path / "half")), console=QUIET)
+
+
+def test_images_that_the_run_was_trained_on_are_counted(run, base, tmp_path):
+    copy = tmp_path / "more"
+    shutil.copytree(base / "pets", copy)
+    draw(copy / "dog" / "new.png", 999)
+    _, said = scored(run, Folder(str(copy)))
+    trained = 30 - 3 * 3  # all but the test share of 0.3
+    assert f"{trained} of these 31 images are training or validation images of the run" in said

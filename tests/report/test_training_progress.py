@@ -67,6 +67,13 @@ def test_epoch_line_has_the_rows_speed_and_the_epochs_own_time():
     ]
 
 
+def test_epoch_line_has_the_balanced_accuracy_where_it_selects():
+    stage = Stage(terminal=False)
+    with stage.progress:
+        stage.progress.epoch_done(TRAIN, VALIDATION | {"balanced_accuracy": 0.4})
+    assert "validation 1.111 60.1% (balanced 40.0%)  " in stage.lines[0]
+
+
 def test_epoch_line_measures_speed_and_time_itself_without_compilation_or_evaluation():
     stage = Stage(terminal=False)
     with stage.progress:
