@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 from photo_folders import CLASSES, draw, fill
-from program import environment
+from program import environment, heeds_ctrl_c
 
 from cnn_jax.data import Folder, decoding, picture_cache
 from cnn_jax.data.decoding import decode_all
@@ -135,7 +135,10 @@ Folder(sys.argv[1], size=8).load()
 def test_row_18_a_reading_that_was_stopped_goes_on(number, tmp_path, counted, capfd):
     root = fill(tmp_path / "pets", number=40)
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(root)], env=environment(), stderr=subprocess.PIPE
+        [sys.executable, "-c", PROGRAM, str(root)],
+        env=environment(),
+        stderr=subprocess.PIPE,
+        preexec_fn=heeds_ctrl_c,
     )
     place = tmp_path / "cache" / "cnn_jax" / "pictures"
     while len([*place.glob("pets-*/*.json")]) < 4:

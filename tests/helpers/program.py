@@ -65,11 +65,11 @@ def start(*arguments: str, cwd: Path | None = None, **environ: str) -> subproces
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=_heeds_ctrl_c,
+        preexec_fn=heeds_ctrl_c,
     )
 
 
-def _heeds_ctrl_c() -> None:
+def heeds_ctrl_c() -> None:
     # Tests that a shell runs in the background are deaf to it, and so is what they start.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
