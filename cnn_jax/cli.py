@@ -108,7 +108,7 @@ def _exit_code(argv: Sequence[str]) -> int:
 
 
 def _interrupted(stop: KeyboardInterrupt, argv: Sequence[str]) -> str:
-    """What the user is told of an interruption: what was kept, by whoever was interrupted."""
+    """The message after Ctrl-C or SIGTERM, with what was kept."""
     kept = [*getattr(stop, "__notes__", [])]
     if not kept and not any(argument.startswith(("--mode", "-mode")) for argument in argv[1:]):
         kept = ["a training resumes with the same command and --workdir"]

@@ -91,7 +91,7 @@ def added_field(default: T, *, before: T) -> T:
     """Returns a dataclass field that was added, or got another default, after configs were saved.
 
     `config.to_text` always writes such a field to files, so a file without it is an older one, and
-    `config.from_saved` reads it as `before`. Recipes and flags get `default`.
+    `config.from_text(..., saved=True)` reads it as `before`. Recipes and flags get `default`.
 
     Args:
       default: The field's default.

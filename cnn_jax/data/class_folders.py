@@ -39,14 +39,12 @@ class Listing(NamedTuple):
       parts: The pictures of "train", "test" and, if the folder has it, "validation", in an order
         that depends only on their names.
       split: Whether the folder itself separates the parts.
-      passed_over: Number of files that are not read, by class and extension.
       notes: Lines for the user on what was found.
     """
 
     classes: tuple[str, ...]
     parts: dict[str, list[Picture]]
     split: bool
-    passed_over: dict[str, collections.Counter[str]]
     notes: list[str]
 
     @property
@@ -71,14 +69,19 @@ def list_pictures(root: Path, test: float) -> Listing:
       DataInvalid: There are fewer than two classes, a class without training pictures, a class that
         only `test` or `val` has, no test or validation pictures, or an unreadable folder.
     """
-    if not root.is_dir():
-        raise DataUnavailable(
-            f"{root} is not a folder: name one that has a sub-folder for each class"
-        )
+    check_folder(root)
     try:
         return _list(root, test)
     except OSError as error:
         _unreadable(error)
+
+
+def check_folder(root: Path) -> None:
+    """Raises DataUnavailable if there is no such folder."""
+    if not root.is_dir():
+        raise DataUnavailable(
+            f"{root} is not a folder: name one that has a sub-folder for each class"
+        )
 
 
 def list_labelled(root: Path) -> Listing:
@@ -88,6 +91,7 @@ def list_labelled(root: Path) -> Listing:
       DataUnavailable: The folder does not exist.
       DataInvalid: There is no picture, or an unreadable folder.
     """
+    check_folder(root)
     listed = _Lister(root)
     try:
         folders = picture_files.sub_folders(root)
@@ -101,7 +105,7 @@ def list_labelled(root: Path) -> Listing:
     ]
     if not pictures:
         raise DataInvalid(f"{root} has no pictures in sub-folders named as their classes")
-    return Listing(classes, {"test": pictures}, False, listed.passed_over, listed.notes())
+    return Listing(classes, {"test": pictures}, False, listed.notes())
 
 
 def _list(root: Path, test: float) -> Listing:
@@ -147,7 +151,7 @@ def _list(root: Path, test: float) -> Listing:
         notes.append(same_sub_folders(folders))
     notes += [*listed.notes(), _strays(root, splits)]
     ordered = {part: sorted(pictures, key=_shuffle_key) for part, pictures in parts.items()}
-    return Listing(classes, ordered, bool(splits), listed.passed_over, list(filter(None, notes)))
+    return Listing(classes, ordered, bool(splits), list(filter(None, notes)))
 
 
 def share(part: float, number: int) -> int:
@@ -165,14 +169,14 @@ class _Lister:
 
     def __init__(self, root: Path):
         self._root = root
-        self.passed_over: dict[str, collections.Counter[str]] = {}
+        self._passed_over: dict[str, collections.Counter[str]] = {}
         self._circular: list[str] = []
         self._ignored = picture_files.in_machine_folders(root)
 
     def pictures(self, folder: Path, name: str, label: int) -> list[Picture]:
         """The pictures of a class in one of its folders, in an order that the names decide."""
         found = picture_files.find(folder, _unreadable)
-        self.passed_over.setdefault(name, collections.Counter()).update(found.passed_over)
+        self._passed_over.setdefault(name, collections.Counter()).update(found.passed_over)
         self._ignored.update(found.ignored)
         self._circular += [path.relative_to(self._root).as_posix() for path in found.circular]
         pictures = (
@@ -182,7 +186,7 @@ class _Lister:
 
     def instead(self, name: str) -> str:
         """What a class without pictures has, and what to do, as the end of a message."""
-        passed_over = picture_files.counted(self.passed_over[name])
+        passed_over = picture_files.counted(self._passed_over[name])
         if passed_over:
             return f" in a format that is read, but {passed_over}: convert them, for example to PNG"
         return ": add some, or remove the folder"
@@ -191,7 +195,7 @@ class _Lister:
         """Lines on what was passed over and why."""
         lines = []
         others = {
-            name: picture_files.counted(files) for name, files in self.passed_over.items() if files
+            name: picture_files.counted(files) for name, files in self._passed_over.items() if files
         }
         if others:
             listed = some([f"{name}: {files}" for name, files in others.items()])

@@ -6,7 +6,6 @@ import concurrent.futures
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from cnn_jax.data.class_folders import (
     Listing,
     Picture,
     absent,
+    check_folder,
     list_labelled,
     list_pictures,
     share,
@@ -27,7 +27,6 @@ from cnn_jax.data.class_folders import (
 from cnn_jax.data.dataset import (
     DataInvalid,
     Dataset,
-    DataUnavailable,
     Split,
     channel_statistics,
     combined_digest,
@@ -39,7 +38,7 @@ from cnn_jax.data.picture_cache import PictureCache, Row
 from cnn_jax.errors import some
 from cnn_jax.ranges import Checked, Fraction, LocalPath, OpenFraction, Positive, added_field
 from cnn_jax.runtime.free_memory import free_memory
-from cnn_jax.storage import cache_folder
+from cnn_jax.storage import cache_folder, files
 
 T = TypeVar("T")
 
@@ -98,14 +97,11 @@ class Folder(Checked):
     @property
     def root(self) -> Path:
         """The folder's absolute path."""
-        return Path(os.path.abspath(os.path.expanduser(self.path)))
+        return Path(files.absolute(self.path))
 
     def resolve(self, data_dir: str | None = None) -> tuple[Folder, str]:
         """Returns this config and no note. Raises DataUnavailable if there is no such folder."""
-        if not self.root.is_dir():
-            raise DataUnavailable(
-                f"{self.root} is not a folder: name one that has a sub-folder for each class"
-            )
+        check_folder(self.root)
         return self, ""
 
     def load(self, data_dir: str | None = None) -> Dataset:
@@ -193,10 +189,9 @@ class Folder(Checked):
                 shares["validation"] = self.validation
             if cut:
                 parts = {"train": parts["train"], "validation": cut, "test": parts["test"]}
-        rows = {picture.name: read[picture.name] for picture in listing.pictures}
         splits = {
             part: Split(
-                cache.gather([rows[picture.name] for picture in pictures]),  # type: ignore[misc]
+                cache.gather([read[picture.name] for picture in pictures]),  # type: ignore[misc]
                 np.array([picture.label for picture in pictures], np.int32),
             )
             for part, pictures in parts.items()

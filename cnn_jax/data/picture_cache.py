@@ -22,7 +22,7 @@ import numpy as np
 from cnn_jax.data import arrays
 from cnn_jax.data.class_folders import Picture
 from cnn_jax.data.dataset import digest
-from cnn_jax.data.decoding import decode_all
+from cnn_jax.data.decoding import decode_all, seconds_each
 from cnn_jax.data.image_files import BadImage, Decoded, PictureForm
 from cnn_jax.errors import first_line
 from cnn_jax.runtime import host
@@ -32,8 +32,6 @@ from cnn_jax.terminal.timed_progress import TimedProgress
 
 # Pictures in a part, and its bytes: what a kill may cost.
 PART, PART_BYTES = 256, 2**26
-# Seconds of a core for a photo of 1000x750, for the first estimate of the time left.
-ESTIMATE = 0.01
 
 # A file as it was when it was read: its name, its size in bytes, and the time of its last change.
 Stamp = tuple[str, int, int]
@@ -69,8 +67,7 @@ class PictureCache:
         # Where each picture is, or why it can't be read.
         self._known: dict[Stamp, Row | str] = {}
         self._in_memory: dict[str, np.ndarray] = {}
-        # Digest and number of pictures of each part.
-        self._parts: dict[str, tuple[str, int]] = {}
+        self._digests: dict[str, str] = {}
         # Parts that this process has written or verified.
         self._trusted: set[str] = set()
 
@@ -122,33 +119,32 @@ class PictureCache:
             for place, number in pairs:
                 gathered[place] = self._in_memory[part][number]
             return
-        self._verify(part)
-        size = gathered[0].nbytes
-        # Read, not mapped: every page of a map would cost a fault.
-        with open(self._path(part), "rb", buffering=0) as file:
-            start = file.seek(0, os.SEEK_END) - self._parts[part][1] * size
-            for place, number in pairs:
-                file.seek(start + number * size)
-                if file.readinto(gathered[place].reshape(-1).data) != size:
-                    raise arrays.ArraysDamaged(f"{file.name} has changed on disk (cut short)")
-
-    def _path(self, part: str) -> Path:
-        return self._folder / f"{part}.npy"
-
-    def _verify(self, part: str) -> None:
-        """Compares a part with its digest, once; removes it if it has changed."""
-        if part in self._trusted:
-            return
-        path = self._path(part)
+        path, size = self._folder / f"{part}.npy", gathered[0].nbytes
         try:
-            images = np.load(path, mmap_mode="r", allow_pickle=False)
-            problem = "" if digest(images) == self._parts[part][0] else "wrong fingerprint"
+            self._verify(part, path)
+            # Read, not mapped: every page of a map would cost a fault.
+            with open(path, "rb", buffering=0) as file:
+                np.lib.format.read_magic(file)
+                np.lib.format.read_array_header_1_0(file)
+                start = file.tell()
+                for place, number in pairs:
+                    file.seek(start + number * size)
+                    if file.readinto(gathered[place].reshape(-1).data) != size:
+                        raise ValueError("cut short")
         except (OSError, ValueError, EOFError) as error:
-            problem = first_line(error)
-        if problem:
+            self._trusted.discard(part)
             path.with_suffix(".json").unlink(missing_ok=True)
-            raise arrays.ArraysDamaged(f"{path} has changed on disk ({problem})")
-        self._trusted.add(part)
+            raise arrays.ArraysDamaged(
+                f"{path} has changed on disk ({first_line(error)})"
+            ) from error
+
+    def _verify(self, part: str, path: Path) -> None:
+        """Compares a part with its digest, once. Raises ValueError if it has changed."""
+        if part not in self._trusted:
+            images = np.load(path, mmap_mode="r", allow_pickle=False)
+            if digest(images) != self._digests[part]:
+                raise ValueError("wrong fingerprint")
+            self._trusted.add(part)
 
     # -- Parts on disk
 
@@ -170,7 +166,7 @@ class PictureCache:
                 known = {}
             if not wanted.isdisjoint(known):
                 self._known |= known
-                self._parts[path.stem] = content["sha256"], len(content["pictures"])
+                self._digests[path.stem] = content["sha256"]
             elif remove:
                 path.unlink()
                 path.with_suffix(".npy").unlink(missing_ok=True)
@@ -186,7 +182,7 @@ class PictureCache:
         """Decodes pictures and keeps them, part by part; an interruption loses none of them."""
         paths = [picture.path for picture in missing.values()]
         most = max(1, min(PART, PART_BYTES // int(np.prod(self._form.shape))))
-        seconds = ESTIMATE / host.cores()
+        seconds = seconds_each()
         done: list[tuple[Stamp, Decoded | BadImage]] = []
         console = RunConsole(stderr=True)
         with (
@@ -223,7 +219,7 @@ class PictureCache:
         text = json.dumps(content).encode()
         name = hashlib.sha256(text).hexdigest()[:32]
         self._known |= {stamp: str(one) for stamp, one in bad} | _known(name, content)
-        self._parts[name] = content["sha256"], len(good)
+        self._digests[name] = content["sha256"]
         if writable:
             try:
                 self._write(name, images, text)

@@ -3,10 +3,11 @@
 import collections
 import os
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from cnn_jax.data.image_files import extensions
+from cnn_jax.data.image_files import FORMATS, extensions
 
 # Extensions of pictures that are not read. A person would miss them, unlike other files.
 NOT_READ = frozenset(
@@ -92,7 +93,7 @@ def _find(
             if extension in extensions():
                 found.pictures.append(path)
                 continue
-            if extension in NOT_READ or extension in (".avif", ".avifs", ".webp"):
+            if extension in NOT_READ or extension in chain(*FORMATS.values()):
                 found.not_read.append(path)
             found.passed_over[extension or "no extension"] += 1
 

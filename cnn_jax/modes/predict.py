@@ -17,7 +17,7 @@ import numpy as np
 
 from cnn_jax.config import Command, Flag
 from cnn_jax.data import picture_files
-from cnn_jax.data.decoding import decode_all
+from cnn_jax.data.decoding import decode_all, seconds_each
 from cnn_jax.data.image_files import BadImage, Decoded
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.export import load as load_exported
@@ -33,12 +33,8 @@ from cnn_jax.report.predictions import (
 )
 from cnn_jax.runs import output_paths
 from cnn_jax.runs.run_scorer import RunScorer, Scorer
-from cnn_jax.runtime import host
 from cnn_jax.terminal.console import RunConsole
 from cnn_jax.terminal.timed_progress import TimedProgress
-
-# Seconds of a core for a picture, for the first estimate of the time left.
-SECONDS = 0.01
 
 
 def predict(
@@ -82,7 +78,7 @@ def predict(
     show = functools.partial(out.print, highlight=False, markup=False, soft_wrap=True)
     widths = column_widths([printable(str(file)) for file in files], scorer.classes, top)
     measure = "probability" if scorer.scores_are_logits else "score"
-    seconds = SECONDS / host.cores()
+    seconds, room = seconds_each(), contact_sheet.MOST
     predictions: list[Prediction] = []
     with contextlib.ExitStack() as stack:
         rows = stack.enter_context(PredictionsFile(output, top, measure)) if output else None
@@ -94,9 +90,13 @@ def predict(
             stack.enter_context(_noting(output, predictions, len(files)))
         while batch := list(itertools.islice(pairs, batch_size)):
             made = _predictions(scorer, batch, top, min(batch_size, len(files)))
-            for prediction in made:
+            for place, prediction in enumerate(made):
                 if prediction.error:
                     warn(prediction.error)
+                elif room:
+                    room -= 1
+                else:  # images that no sheet shows would fill the memory
+                    made[place] = dataclasses.replace(prediction, image=None)
             if good := [prediction for prediction in made if not prediction.error]:
                 show(to_text(good, widths))
             if rows:
@@ -104,9 +104,6 @@ def predict(
             predictions += made
             done = f"{len(predictions):,} of {len(files):,} pictures"
             progress.done(seconds * len(batch), done)
-            drawn = sum(not prediction.error for prediction in predictions)
-            if drawn > contact_sheet.MOST:  # images that no sheet shows would fill the memory
-                predictions[-len(made) :] = _without_images(made, drawn - contact_sheet.MOST)
     good = [prediction for prediction in predictions if not prediction.error]
     if sheet:
         contact_sheet.contact_sheet(good, sheet, scorer.classes)
@@ -190,16 +187,6 @@ def _predictions(
         else _prediction(scorer, file, one.image, next(scored), top)
         for file, one in batch
     ]
-
-
-def _without_images(predictions: Sequence[Prediction], number: int) -> list[Prediction]:
-    """The predictions, the last so many good ones without their image."""
-    kept = sum(not prediction.error for prediction in predictions) - number
-    changed = []
-    for prediction in predictions:
-        kept -= not prediction.error
-        changed.append(prediction if kept >= 0 else dataclasses.replace(prediction, image=None))
-    return changed
 
 
 def _prediction(

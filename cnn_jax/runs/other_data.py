@@ -13,7 +13,7 @@ from cnn_jax.data.split_folders import find_splits
 from cnn_jax.errors import UserError, blamed_on, shape_text, some
 from cnn_jax.experiment import DataFacts, Plan
 from cnn_jax.runs.data_changes import differences
-from cnn_jax.runs.run_paths import absolute
+from cnn_jax.storage.files import absolute
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from cnn_jax import config
 from cnn_jax.experiment import Experiment
+from cnn_jax.storage.files import absolute
 
 
 class Compared(NamedTuple):
@@ -21,11 +22,6 @@ class Compared(NamedTuple):
     respelled: Experiment
     moved: dict[str, str]
     other: list[str]
-
-
-def absolute(path: str) -> str:
-    """Returns a path without ~, from the root."""
-    return os.path.abspath(os.path.expanduser(path))
 
 
 def to_record(experiment: Experiment) -> dict[str, str]:

@@ -3,8 +3,6 @@
 import contextlib
 from pathlib import Path
 
-import psutil
-
 _GROUPS = Path("/sys/fs/cgroup")
 
 
@@ -13,6 +11,8 @@ def free_memory() -> int:
 
     Memory that only caches files counts as free.
     """
+    import psutil
+
     return min([psutil.virtual_memory().available, *_left_in_groups()])
 
 

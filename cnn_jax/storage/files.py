@@ -11,6 +11,11 @@ from pathlib import Path
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+def absolute(path: str) -> str:
+    """Returns a path without ~, from the root; links stay."""
+    return os.path.abspath(os.path.expanduser(path))
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file so that a kill at any moment leaves the old or the new content.
 

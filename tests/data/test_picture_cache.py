@@ -14,8 +14,11 @@ from photo_folders import CLASSES, draw, fill
 from program import environment, heeds_ctrl_c
 
 from cnn_jax.data import Folder, decoding, picture_cache
+from cnn_jax.data.arrays import ArraysDamaged
+from cnn_jax.data.class_folders import list_pictures
 from cnn_jax.data.decoding import decode_all
 from cnn_jax.data.image_files import BadImage, PictureForm, read_image
+from cnn_jax.data.picture_cache import PictureCache
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +106,19 @@ def test_parts_that_nothing_needs_are_removed(tmp_path, monkeypatch):
         draw(path, width=18)
     load(root)
     assert len([*place.iterdir()]) == 8
+
+
+def test_a_part_that_is_cut_short_after_it_was_written_is_read_again(tmp_path):
+    root, form = fill(tmp_path / "pets"), PictureForm(8, 8)
+    pictures = list_pictures(root, 0.2).pictures
+    cache = PictureCache(tmp_path / "kept", form)
+    rows = cache.read(root, pictures)
+    before = cache.gather(rows)
+    (part,) = (tmp_path / "kept").glob("*.npy")
+    part.write_bytes(part.read_bytes()[:-1])
+    with pytest.raises(ArraysDamaged, match=r"has changed on disk \(cut short\)"):
+        cache.gather(rows)
+    np.testing.assert_array_equal(cache.gather(cache.read(root, pictures)), before)
 
 
 def test_a_file_that_the_system_would_not_give_is_tried_again(tmp_path, counted, monkeypatch):
