@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +11,39 @@ from PIL import Image
 CLASSES = ("cat", "dog")
 
 
-def draw(path: Path, *, height: int = 16, width: int = 16, kind: str | None = None) -> Path:
-    """Writes a picture of noise, which its name decides; without a `kind` by its extension."""
+def draw(
+    path: Path, seed: int = 0, *, height: int = 16, width: int = 16, kind: str | None = None
+) -> Path:
+    """Writes a picture of noise, which its name and the seed decide.
+
+    Without a `kind`, the extension decides the format.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    random = np.random.default_rng(list(path.name.encode()))
+    random = np.random.default_rng([seed, *path.name.encode()])
     pixels = random.integers(0, 256, (height, width, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(path, kind)
     return path
 
 
 def fill(
-    root: Path, classes: Iterable[str] = CLASSES, number: int = 10, extension: str = "png"
+    root: Path,
+    classes: Iterable[str] | Mapping[str, int] = CLASSES,
+    number: int = 10,
+    *,
+    seed: int = 0,
 ) -> Path:
-    """Writes so many pictures into a sub-folder for each class."""
-    for name in classes:
-        for place in range(number):
-            draw(root / name / f"{name}{place}.{extension}")
+    """Writes so many pictures into a sub-folder for each class, all different.
+
+    Args:
+      root: The folder.
+      classes: The classes, or the number of pictures of each.
+      number: Number of pictures of each class, where `classes` has none.
+      seed: Another seed gives other pictures of the same names.
+    """
+    counts = classes if isinstance(classes, Mapping) else dict.fromkeys(classes, number)
+    for name, count in counts.items():
+        for place in range(count):
+            draw(root / name / f"{name}{place}.png", seed)
     return root
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import draw, fill
+from photo_folders import draw, fill
 from program import one_line
 from rich.console import Console
 from small_run import QUIET
@@ -161,7 +161,7 @@ def test_the_run_s_own_folder_with_a_picture_more_says_what_has_changed(run, bas
 def test_other_data_of_the_same_name_has_its_own_folder(run, tmp_path):
     data = []
     for seed in (1, 2):
-        data.append(Folder(str(fill(tmp_path / str(seed) / "x", {"dog": 2, "bird": 2}, seed))))
+        data.append(Folder(str(fill(tmp_path / str(seed) / "x", {"dog": 2, "bird": 2}, seed=seed))))
     first, second, again = (scored(run, one)[0] for one in (*data, data[0]))
     assert first == again and first["fingerprint"] != second["fingerprint"]
     assert {path.name for path in (run / "evaluations").iterdir()} == {"folder-x", "folder-x-2"}

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from pictures import draw, fill
+from photo_folders import draw, fill
 from small_run import QUIET
 
 from cnn_jax.data import DataUnavailable, Folder
