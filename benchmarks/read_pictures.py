@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=10_000, help="Photos that are made")
     parser.add_argument("--size", type=int, nargs="+", default=[224], help="Sizes to compare")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--decode", default="full")
+    parser.add_argument("--decode", nargs="+", default=["full", "draft"], help="As Folder's")
     parser.add_argument("--torch_python", default=os.environ.get("CNN_JAX_TORCH_PYTHON"))
     flags = parser.parse_args()
     {"make": make, "compare": compare, **SIDES}[flags.what](flags)
@@ -82,7 +82,7 @@ def load(flags: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as cache:
         os.environ["XDG_CACHE_HOME"] = cache
         begun = time.perf_counter()
-        data = Folder(str(flags.folder), size=flags.size[0], decode=flags.decode).load()
+        data = Folder(str(flags.folder), size=flags.size[0], decode=flags.decode[0]).load()
         seconds = time.perf_counter() - begun
     splits = (data.train, data.validation, data.test)
     print(json.dumps(sum(len(split) for split in splits if split) / seconds))
@@ -93,7 +93,7 @@ def decode(flags: argparse.Namespace) -> None:
     from cnn_jax.data.image_files import PictureForm
 
     paths = sorted(flags.folder.rglob("*.jpg"))
-    form = PictureForm(flags.size[0], flags.size[0], decode=flags.decode)
+    form = PictureForm(flags.size[0], flags.size[0], decode=flags.decode[0])
     begun = time.perf_counter()
     number = sum(1 for _ in decode_all(paths, form))
     print(json.dumps(number / (time.perf_counter() - begun)))
@@ -109,7 +109,7 @@ def torchvision(flags: argparse.Namespace) -> None:
 
     def read(path: str) -> Image.Image:
         with open(path, "rb") as file, Image.open(file) as image:
-            if flags.decode == "draft":
+            if flags.decode[0] == "draft":
                 scale = 2 * size / min(image.size)
                 image.draft("RGB", tuple(round(scale * side) for side in image.size))
             return image.convert("RGB")
@@ -131,7 +131,7 @@ def compare(flags: argparse.Namespace) -> None:
     for path in flags.folder.rglob("*.jpg"):
         path.read_bytes()  # into the page cache
     for size in flags.size:
-        for decode in ("full", "draft"):
+        for decode in flags.decode:
             speeds: dict[str, list[float]] = {name: [] for name in pythons}
             for _ in range(flags.turns):
                 for name, python in pythons.items():
@@ -145,11 +145,12 @@ def compare(flags: argparse.Namespace) -> None:
             for name, values in speeds.items():
                 ratios = [a / b for a, b in zip(values, theirs, strict=True)]
                 print(f"  {name:11}  {_spread(values, 0)}  {_spread(ratios, 2)}", flush=True)
-            rows.append({"size": size, "decode": decode, **speeds})
+            rows.append({"size": size, "decode": decode, "images_per_second": speeds})
     from cnn_jax.runtime import hardware, host
 
     python = ".".join(platform.python_version_tuple()[:2])
     out = RESULTS / f"read_pictures-py{python}.json"
+    kept = json.loads(out.read_text())["rows"] if out.exists() else []
     facts = {
         "photos": sum(1 for _ in flags.folder.rglob("*.jpg")),
         "processor": host.processor(),
@@ -157,7 +158,10 @@ def compare(flags: argparse.Namespace) -> None:
         "git": hardware.git(),
         "date": time.strftime("%Y-%m-%d"),
     }
-    out.write_text(json.dumps({**facts, "rows": rows}, indent=2) + "\n")
+    rows = [facts | row for row in rows]
+    measured = [(row["size"], row["decode"]) for row in rows]
+    kept = [row for row in kept if (row["size"], row["decode"]) not in measured]
+    out.write_text(json.dumps({"rows": kept + rows}, indent=2) + "\n")
     print(f"written to {out}")
 
 
