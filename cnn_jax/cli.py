@@ -28,6 +28,7 @@ from cnn_jax.modes import (
     volumes,
 )
 from cnn_jax.runtime import compile_cache, hardware, memory, signals
+from cnn_jax.storage.local_paths import local_path
 from cnn_jax.training.loop import Interrupted
 
 MODES = {
@@ -151,11 +152,9 @@ def _check(command: Command) -> None:
 def _expanded(flag: str, text: str) -> str:
     if not text:
         raise UserError(f"{flag or 'an argument'} is empty")
+    path = local_path(text, flag.rstrip("=") or "an argument")
     try:
-        path = Path(text).expanduser()
         path.exists()  # raises for a name that is too long, or a folder that can't be read
-    except RuntimeError as error:
-        raise UserError(f"{flag}{text}: {error}") from error
     except OSError as error:
         raise UserError(f"{flag}{text}: {error.strerror}") from error
     return str(path)

@@ -9,6 +9,7 @@ import collections.abc
 import dataclasses
 import functools
 import math
+import os
 import re
 import types
 import typing
@@ -66,17 +67,29 @@ Finite = Annotated[T, Range("finite", math.isfinite)]
 Pixel = Annotated[int, within(0, 255)]
 
 
+# `Path("gs://bucket")` is "gs:/bucket": one slash is enough there. Windows' "C:/" is no scheme.
+_URL = re.compile(r"\s*([A-Za-z][\w+.-]*)://")
+_URL_AS_PATH = re.compile(r"([A-Za-z][\w+.-]+):/")
+_INSTEAD_OF = {
+    "file": "drop file://",
+    **dict.fromkeys(("http", "https", "ftp"), "download it, and give its local path"),
+}
+_INSTEAD_OF_BUCKET = "mount the bucket as a folder, and give that folder"
+
+
 class Local:
-    """The rule that a string names a local file or folder; the mark of `LocalPath`."""
+    """The rule that a string or path names a local file or folder; the mark of `LocalPath`."""
 
     def __call__(self, **fields: Any) -> None:
         """Raises ValueError for a field that is a URL: Python's file functions can't open it."""
         for name, value in fields.items():
-            scheme = isinstance(value, str) and re.match(r"\s*([A-Za-z][\w+.-]*)://", value)
-            if scheme:
-                local = scheme[1].lower() == "file"
-                hint = "drop file://" if local else "mount or copy it, and give its local path"
-                raise ValueError(f"{name} must be a local path, got {value!r}: {hint}")
+            if isinstance(value, os.PathLike):
+                url, shown = _URL_AS_PATH.match(os.fspath(value)), str(value)
+            else:
+                url, shown = _URL.match(value) if isinstance(value, str) else None, value
+            if url:
+                instead = _INSTEAD_OF.get(url[1].lower(), _INSTEAD_OF_BUCKET)
+                raise ValueError(f"{name} must be a local path, got {shown!r}: {instead}")
 
 
 local_path = Local()

@@ -15,7 +15,8 @@ from cnn_jax.config.check import check
 from cnn_jax.config.construct import Names, explain
 from cnn_jax.config.expression import public_names
 from cnn_jax.config.spelling import nearest
-from cnn_jax.errors import ConfigError, location_of
+from cnn_jax.errors import ConfigError, UserError, location_of
+from cnn_jax.storage.local_paths import local_path
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 
@@ -84,7 +85,10 @@ def load(
 
 def _find(recipe: str, experiments_dir: Path | str | None) -> Path:
     if recipe.endswith(".py"):
-        path = Path(recipe).expanduser()
+        try:
+            path = local_path(recipe, "recipe")
+        except UserError as error:
+            raise ConfigError(str(error)) from error
         if not os.path.isfile(path):  # also False if the name is too long
             raise ConfigError(f"No recipe file {recipe}")
         return path

@@ -26,6 +26,7 @@ from jax.extend.mlir.dialects import stablehlo
 from cnn_jax.data.image_files import PictureForm
 from cnn_jax.errors import RunFailed, UserError, first_line
 from cnn_jax.storage import digests
+from cnn_jax.storage.local_paths import local_path
 
 PROGRAM = "program.jax_export"
 WEIGHTS = "weights.safetensors"
@@ -104,7 +105,7 @@ def load(path: str | os.PathLike[str]) -> Exported:
     """
     from safetensors.numpy import load_file
 
-    folder = Path(path).expanduser()
+    folder = local_path(path, "model")
     if not (folder / FACTS).is_file():
         if (folder / "config.json").is_file():
             raise UserError(f"{folder} holds a run, not an exported net: --workdir names a run")

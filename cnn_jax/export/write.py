@@ -26,6 +26,7 @@ from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime import hardware
 from cnn_jax.storage import digests, files
 from cnn_jax.storage.json_files import write_json
+from cnn_jax.storage.local_paths import local_path
 from cnn_jax.training.evaluator import BatchScorer
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import image_scores
@@ -72,7 +73,7 @@ def export(
     """
     run = Run(workdir)
     plan = run.plan(recipe)
-    target = Path(folder or run.folder / "exported").expanduser()
+    target = local_path(folder, "output") if folder else run.folder / "exported"
     _check_free(target)
     state = trained_state(run, plan)
     weights = flatten_dict(jax.device_get(state.variables), sep="/")

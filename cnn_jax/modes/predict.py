@@ -33,6 +33,7 @@ from cnn_jax.report.predictions import (
 )
 from cnn_jax.runs import output_paths
 from cnn_jax.runs.run_scorer import RunScorer, Scorer
+from cnn_jax.storage.local_paths import local_path
 from cnn_jax.terminal.console import RunConsole
 from cnn_jax.terminal.timed_progress import TimedProgress
 
@@ -127,7 +128,7 @@ def find(pictures: Sequence[str], warn: Callable[[str], None] = lambda line: Non
         raise UserError("--mode=predict needs pictures: files, folders or patterns")
     found: dict[Path, None] = {}
     for named in pictures:
-        path = Path(named).expanduser()
+        path = local_path(named, "a picture")
         if path.exists() or path.is_symlink() or not glob.has_magic(named):
             matches = [path]
         else:
@@ -155,8 +156,9 @@ def _check_output(
 ) -> None:
     if path is None:
         return
-    output_paths.check(flag, Path(path), forms)
-    if Path(path).resolve() in {picture.resolve() for picture in pictures}:
+    path = local_path(path, f"--{flag}")
+    output_paths.check(flag, path, forms)
+    if path.resolve() in {picture.resolve() for picture in pictures}:
         raise UserError(f"--{flag}={path} is one of the pictures: give another name")
 
 

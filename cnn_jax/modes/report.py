@@ -13,6 +13,7 @@ from cnn_jax.report import html_report, tables
 from cnn_jax.runs import output_paths
 from cnn_jax.runs.workdir import Run
 from cnn_jax.storage import files, json_checks
+from cnn_jax.storage.local_paths import local_path
 from cnn_jax.terminal.durations import duration
 
 NAME = "report.html"
@@ -41,11 +42,11 @@ def report(
       UserError: a folder holds no run or a damaged one, or the output can't be written or is not
         an `.html`.
     """
-    given = dict.fromkeys(Path(workdir).expanduser() for workdir in workdirs)
+    given = dict.fromkeys(local_path(workdir, "workdir") for workdir in workdirs)
     folders = list(dict.fromkeys(run for folder in given for run in _runs_of(folder)))
     if not folders:
         raise UserError("--mode=report needs runs: --workdir=DIR, or several folders")
-    path = Path(output).expanduser() if output else _common(folders) / NAME
+    path = local_path(output, "output") if output else _common(folders) / NAME
     runs = [gather(Run(folder), _name(folder, folders)) for folder in folders]
     output_paths.check("output", path, [".html"])
     content = html_report.page(runs).encode(errors="replace")

@@ -1,7 +1,6 @@
 """Mode volumes: prints and draws a net's volumes layer by layer, and what each layer costs."""
 
 import os
-from pathlib import Path
 
 from rich.console import Console
 
@@ -17,6 +16,7 @@ from cnn_jax.report import block_figure
 from cnn_jax.report.volume_table import WIDEST, notes, to_markdown, to_rich
 from cnn_jax.runs.workdir import Run
 from cnn_jax.storage import files
+from cnn_jax.storage.local_paths import local_path
 
 
 def show(
@@ -38,6 +38,7 @@ def show(
       UserError: the model cannot take such images, or the folder cannot be written.
       OSError: the disk is full.
     """
+    folder = None if folder is None else local_path(folder, "workdir")
     table = of_experiment(experiment, image_size=image_size, data_facts=data_facts)
     shape = table.image_shape
     title = f"{config.to_text(experiment.model, NAMES)} on {shape_text(shape)}"
@@ -50,12 +51,12 @@ def show(
     if folder is None:
         return
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for name in ("volumes.png", "volumes.svg"):
-            block_figure.draw(table.layers, shape, Path(folder) / name, title=title)
+            block_figure.draw(table.layers, shape, folder / name, title=title)
         written = f"# {title}\n\n![The volumes](volumes.svg)\n\n{to_markdown(table)}\n"
         written += "".join(f"- {sentence}\n" for sentence in sentences)
-        files.write_atomically(Path(folder) / "volumes.md", written.encode())
+        files.write_atomically(folder / "volumes.md", written.encode())
     except OSError as error:
         if error.errno in files.NO_ROOM:
             raise

@@ -19,6 +19,7 @@ from cnn_jax.runs.data_changes import differences
 from cnn_jax.runs.metrics_log import MetricsLog
 from cnn_jax.storage import files, json_checks
 from cnn_jax.storage.json_files import write_json
+from cnn_jax.storage.local_paths import local_path
 
 # The folders that a run creates in its folder.
 FOLDERS = ("checkpoints", "evaluations", "figures", "tensorboard")
@@ -53,10 +54,7 @@ class Run:
     """
 
     def __init__(self, folder: str | os.PathLike[str]):
-        try:
-            self.folder = Path(folder).expanduser()
-        except RuntimeError as error:
-            raise RunError(f"{folder}: {error}") from error
+        self.folder = local_path(folder, "workdir")
         self.metrics = MetricsLog(self.folder / "metrics.jsonl")
 
     def exists(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 
 from cnn_jax.storage import cache_folder
+from cnn_jax.storage.local_paths import local_path
 
 OFF = "off"
 LIMIT = 256 * 2**20  # bytes; a recipe's programs take half a megabyte on a CPU
@@ -26,14 +27,18 @@ def use(folder: str | None = None) -> str:
 
     Returns:
       A line for the user if the cache cannot be used; otherwise "".
+
+    Raises:
+      UserError: the folder is a URL.
     """
     if folder == OFF:
         jax.config.update("jax_enable_compilation_cache", False)
         return ""
+    given = local_path(folder, "compile_cache") if folder else None
     if folder is None and os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return ""
     try:
-        chosen = Path(folder).expanduser() if folder else cache_folder.user_cache() / "compiled"
+        chosen = given or cache_folder.user_cache() / "compiled"
         place = chosen.absolute()
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):

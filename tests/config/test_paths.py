@@ -64,12 +64,22 @@ def test_paths_are_replaced_by_the_same_names():
     assert one.model == Net("f") and one.model.width == 4
 
 
-@pytest.mark.parametrize("path", ["gs://b/x", "s3://b", "hdfs+x://b/y", "http://h/x", "file:///x"])
-def test_a_url_is_no_local_path(path):
+@pytest.mark.parametrize(
+    ("path", "instead"),
+    [
+        ("gs://b/x", "mount the bucket as a folder"),
+        ("S3://b", "mount the bucket as a folder"),
+        ("hdfs+x://b/y", "mount"),
+        (" az://b", "mount"),
+        ("http://h/x", "download it"),
+        ("https://h/x", "download it"),
+        ("file:///x", "drop file://"),
+    ],
+)
+def test_a_url_is_no_local_path(path, instead):
     with pytest.raises(ValueError, match=r"^path must be a local path, got ") as error:
         Photos(path)
-    assert "\n" not in str(error.value)
-    assert ("drop file://" if path.startswith("file") else "mount") in str(error.value)
+    assert "\n" not in str(error.value) and instead in str(error.value)
     with pytest.raises(ConfigError, match=r"^config\.best must be a local path, got "):
         config.check(Several(best=path))
     with pytest.raises(ConfigError, match=r"^config\.lists\[1\] must be a local path, got "):
