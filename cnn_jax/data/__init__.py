@@ -11,6 +11,7 @@ from cnn_jax.data.folder import Folder
 from cnn_jax.data.mnist import FashionMnist, Mnist
 from cnn_jax.data.shapes import Shapes
 from cnn_jax.data.svhn import Svhn
+from cnn_jax.data.tfds_set import Tfds
 
 __all__ = [
     "Cifar10",
@@ -26,4 +27,5 @@ __all__ = [
     "Shapes",
     "Split",
     "Svhn",
+    "Tfds",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +33,10 @@ from cnn_jax.data.dataset import (
     fingerprint,
 )
 from cnn_jax.data.image_files import PictureForm
+from cnn_jax.data.memory_check import check_memory
 from cnn_jax.data.picture_cache import PictureCache, Row
 from cnn_jax.errors import some
 from cnn_jax.ranges import Checked, Fraction, LocalPath, OpenFraction, Positive, added_field
-from cnn_jax.runtime.free_memory import free_memory
 from cnn_jax.storage import cache_folder, files
 
 T = TypeVar("T")
@@ -125,8 +124,8 @@ class Folder(Checked):
         return self._cached(list_labelled(self.root), self._load_labelled)
 
     def _cached(self, listing: Listing, load: Callable[[Listing, PictureCache], T]) -> T:
-        self._check_memory(len(listing.pictures))
         root = self.root
+        check_memory(str(root), len(listing.pictures), self.image_shape)
         settings = [str(root), *self.image_shape, self.fit, self.decode]
         cache = PictureCache(
             cache_folder.user_cache() / "pictures" / f"{root.name[:32]}-{_digest(settings)[:16]}",
@@ -199,16 +198,6 @@ class Folder(Checked):
         del cache
         self._report(listing, parts, splits, shares, [row for row in found if isinstance(row, Row)])
         return _dataset(root, listing, parts, splits, whole)
-
-    def _check_memory(self, number: int) -> None:
-        needed, free = number * math.prod(self.image_shape), free_memory()
-        if needed > free:
-            height, width, channels = self.image_shape
-            raise DataInvalid(
-                f"{self.root}: {number:,} images of {height}x{width}x{channels} bytes are "
-                f"{needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of memory are free: lower "
-                "data.size, or use fewer images"
-            )
 
     def _report_bad(self, reasons: Sequence[str]) -> None:
         if not reasons:

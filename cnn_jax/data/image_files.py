@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import io
 import math
 import os
 import stat
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
@@ -143,30 +144,49 @@ def quietly() -> Iterator[None]:
 
 def decode(path: str | os.PathLike[str], form: PictureForm) -> Decoded:
     """Reads a picture like `read_image`; may be called in several threads, inside `quietly`."""
-    from PIL import Image, UnidentifiedImageError
-
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):
             raise BadImage(f"{path}: not a file")
         if found.st_size == 0:
             raise BadImage(f"{path}: the file is empty")
-        with _opened(path) as picture:
+        with open(path, "rb") as file:
+            return _decode_file(file, str(path), form, verify=True)
+    except OSError as error:
+        raise BadImage(f"{path}: {_reason(error)}") from error
+
+
+def decode_bytes(content: bytes, name: str, form: PictureForm) -> Decoded:
+    """Decodes a picture in memory like `decode`, without its checksums, if any.
+
+    Args:
+      content: A picture's file, from storage that has verified it.
+      name: What the message of a `BadImage` starts with.
+      form: The form of the result.
+    """
+    return _decode_file(io.BytesIO(content), name, form, verify=False)
+
+
+def _decode_file(file: BinaryIO, name: str, form: PictureForm, verify: bool) -> Decoded:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with _opened(file, verify) as picture:
             height, width = _upright_size(picture)
             if form.decode == "draft":
                 _draft(picture, form, height, width)
             picture.load()
-            picture = _plain(path, picture, form.channels)
+            picture = _plain(name, picture, form.channels)
         image = _fitted(picture, form)
     except BadImage:
         raise
     except UnidentifiedImageError as error:
-        raise BadImage(f"{path}: not a picture ({', '.join(formats())})") from error
+        raise BadImage(f"{name}: not a picture ({', '.join(formats())})") from error
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise BadImage(f"{path}: more than {most:,} pixels: reduce it") from error
+        raise BadImage(f"{name}: more than {most:,} pixels: reduce it") from error
     except Exception as error:  # on a damaged file a decoder may raise anything
-        raise BadImage(f"{path}: {_reason(error)}") from error
+        raise BadImage(f"{name}: {_reason(error)}") from error
     return Decoded(np.array(image, np.uint8).reshape(form.shape), height, width)
 
 
@@ -180,20 +200,19 @@ def _reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[PIL.Image.Image]:
+def _opened(file: BinaryIO, verify: bool) -> Iterator[PIL.Image.Image]:
     from PIL import Image
 
-    with open(path, "rb") as file:
-        with Image.open(file, formats=formats()) as picture:
-            checked = picture.format != "PNG"
-            if not checked:
-                picture.verify()  # its checksums, which decoding ignores; it must be opened again
-            else:
-                yield picture
+    with Image.open(file, formats=formats()) as picture:
+        checked = not verify or picture.format != "PNG"
         if not checked:
-            file.seek(0)
-            with Image.open(file, formats=formats()) as picture:
-                yield picture
+            picture.verify()  # its checksums, which decoding ignores; it must be opened again
+        else:
+            yield picture
+    if not checked:
+        file.seek(0)
+        with Image.open(file, formats=formats()) as picture:
+            yield picture
 
 
 def _upright_size(picture: PIL.Image.Image) -> tuple[int, int]:
@@ -214,9 +233,7 @@ def _draft(picture: PIL.Image.Image, form: PictureForm, height: int, width: int)
     picture.draft(None, (max(1, least[0]), max(1, least[1])))
 
 
-def _plain(
-    path: str | os.PathLike[str], picture: PIL.Image.Image, channels: int
-) -> PIL.Image.Image:
+def _plain(name: str, picture: PIL.Image.Image, channels: int) -> PIL.Image.Image:
     """The loaded picture, upright, on white, in mode L or RGB."""
     from PIL import Image, ImageOps
 
@@ -227,7 +244,7 @@ def _plain(
     ):
         picture = _eight_bits(picture)
     if picture.mode in ("I", "F"):
-        raise BadImage(f"{path}: 32-bit greyscale has no defined scale: convert it")
+        raise BadImage(f"{name}: 32-bit greyscale has no defined scale: convert it")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)

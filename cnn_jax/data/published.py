@@ -1,13 +1,14 @@
 """Loads a data set of TFDS: finds or prepares it, decodes it once, verifies it at every start."""
 
 import functools
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
+import numpy as np
+
 from cnn_jax import ranges
-from cnn_jax.data import arrays, tfds
+from cnn_jax.data import arrays
 from cnn_jax.data.dataset import (
     DataInvalid,
     Dataset,
@@ -17,14 +18,26 @@ from cnn_jax.data.dataset import (
     combined_digest,
     digest,
 )
+from cnn_jax.data.image_files import PictureForm
 from cnn_jax.data.server_probe import why_unreachable
 from cnn_jax.data.source import Source
+from cnn_jax.data.tfds import PreparedFolder
+from cnn_jax.data.tfds_folders import OURS, data_root
+from cnn_jax.data.tfds_preparing import prepare
+from cnn_jax.errors import shape_text
 from cnn_jax.storage import cache_folder
+
+# The splits that are read; a prepared folder may have more.
+SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
 class Published:
     """Base class of the data sets that come from TensorFlow Datasets (TFDS).
+
+    `DATA_DIR/NAME/VERSION` is read, in any format that TFDS prepares by default. Nothing is written
+    there, since other programs read it too: what is prepared here, in a format that they may not
+    be able to read, and what is decoded is kept in `DATA_DIR/cnn_jax`.
 
     Attributes:
       validation: Number of validation images, taken from the end of the training set; 0: none.
@@ -39,7 +52,7 @@ class Published:
     test: int | None = None
 
     def __post_init__(self) -> None:
-        train, test = (self.source.sizes[split] for split in tfds.SPLITS)
+        train, test = (self.source.sizes[split] for split in SPLITS)
         ranges.within(0, train - 1)(validation=self.validation)
         ranges.within(1, train - self.validation)(train=self.train)
         ranges.within(1, test)(test=self.test)
@@ -64,26 +77,26 @@ class Published:
           DataUnavailable: The data is missing and cannot be prepared; raised within seconds.
           DataInvalid: The files on disk are damaged.
         """
-        _provide(self.source, root(data_dir))
+        _provide(self.source, data_root(data_dir))
         return self, ""
 
     def load(self, data_dir: str | None = None) -> Dataset:
         """Loads the data, and prepares it first if it is missing.
 
         Args:
-          data_dir: The TFDS folder; see `root`.
+          data_dir: The TFDS folder; see `data_root`.
 
         Raises:
           DataUnavailable: The data is missing and cannot be prepared; raised within seconds.
           DataInvalid: The files on disk are damaged or contain another data set.
         """
-        source, data_root = self.source, root(data_dir)
-        _provide(source, data_root)
-        folder = _arrays_folder(source, data_root)
+        source, place = self.source, data_root(data_dir)
+        _provide(source, place)
+        folder = _arrays_folder(source, place)
         cached = arrays.load_or_make(
             folder,
-            functools.partial(_cached, source, data_root, folder),
-            functools.partial(_decoded, source, data_root),
+            functools.partial(_cached, source, place, folder),
+            functools.partial(_decoded, source, place),
         )
         digests = source.digests or cached.record
         images, labels = cached.arrays["train_images"], cached.arrays["train_labels"]
@@ -105,51 +118,62 @@ class Published:
         )
 
 
-def root(data_dir: str | None) -> Path:
-    """Returns the TFDS folder: `data_dir`, `$TFDS_DATA_DIR` or `~/tensorflow_datasets`."""
-    chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return Path(chosen).expanduser().absolute()
+def _prepared(source: Source, root: Path) -> Path | None:
+    """Returns the prepared folder, or None if there is none."""
+    for place in (root, root / OURS):
+        if source.prepared(place):
+            return source.folder(place)
+    return None
 
 
 def _arrays_folder(source: Source, root: Path) -> Path:
-    """Returns the folder of the decoded arrays: beside the records, or else in the user's cache."""
-    beside = source.folder(root) / "arrays"
-    if beside.exists() or not source.prepared(root) or arrays.writable(beside.parent):
+    """Returns the folder of the decoded arrays: in the data folder, or else in the user's cache."""
+    # Earlier versions kept them beside the records.
+    beside, ours = (source.folder(place) / "arrays" for place in (root, root / OURS))
+    if beside.exists():
         return beside
+    if ours.exists() or not _prepared(source, root) or arrays.writable(ours.parent):
+        return ours
     return cache_folder.user_cache() / source.name / source.version / "arrays"
 
 
 def _specifications(source: Source) -> dict[str, arrays.Specification]:
     return {
         f"{split}_{kind}": ((source.sizes[split], *shape), dtype)
-        for split in tfds.SPLITS
+        for split in SPLITS
         for kind, shape, dtype in (("images", source.image_shape, "uint8"), ("labels", (), "int32"))
     }
 
 
 def _provide(source: Source, root: Path) -> None:
     """Prepares the data unless the arrays or the prepared folder exist."""
-    if _arrays_folder(source, root).exists() or source.prepared(root):
+    if _arrays_folder(source, root).exists() or _prepared(source, root):
         return
     manual, urls = source.manual_folder(root), [original.url for original in source.originals]
+    remedy = (
+        f"name a folder that holds {source.name}/{source.version} by --data_dir or TFDS_DATA_DIR, "
+        f"or fetch {', '.join(urls)} into {manual}"
+    )
     if all((manual / original.name).exists() for original in source.originals):
         arrays.notify(
-            f"Preparing {source.title} in {root} from {manual}: once, in a minute or more."
+            f"Preparing {source.title} in {root / OURS} from {manual}: once, in a minute or more."
         )
-        tfds.prepare(source, root, manual)
+        prepare(source, root / OURS, manual)
         return
-    reason = why_unreachable(urls[0])
-    if reason:
+    if reason := why_unreachable(urls[0]):
         raise DataUnavailable(
-            f"{source.title} is not in {root} and cannot be downloaded ({reason}): name a folder "
-            f"that holds {source.name}/{source.version} by --data_dir or TFDS_DATA_DIR, or fetch "
-            f"{', '.join(urls)} into {manual}"
+            f"{source.title} is not in {root} and cannot be downloaded ({reason}): {remedy}"
         )
     arrays.notify(
-        f"Downloading {source.title} ({source.megabytes:,} MB) and preparing it in {root}: once, "
-        "in a few minutes."
+        f"Downloading {source.title} ({source.megabytes:,} MB) and preparing it in {root / OURS}: "
+        "once, in a few minutes."
     )
-    tfds.prepare(source, root)
+    try:
+        prepare(source, root / OURS)
+    except DataUnavailable as error:
+        raise DataUnavailable(
+            f"{source.title} could not be prepared in {root} ({error}): {remedy}"
+        ) from error
 
 
 def _cached(source: Source, root: Path, folder: Path) -> arrays.Cached | None:
@@ -160,7 +184,7 @@ def _cached(source: Source, root: Path, folder: Path) -> arrays.Cached | None:
         images_and_labels = arrays.read(folder, _specifications(source))
         digests = source.digests or arrays.read_record(folder)
     except arrays.ArraysDamaged as damage:
-        if source.prepared(root) and arrays.writable(folder):
+        if _prepared(source, root) and arrays.writable(folder):
             raise
         raise DataInvalid(f"{damage}: delete {folder} and start again") from damage
     for name, array in images_and_labels.items():
@@ -174,13 +198,46 @@ def _cached(source: Source, root: Path, folder: Path) -> arrays.Cached | None:
 
 def _decoded(source: Source, root: Path, remark: str) -> arrays.Cached:
     """Decodes and verifies the arrays of a prepared folder."""
-    arrays.notify(f"Decoding {source.title} from {source.folder(root)} ({remark}).")
-    images_and_labels = tfds.read(source, root)
-    digests = {name: digest(array) for name, array in images_and_labels.items()}
-    for name, known in (source.digests or {}).items():
-        if digests[name] != known:
-            raise DataInvalid(
-                f"{source.folder(root)} does not hold {source.title} ({name} has the wrong "
-                "fingerprint): delete it and start again"
-            )
+    folder = _prepared(source, root)
+    if folder is None:
+        raise DataUnavailable(f"{source.title} is no longer in {root}: start again")
+    arrays.notify(f"Decoding {source.title} from {folder} ({remark}).")
+    try:
+        images_and_labels = read(source, folder)
+        digests = {name: digest(array) for name, array in images_and_labels.items()}
+        for name, known in (source.digests or {}).items():
+            if digests[name] != known:
+                raise DataInvalid(
+                    f"{folder} does not hold {source.title} ({name} has the wrong fingerprint)"
+                )
+    except DataInvalid as error:
+        if not folder.is_relative_to(root / OURS):
+            raise
+        raise DataInvalid(f"{error}; or delete {folder}, and it is prepared again") from error
     return arrays.Cached(images_and_labels, {} if source.digests else digests)
+
+
+def read(source: Source, folder: Path) -> dict[str, np.ndarray]:
+    """Decodes a prepared folder of a data set.
+
+    Returns:
+      {train,test}_images u8[N,H,W,C] and {train,test}_labels i32[N].
+
+    Raises:
+      DataInvalid: A file can't be read or is damaged, or it is another data set.
+    """
+    prepared = PreparedFolder(folder)
+    image, label = (prepared.features.get(name) for name in ("image", "label"))
+    if image is None or image.shape != source.image_shape:
+        raise DataInvalid(f"{folder} has no images of {shape_text(source.image_shape)}")
+    if label is None or len(label.classes) != len(source.classes):
+        number = 0 if label is None else len(label.classes)
+        raise DataInvalid(f"{folder} has {number} classes instead of {len(source.classes)}")
+    images_and_labels: dict[str, np.ndarray] = {}
+    for split in SPLITS:
+        size, stated = source.sizes[split], prepared.splits.get(split, 0)
+        if stated != size:
+            raise DataInvalid(f"{folder}: {split} has {stated} examples instead of {size}")
+        images, labels = prepared.read(split, PictureForm(*source.image_shape))
+        images_and_labels |= {f"{split}_images": images, f"{split}_labels": labels}
+    return images_and_labels

@@ -8,10 +8,13 @@ import time
 import urllib.parse
 import urllib.request
 
+from cnn_jax.data import certificates
+
 
 def why_unreachable(url: str, limit: float = 3.0) -> str:
     """Tests a connection to the server of a URL, through the proxy of the environment if any.
 
+    With https it makes the TLS handshake, so that a certificate that is not trusted is found here.
     Sends no request to the server, and closes the connection before it returns.
 
     Args:
@@ -29,13 +32,19 @@ def why_unreachable(url: str, limit: float = 3.0) -> str:
         proxy = urllib.request.getproxies().get(parts.scheme)
     try:
         if proxy is None:
-            _connect(host, port, deadline).close()
+            connection = _connect(host, port, deadline)
         else:
             via = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-            with _connect(via.hostname or "", via.port or 80, deadline) as connection:
-                _ask_proxy(connection, via, f"{host}:{port}", deadline)
+            connection = _connect(via.hostname or "", via.port or 80, deadline)
+        with connection:
+            if parts.scheme == "https":
+                if proxy is not None:
+                    _ask_proxy(connection, via, f"{host}:{port}", deadline)
+                connection.settimeout(_left(deadline))
+                certificates.context().wrap_socket(connection, server_hostname=host).close()
     except OSError as error:
-        return f"no connection to {host}: {error}"
+        advice = f"; {certificates.ADVICE}" if certificates.is_untrusted(error) else ""
+        return f"no connection to {host}: {error}{advice}"
     return ""
 
 

@@ -7,9 +7,11 @@ with configs v4 and v6. Their labels are CIFAR-10's. This module never prepares 
 
 from pathlib import Path
 
-from cnn_jax.data import tfds
 from cnn_jax.data.dataset import DataInvalid, Split
-from cnn_jax.data.published import root
+from cnn_jax.data.image_files import PictureForm
+from cnn_jax.data.tfds import PreparedFolder
+from cnn_jax.data.tfds_folders import data_root, prepared_folders
+from cnn_jax.errors import shape_text
 
 CORRUPTED, NEW = "cifar10_corrupted", "cifar10_1"
 NAMES = {CORRUPTED: "CIFAR-10-C", NEW: "CIFAR-10.1"}
@@ -19,24 +21,20 @@ KEYS = {CORRUPTED: "cifar10_c", NEW: "cifar10_1"}
 
 def prepared(name: str, data_dir: str | None = None) -> dict[str, Path]:
     """Returns the folder of the newest prepared version of each config, by the config's name."""
-    places = (root(data_dir) / name).glob("*/*/dataset_info.json")
-    return {place.parents[1].name: place.parent for place in sorted(places, key=_version)}
-
-
-def _version(place: Path) -> tuple[str, tuple[int, ...]]:
-    numbers = place.parent.name.split(".")
-    return place.parents[1].name, tuple(int(number) for number in numbers if number.isdigit())
+    return {found.config: found.folder for found in prepared_folders(data_root(data_dir), name)}
 
 
 def read(folder: Path, image_shape: tuple[int, int, int], classes: int) -> Split:
     """Reads the test split of a prepared folder.
 
     Raises:
-      DataInvalid: The folder is damaged, not array_record, or of another shape or label range.
+      DataInvalid: The folder can't be read, or is of another shape or label range.
     """
-    images, labels = tfds.read_test(folder)
-    if images.shape[1:] != image_shape or not ((labels >= 0) & (labels < classes)).all():
-        raise DataInvalid(
-            f"{folder} has other images or labels than the net was trained on: prepare it again"
-        )
+    prepared_folder = PreparedFolder(folder)
+    image = prepared_folder.features.get("image")
+    if image is None or image.shape != image_shape:
+        raise DataInvalid(f"{folder} has no images of {shape_text(image_shape)}, as the net takes")
+    images, labels = prepared_folder.read("test", PictureForm(*image_shape))
+    if not ((labels >= 0) & (labels < classes)).all():
+        raise DataInvalid(f"{folder} has labels that are none of the net's {classes} classes")
     return Split(images, labels)

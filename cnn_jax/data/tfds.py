@@ -1,224 +1,241 @@
-"""Reads and prepares the standard folders of TensorFlow Datasets, without TensorFlow.
+"""Reads the folders that TensorFlow Datasets (TFDS) has prepared, without TensorFlow.
 
-No other module imports `tensorflow_datasets`; this one does so inside the functions that need it.
+This module and `tfds_preparing` alone import `tensorflow_datasets`, in the functions that need it.
 """
 
+from __future__ import annotations
+
 import contextlib
-import io
+import itertools
+import json
 import logging
-import shutil
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnn_jax.data.arrays import remove_leftovers, writable
-from cnn_jax.data.dataset import DataInvalid, DataUnavailable
-from cnn_jax.data.originals import AGAIN, Examples, verify
-from cnn_jax.data.source import Source
-from cnn_jax.errors import UserError, first_line
-from cnn_jax.storage.files import locked
+from cnn_jax.data.arrays import aligned_empty
+from cnn_jax.data.dataset import DataInvalid
+from cnn_jax.data.decoding import in_threads
+from cnn_jax.data.image_files import BadImage, PictureForm, decode_bytes
+from cnn_jax.data.tfrecord import RecordDamaged, read_records
+from cnn_jax.errors import first_line, shape_text, some
+from cnn_jax.terminal.console import RunConsole
+from cnn_jax.terminal.timed_progress import TimedProgress
 
-# The splits that are read; a prepared folder may have more.
-SPLITS = ("train", "test")
+# The formats that are read.
+FORMATS = ("array_record", "tfrecord")
+RESTORE = "restore it from a copy, or prepare the data set again in another folder"
+# A first estimate of the seconds of a core for each example of a small image.
+SECONDS = 1e-4
 
 
-def read(source: Source, data_dir: Path) -> dict[str, np.ndarray]:
-    """Decodes a prepared folder, in the order of `tfds.data_source`.
+class Feature(NamedTuple):
+    """A feature of the examples of a TFDS folder.
 
-    Args:
-      source: The data set.
-      data_dir: The TFDS folder, with `NAME/VERSION` prepared as array_record.
+    Attributes:
+      kind: Its class in TFDS: "Image", "ClassLabel", ...
+      shape: Its shape; None for a dimension that differs between examples.
+      dtype: Name of its dtype.
+      classes: Class names of a ClassLabel, in the order of the labels.
+    """
 
-    Returns:
-      {train,test}_images u8[N,H,W,C] and {train,test}_labels i32[N].
+    kind: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    classes: tuple[str, ...] = ()
+
+
+class PreparedFolder:
+    """A folder `NAME/[CONFIG/]VERSION` that TFDS has prepared, as array_record or tfrecord.
+
+    Attributes:
+      folder: The folder.
+      name: The set's name in TFDS, with its config if any.
+      features: The features of its examples, by name.
+      splits: The number of examples of each split.
+      supervised: Names of the input and the target that TFDS declares; () if it declares none.
 
     Raises:
-      DataInvalid: The files are damaged, in another format, or of another data set.
+      DataInvalid: The folder has another format, or its description can't be read.
     """
-    import tensorflow_datasets as tfds
 
-    arrays = {}
-    with _reading(source.folder(data_dir)):
-        for split in SPLITS:
-            records: Any = tfds.data_source(
-                f"{source.name}:{source.version}", split=split, data_dir=data_dir, download=False
+    def __init__(self, folder: Path):
+        import tensorflow_datasets as tfds
+
+        self.folder = folder
+        with _explained(folder):
+            stated = json.loads((folder / "dataset_info.json").read_bytes())
+            # Old versions of TFDS knew one format, and did not state it.
+            self.format = str(stated.get("fileFormat") or "tfrecord")
+        if self.format not in FORMATS:
+            raise DataInvalid(
+                f"{folder} is in the format {self.format}; {' and '.join(FORMATS)} can be read: "
+                "prepare it in one of these, in another folder"
             )
-            arrays[f"{split}_images"], arrays[f"{split}_labels"] = _decoded(source, split, records)
-    return arrays
+        with _explained(folder), quiet():
+            self._info = tfds.builder_from_directory(folder).info
+            self.name = self._info.full_name.rpartition("/")[0]
+            features: Mapping[str, Any] = dict(self._info.features.items())
+            self.features = {name: _feature(feature) for name, feature in features.items()}
+            self.splits = {
+                name: int(split.num_examples) for name, split in self._info.splits.items()
+            }
+            keys = self._info.supervised_keys or ()
+        self.supervised = tuple(key for key in keys[:2] if isinstance(key, str))
 
+    def number(self, split: str) -> int:
+        """Number of examples of a split or a part of one: "train", "train[:80%]", "train+test".
 
-@contextlib.contextmanager
-def _reading(folder: Path) -> Iterator[None]:
-    """Converts any error of the block to a DataInvalid for this folder."""
-    try:
-        with _quiet():
-            yield
-    except Exception as error:
-        raise DataInvalid(
-            f"{folder} cannot be read as array_record ({first_line(error)}): delete it and prepare "
-            "it again"
-        ) from error
+        Raises:
+          DataInvalid: There is no such split.
+        """
+        return int(self._split(split).num_examples)
 
+    def files(self, splits: Iterable[str]) -> list[list[Any]]:
+        """Name, size in bytes and time of the last change in ns of each file of these splits.
 
-def _decoded(source: Source, split: str, records: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Decodes images and labels of a split; raises ValueError if they are not the data set's."""
-    size, shape = source.sizes[split], source.image_shape
-    if len(records) != size:
-        raise ValueError(f"{split} has {len(records)} examples instead of {size}")
-    classes = records.dataset_info.features["label"].num_classes
-    if classes != len(source.classes):
-        raise ValueError(f"there are {classes} classes instead of {len(source.classes)}")
-    images: np.ndarray = np.empty((size, *shape), np.uint8)
-    labels: np.ndarray = np.empty(size, np.int32)
-    for start in range(0, size, 1000):
-        examples = records.__getitems__(range(start, min(start + 1000, size)))
-        for place, example in enumerate(examples, start):
-            image = example["image"]
-            if image.shape != shape or image.dtype != np.uint8:
-                raise ValueError(f"a {split} image is {image.dtype}{list(image.shape)}")
-            images[place], labels[place] = image, example["label"]
-    return images, labels
+        Raises:
+          DataInvalid: A file is missing.
+        """
+        paths = {Path(part.filename) for s in splits for part in self._split(s).file_instructions}
+        found = []
+        for path in sorted(paths):
+            with _explained(path):
+                stamp = path.stat()
+                found.append([path.name, stamp.st_size, stamp.st_mtime_ns])
+        return found
 
+    def read(
+        self, split: str, form: PictureForm, image: str = "image", label: str = "label"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Decodes the examples of a split, in the order of `tfds.data_source`.
 
-def read_test(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Reads images u8[N,H,W,C] and labels i32[N] of the test split of any prepared folder.
+        Args:
+          split: A split, or a part of one.
+          form: The form into which images are brought.
+          image: Name of the image feature.
+          label: Name of the label feature.
 
-    Args:
-      folder: `NAME/CONFIG/VERSION`, prepared as array_record.
+        Returns:
+          u8[N,H,W,C] and i32[N].
 
-    Raises:
-      DataInvalid: The files are damaged or in another format.
-    """
-    import tensorflow_datasets as tfds
+        Raises:
+          DataInvalid: A file can't be read, a checksum is wrong, or an example is no such image.
+        """
+        number = self.number(split)
+        height, width = self.features[image].shape[:2]
 
-    with _reading(folder):
-        records: Any = tfds.builder_from_directory(folder).as_data_source("test")
-        examples = records.__getitems__(range(len(records)))
-        images = np.stack([np.asarray(example["image"], np.uint8) for example in examples])
-        labels = np.array([example["label"] for example in examples], np.int32)
-    return images, labels
+        def decoded(example: tuple[str, bytes, int]) -> tuple[np.ndarray, int] | BadImage:
+            name, content, label = example
+            try:
+                found = decode_bytes(content, name, form)
+            except BadImage as error:
+                return error
+            size = (found.height, found.width)
+            if height and width and size != (height, width):
+                should = shape_text((height, width))
+                return BadImage(f"{name} is {shape_text(size)}, and should be {should}")
+            return found.image, label
 
+        images = aligned_empty((number, *form.shape), np.uint8)
+        labels: np.ndarray = np.empty(number, np.int32)
+        read = 0
+        with (
+            TimedProgress(number * SECONDS, RunConsole(stderr=True)) as progress,
+            contextlib.closing(self._examples(split, image, label)) as examples,
+            contextlib.closing(in_threads(decoded, examples, form)) as results,
+        ):
+            for result in results:
+                if isinstance(result, BadImage):
+                    raise DataInvalid(f"{self.folder}: {result}") from result
+                images[read], labels[read] = result
+                read += 1
+                progress.done(SECONDS, f"{read:,} of {number:,} images")
+        if read != number:
+            raise DataInvalid(
+                f"{self.folder}: {split} has {read:,} examples, and dataset_info.json states "
+                f"{number:,}: a file is cut short or of another preparation"
+            )
+        return images, labels
 
-def prepare(source: Source, data_dir: Path | str, originals: Path | str | None = None) -> None:
-    """Writes the standard TFDS folder `NAME/VERSION` as array_record, unless it exists.
-
-    Of several concurrent processes, one prepares the folder while the others wait. Leftovers of an
-    interrupted process are removed.
-
-    Args:
-      source: The data set.
-      data_dir: The TFDS folder.
-      originals: A folder that contains the original files; None: they are downloaded.
-
-    Raises:
-      DataUnavailable: The folder cannot be written, or the originals cannot be downloaded.
-      DataInvalid: The given files are not the originals.
-    """
-    root = Path(data_dir).expanduser()
-    place = source.folder(root)
-    if not writable(place.parent):
-        raise DataUnavailable(
-            f"{place.parent} must be writable to prepare {source.title} in it: make it so, or "
-            "choose another folder with --data_dir or TFDS_DATA_DIR"
-        )
-    with locked(place.parent / f".{source.version}.lock"):
-        if source.prepared(root):
-            return
-        remove_leftovers(place.parent, "incomplete.")
-        if place.exists():
-            if any(not item.name.startswith(".") for item in place.iterdir()):
-                raise DataInvalid(
-                    f"{place} exists but was not prepared completely: delete it and start again"
-                )
-            shutil.rmtree(place)
+    def _split(self, split: str) -> Any:
         try:
-            _generate(source, root, None if originals is None else Path(originals))
-        except Exception as error:
-            if originals is not None and isinstance(error, UserError):
-                raise
-            files = ", ".join(original.name for original in source.originals)
-            raise DataUnavailable(
-                f"{source.title} could not be prepared in {root} ({first_line(error)}): put "
-                f"{files} into {source.manual_folder(root)}, or name a prepared folder "
-                "with --data_dir"
+            return self._info.splits[split]
+        except Exception as error:  # TFDS raises KeyError, ValueError and its own
+            raise DataInvalid(
+                f"{self.folder} has no split {split!r} ({first_line(error)}): it has "
+                f"{some(list(self.splits))}"
             ) from error
 
+    def _examples(self, split: str, image: str, label: str) -> Generator[tuple[str, bytes, int]]:
+        """Yields a name for people, the encoded image, and the label of each example."""
+        from tensorflow_datasets.proto import tf_example_pb2
 
-def _generate(source: Source, data_dir: Path, originals: Path | None) -> None:
-    """Writes the folder with TFDS, from the given originals or else from downloaded ones."""
-    import tensorflow_datasets as tfds
-    from PIL import Image
-    from tensorflow_datasets.core import registered
+        number = itertools.count()
+        for path, record in self._records(split):
+            with _explained(path):
+                features = tf_example_pb2.Example.FromString(record).features.feature
+                content = features[image].bytes_list.value[0]
+                yield (
+                    f"{split} example {next(number)}",
+                    content,
+                    features[label].int64_list.value[0],
+                )
 
-    stock: Any = tfds.builder_cls(source.name)
-    with registered.skip_registration():
-
-        class Builder(stock):
-            """The TFDS builder without its use of TensorFlow for reading and encoding."""
-
-            name = source.name
-
-            def _split_generators(self, dl_manager):
-                paths = {}
-                for original in source.originals:
-                    if originals is not None:
-                        path = originals / original.name
-                    else:
-                        path = Path(dl_manager.download(original.url))
-                    verify(path, original.sha256)
-                    paths[original.name] = path
-                for label, names in source.names.items():
-                    self.info.features[label].names = list(names)
-                return {split: self._examples(split, paths) for split in source.sizes}
-
-            def _examples(self, split: str, paths: Mapping[str, Path]):
-                images, labels = _checked(source, split, paths)
-                for index, image in enumerate(images):
-                    pixels = image[..., 0] if image.shape[-1] == 1 else image
-                    example: dict[str, Any] = {
-                        name: int(values[index]) for name, values in labels.items()
-                    }
-                    if source.id_digits:
-                        example["id"] = f"{split}_{index:0{source.id_digits}d}"
-                    example["image"] = Image.fromarray(np.ascontiguousarray(pixels))
-                    yield index, example
-
-    if not sys.stderr.isatty():
-        tfds.disable_progress_bar()
-    with _quiet(), contextlib.redirect_stdout(io.StringIO()):
-        builder = Builder(data_dir=data_dir, file_format="array_record")
-        builder.download_and_prepare(file_format="array_record")
+    def _records(self, split: str) -> Iterator[tuple[Path, bytes]]:
+        """Yields each record, and the file that it is in."""
+        for part in self._split(split).file_instructions:
+            path = Path(part.filename)
+            with _explained(path):
+                open(path, "rb").close()  # names a missing file, or one without permission
+                if self.format == "tfrecord":
+                    for record in read_records(path, part.skip, part.skip + part.take):
+                        yield path, record
+                    continue
+                yield from ((path, record) for record in _array_records(part))
 
 
-def _checked(source: Source, split: str, paths: Mapping[str, Path]) -> Examples:
-    """Reads a split of the originals; checks number, shape and labels of the examples."""
-    examples = source.read(paths, split)
-    images, labels = examples.images, examples.labels["label"]
-    where = ", ".join(map(str, paths.values()))
-    size, classes = source.sizes[split], len(source.classes)
-    for number in (len(images), len(labels)):
-        if number != size:
-            raise DataInvalid(f"{where} has {number} {split} examples instead of {size}: {AGAIN}")
-    if images.shape[1:] != source.image_shape:
-        raise DataInvalid(
-            f"{where} has images of shape {images.shape[1:]} instead of {source.image_shape}: "
-            f"{AGAIN}"
-        )
-    if labels.max() >= classes:
-        first = int(np.argmax(labels >= classes))
-        raise DataInvalid(
-            f"{where}: the label of {split} example {first} is {labels[first]}, "
-            f"must be in 0..{classes - 1}: {AGAIN}"
-        )
-    return examples
+def _feature(feature: Any) -> Feature:
+    names = getattr(feature, "names", None) or ()
+    if not names and getattr(feature, "num_classes", None):
+        names = map(str, range(feature.num_classes))
+    dtype = feature.np_dtype if hasattr(feature, "np_dtype") else ""
+    shape = getattr(feature, "shape", None)
+    return Feature(
+        type(feature).__name__,
+        tuple(shape) if isinstance(shape, tuple) else (),
+        str(np.dtype(dtype)) if dtype else "",
+        tuple(names),
+    )
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hides TFDS log messages below errors, such as that OpenCV would be faster."""
+def _explained(path: Path) -> Iterator[None]:
+    """Converts any error of the block to a DataInvalid that names a file.
+
+    Only a wrong checksum is called damage, and no file is to be deleted: others may use it.
+    """
+    try:
+        yield
+    except DataInvalid:
+        raise
+    except RecordDamaged as error:
+        raise DataInvalid(f"{path} is damaged ({error}): {RESTORE}") from error
+    except OSError as error:
+        name, reason = error.filename or path, error.strerror or first_line(error)
+        raise DataInvalid(f"{name} cannot be read ({reason})") from error
+    except MemoryError as error:
+        raise DataInvalid(f"{path} cannot be read: not enough memory is free") from error
+    except Exception as error:
+        reason = first_line(error) or type(error).__name__
+        raise DataInvalid(f"{path} cannot be read ({reason}): {RESTORE}") from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """A block in which TFDS logs errors alone, and not that OpenCV would be faster."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -226,3 +243,11 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+def _array_records(part: Any) -> Iterator[bytes]:
+    from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+    with ArrayRecordDataSource([part]) as source:
+        for start in range(0, len(source), 1000):
+            yield from source.__getitems__(range(start, min(start + 1000, len(source))))

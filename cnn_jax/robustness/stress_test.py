@@ -12,6 +12,7 @@ import numpy as np
 
 from cnn_jax.augment.test_time import Views
 from cnn_jax.data import Cifar10, DataInvalid, Split, shifted
+from cnn_jax.data.tfds_folders import data_root
 from cnn_jax.experiment import Plan
 from cnn_jax.robustness import corruptions
 from cnn_jax.robustness.batched_attacks import EPSILONS, STEP, Attacker
@@ -200,7 +201,7 @@ def _other_sets(plan: Plan, data_dir: str | None, console: Any) -> dict[str, dic
     sets = {name: shifted.prepared(name, data_dir) for name in shifted.NAMES}
     for name, configs in sets.items():
         if not configs:
-            folder = shifted.root(data_dir) / name
+            folder = data_root(data_dir) / name
             console.print(
                 f"{shifted.NAMES[name]}: not prepared ({folder})", highlight=False, soft_wrap=True
             )

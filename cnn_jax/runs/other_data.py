@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnn_jax import config
-from cnn_jax.data import DataConfig, DataInvalid, Dataset, Folder, Split
+from cnn_jax.data import DataConfig, DataInvalid, Dataset, Folder, Split, Tfds
 from cnn_jax.data.split_folders import find_splits
 from cnn_jax.errors import UserError, blamed_on, shape_text, some
 from cnn_jax.experiment import DataFacts, Plan
@@ -44,8 +44,9 @@ class OtherData:
 def load_other(plan: Plan, source: DataConfig, data_dir: str | None = None) -> OtherData:
     """Loads data that a run was not made on, as its net takes images.
 
-    A `Folder` is read with the size and the channels of the net's images, and as the run's own
-    folder was. All images of an unsplit set are taken; of the run's own data, its test images.
+    A `Folder` or `Tfds` is read with the size and the channels of the net's images, and as the
+    run's own data was. All images of an unsplit set are taken; of the run's own data, its test
+    images.
 
     Args:
       plan: The run's plan.
@@ -64,14 +65,15 @@ def load_other(plan: Plan, source: DataConfig, data_dir: str | None = None) -> O
         try:
             data = source.load(data_dir)
         except DataInvalid:
-            if own or not isinstance(source, Folder) or find_splits(source.root):
+            labelled = None if own else _labelled(source, data_dir)
+            if labelled is None:
                 raise
-            data, whole = source.load_labelled(), True  # too few to train on, enough to score
+            data, whole = labelled, isinstance(source, Folder)
     if data.image_shape != plan.data.image_shape:
         raise UserError(
             f"config.data: {data.name} has images of {shape_text(data.image_shape)}, and the net "
-            f"takes {shape_text(plan.data.image_shape)}: give a Folder, whose images are resized, "
-            "or data of this shape"
+            f"takes {shape_text(plan.data.image_shape)}: give a Folder or Tfds, whose images are "
+            "resized, or data of this shape"
         )
     own = own or data.fingerprint == plan.data.fingerprint
     part = "all" if whole or (data.unsplit and not own) else "test"
@@ -102,17 +104,28 @@ def _same_place(source: DataConfig, own: DataConfig) -> bool:
 
 
 def _as_the_net_takes(source: DataConfig, plan: Plan) -> DataConfig:
-    """A folder, read with the net's image shape and as the run's own; other data unchanged."""
-    if not isinstance(source, Folder):
+    """A folder or TFDS set, read with the net's shape and as the run's own; others unchanged."""
+    if not isinstance(source, Folder | Tfds):
         return source
     height, width, channels = plan.data.image_shape
     size = height if height == width else (height, width)
     source = dataclasses.replace(source, size=size, channels=1 if channels == 1 else 3)
     own = plan.experiment.data
-    if not isinstance(own, Folder):
+    if not isinstance(own, Folder | Tfds):
         return source
+    if not isinstance(source, Folder) or not isinstance(own, Folder):
+        return dataclasses.replace(source, fit=own.fit, decode=own.decode)
     # With the same share a copy of the run's folder has its fingerprint, and is recognised.
     return dataclasses.replace(source, fit=own.fit, decode=own.decode, test=own.test)
+
+
+def _labelled(source: DataConfig, data_dir: str | None) -> Dataset | None:
+    """A small folder or a TFDS set of one split, which can't be trained on; None for others."""
+    if isinstance(source, Folder) and not find_splits(source.root):
+        return source.load_labelled()
+    if isinstance(source, Tfds) and len(source.splits) == 1:
+        return source.load_labelled(data_dir)
+    return None
 
 
 def _whole(data: Dataset) -> Split:

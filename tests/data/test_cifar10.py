@@ -19,7 +19,7 @@ from cnn_jax.data import (
     Shapes,
     cifar10,
     published,
-    tfds,
+    tfds_preparing,
 )
 from cnn_jax.data import arrays as kept
 from cnn_jax.data.dataset import digest
@@ -32,12 +32,17 @@ def keep(data_dir, arrays):
     return folder
 
 
+def kept_here(data_dir):
+    """Where Cifar10 keeps the arrays of a folder that TFDS has prepared."""
+    return Cifar10.source.folder(data_dir / "cnn_jax") / "arrays"
+
+
 @pytest.fixture
 def prepared(archive, arrays, amend, tmp_path):
     """A prepared folder without arrays, whose content is held to be CIFAR-10."""
     data_dir = tmp_path / "data"
-    tfds.prepare(Cifar10.source, data_dir, archive.parent)
-    held = tfds.read(Cifar10.source, data_dir)
+    tfds_preparing.prepare(Cifar10.source, data_dir, archive.parent)
+    held = published.read(Cifar10.source, Cifar10.source.folder(data_dir))
     amend(Cifar10, digests={name: digest(array) for name, array in held.items()})
     return data_dir
 
@@ -100,9 +105,9 @@ def test_where_it_is_looked_for(genuine, monkeypatch, tmp_path):
 
 def test_decoded_once_then_read_without_the_records(prepared, capfd):
     first = Cifar10(validation=0).load(str(prepared))
-    folder = Cifar10.source.folder(prepared)
+    folder, ours = Cifar10.source.folder(prepared), kept_here(prepared)
     assert "Decoding CIFAR-10" in capfd.readouterr().err
-    assert sorted(path.name for path in (folder / "arrays").iterdir()) == [
+    assert sorted(path.name for path in ours.iterdir()) == [
         "test_images.npy",
         "test_labels.npy",
         "train_images.npy",
@@ -114,13 +119,23 @@ def test_decoded_once_then_read_without_the_records(prepared, capfd):
     assert capfd.readouterr().err == ""
     np.testing.assert_array_equal(again.train.images, first.train.images)
     assert again.fingerprint == first.fingerprint
-    assert not list(folder.glob(".arrays.*/"))
+    assert not list(ours.parent.glob(".arrays.*/"))
+
+
+def test_nothing_is_written_into_a_folder_that_other_programs_read(prepared):
+    """Neither decoded arrays nor a lock."""
+    folder = Cifar10.source.folder(prepared)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    Cifar10(validation=0).load(str(prepared))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert {path.name for path in prepared.iterdir()} == {"cifar10", "cnn_jax"}
+    assert {path.name for path in folder.parent.iterdir()} <= {"3.0.2", ".3.0.2.lock"}
 
 
 def test_a_read_only_folder_is_left_alone(prepared, tmp_path):
     folder = Cifar10.source.folder(prepared)
     before = sorted(prepared.rglob("*"))
-    folder.chmod(0o555)
+    prepared.chmod(0o555)
     try:
         Cifar10(validation=0).load(str(prepared))
         assert sorted(prepared.rglob("*")) == before
@@ -130,13 +145,13 @@ def test_a_read_only_folder_is_left_alone(prepared, tmp_path):
             path.unlink()
         assert len(Cifar10(validation=0).load(str(prepared)).train) == 50
     finally:
-        folder.chmod(0o755)
+        prepared.chmod(0o755)
 
 
 @pytest.mark.parametrize("damage", ["cut short", "missing", "empty", "pickle", "wrong dtype"])
 def test_damaged_arrays_are_decoded_again(damage, prepared, capfd):
     Cifar10(validation=0).load(str(prepared))
-    path = Cifar10.source.folder(prepared) / "arrays" / "train_images.npy"
+    path = kept_here(prepared) / "train_images.npy"
     whole = path.read_bytes()
     damage_array(path, damage)
     capfd.readouterr()
@@ -202,15 +217,16 @@ def test_row_17_one_flipped_bit_is_refused(name, genuine, tmp_path):
 
 
 def test_row_17_records_of_something_else_are_refused(archive, tmp_path):
-    tfds.prepare(Cifar10.source, tmp_path, archive.parent)
-    with pytest.raises(DataInvalid, match="does not hold CIFAR-10"):
+    tfds_preparing.prepare(Cifar10.source, tmp_path, archive.parent)
+    with pytest.raises(DataInvalid, match="does not hold CIFAR-10") as caught:
         Cifar10(validation=0).load(str(tmp_path))
-    assert not (Cifar10.source.folder(tmp_path) / "arrays").exists()
+    assert "delete" not in str(caught.value)  # who prepared it is not known
+    assert not kept_here(tmp_path).exists()
 
 
 def test_row_18_what_an_interrupted_writer_left_is_removed(prepared):
-    left = Cifar10.source.folder(prepared) / ".arrays.abc"
-    left.mkdir()
+    left = kept_here(prepared).with_name(".arrays.abc")
+    left.mkdir(parents=True)
     (left / "train_images.npy").write_bytes(b"half")
     Cifar10(validation=0).load(str(prepared))
     assert not left.exists()
@@ -265,9 +281,11 @@ def test_an_archive_fetched_by_hand_is_taken_without_a_network(
     archive.rename(manual / cifar10.ARCHIVE.name)
     config = Cifar10(validation=0)
     assert config.resolve(str(tmp_path / "data")) == (config, "")
-    assert Cifar10.source.prepared(tmp_path / "data")
+    assert not (tmp_path / "data" / "cifar10").exists()  # where TFDS looks for its own format
     assert "Preparing CIFAR-10" in capfd.readouterr().err
-    labels = tfds.read(Cifar10.source, tmp_path / "data")["train_labels"]
+    labels = published.read(Cifar10.source, Cifar10.source.folder(tmp_path / "data" / "cnn_jax"))[
+        "train_labels"
+    ]
     assert sorted(labels.tolist()) == sorted(arrays["train_labels"].tolist())
 
 
@@ -276,7 +294,7 @@ def test_a_download_that_fails_falls_back(small, monkeypatch, tmp_path):
         raise ConnectionError("cut off")
 
     monkeypatch.setattr(published, "why_unreachable", lambda url: "")
-    monkeypatch.setattr(tfds, "_generate", fail)
+    monkeypatch.setattr(tfds_preparing, "download", fail)
     choice, note = FirstAvailable((Cifar10(validation=0), Shapes())).resolve(str(tmp_path))
     assert choice == Shapes()
     assert "cut off" in note

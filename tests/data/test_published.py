@@ -27,7 +27,7 @@ from cnn_jax.data import (
     mnist,
     published,
     svhn,
-    tfds,
+    tfds_preparing,
 )
 from cnn_jax.data import arrays as kept
 from cnn_jax.data.dataset import digest
@@ -144,10 +144,12 @@ def test_stock_tfds_reads_what_was_prepared(cls, originals, tmp_path):
     assert isinstance(config, DataConfig)
     assert config.resolve(str(tmp_path)) == (config, "")
     assert "tensorflow" not in sys.modules
-    read = tfds.read(cls.source, tmp_path)
+    ours = tmp_path / "cnn_jax"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cnn_jax", "downloads"]
+    read = published.read(cls.source, cls.source.folder(ours))
     for split, (images, labels) in examples.items():
         records = tensorflow_datasets.data_source(
-            cls.source.name, split=split, data_dir=tmp_path, download=False
+            cls.source.name, split=split, data_dir=ours, download=False
         )
         assert tuple(records.dataset_info.features["label"].names) == cls.source.classes
         stock = [records[index] for index in range(len(records))]
@@ -191,7 +193,7 @@ def small(originals, tmp_path):
 
 
 def arrays_folder(data_dir):
-    return Mnist.source.folder(data_dir) / "arrays"
+    return Mnist.source.folder(data_dir / "cnn_jax") / "arrays"
 
 
 def test_decoded_once_and_verified_from_then_on(small, tmp_path, capfd):
@@ -200,7 +202,7 @@ def test_decoded_once_and_verified_from_then_on(small, tmp_path, capfd):
     record = json.loads((folder / "record.json").read_text())
     assert record == {name: digest(np.load(folder / f"{name}.npy")) for name in record}
     assert len(record) == 4
-    for path in Mnist.source.folder(tmp_path).glob("*array_record*"):
+    for path in Mnist.source.folder(tmp_path / "cnn_jax").glob("*array_record*"):
         path.unlink()
     capfd.readouterr()
     again = Mnist(validation=0).load(str(tmp_path))
@@ -233,9 +235,9 @@ def test_without_its_record_it_is_decoded_again(content, small, tmp_path, capfd)
 
 
 def test_without_record_and_records_it_is_refused(small, tmp_path):
-    for path in Mnist.source.folder(tmp_path).glob("*array_record*"):
+    for path in Mnist.source.folder(tmp_path / "cnn_jax").glob("*array_record*"):
         path.unlink()
-    (Mnist.source.folder(tmp_path) / "dataset_info.json").unlink()
+    (Mnist.source.folder(tmp_path / "cnn_jax") / "dataset_info.json").unlink()
     (arrays_folder(tmp_path) / "record.json").unlink()
     with pytest.raises(DataInvalid, match=r"record\.json cannot be read .*delete"):
         Mnist(validation=0).load(str(tmp_path))
@@ -280,7 +282,7 @@ def refused(cls, data_dir, name, match, amend):
     )
     amend(cls, originals=known)
     with pytest.raises(DataInvalid, match=match) as caught:
-        tfds.prepare(cls.source, data_dir, folder)
+        tfds_preparing.prepare(cls.source, data_dir, folder)
     assert str(folder / name) in str(caught.value) and "\n" not in str(caught.value)
     assert not [path for path in data_dir.glob(f"{cls.source.name}/*") if path.is_dir()]
 
@@ -296,7 +298,7 @@ def test_row_17_other_files_than_mnists_are_refused(damage, originals, amend, tm
         with open(images, "ab") as file:
             file.write(b"\0")
         with pytest.raises(DataInvalid, match="has the SHA-256"):
-            tfds.prepare(Mnist.source, tmp_path, images.parent)
+            tfds_preparing.prepare(Mnist.source, tmp_path, images.parent)
         return
     content = {
         "cut short": images.read_bytes()[:-100],
@@ -343,13 +345,13 @@ def test_an_archive_that_does_not_hold_whole_records(originals, amend, tmp_path)
 def test_another_data_set_in_the_folder_is_refused(originals, tmp_path):
     originals(Mnist)
     Mnist(validation=0).resolve(str(tmp_path))
-    place = Mnist.source.folder(tmp_path)
+    place = Mnist.source.folder(tmp_path / "cnn_jax")
     features = (place / "features.json").read_text()
     (place / "features.json").write_text(
         features.replace('"numClasses": "10"', '"numClasses": "9"')
     )
-    with pytest.raises(DataInvalid, match=r"9 classes instead of 10.*delete it"):
-        tfds.read(Mnist.source, tmp_path)
+    with pytest.raises(DataInvalid, match=r"9 classes instead of 10"):
+        published.read(Mnist.source, place)
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import http.server
 import socket
 import threading
 import time
 
 import pytest
+from web_server import AUTHORITY, Proxy, serving
 
 from cnn_jax.data.server_probe import why_unreachable
 
@@ -28,7 +30,7 @@ def listening(answer: bytes | None = None):
 
         def serve():
             connection, _ = server.accept()
-            with connection:
+            with connection, contextlib.suppress(ConnectionError):
                 if answer is not None:
                     heard.append(connection.recv(4096))
                     connection.sendall(answer)
@@ -79,14 +81,59 @@ def test_row_16_a_server_that_does_not_answer_is_given_up(monkeypatch):
     assert [connection.fileno() for connection in made] == [-1]
 
 
+class Answers(http.server.BaseHTTPRequestHandler):
+    """A server that is not to be asked for anything."""
+
+    def do_GET(self):
+        raise AssertionError("the probe sent a request")
+
+
+def test_a_certificate_that_is_not_trusted(monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    with serving(Answers, tls=True) as port, AUTHORITY.cert_pem.tempfile() as certificate:
+        url = f"https://localhost:{port}/file"
+        reason = why_unreachable(url)
+        assert "CERTIFICATE_VERIFY_FAILED" in reason and "\n" not in reason
+        assert "SSL_CERT_FILE" in reason and "REQUESTS_CA_BUNDLE" in reason
+        for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+            with monkeypatch.context() as context:
+                context.setenv(variable, certificate)
+                assert why_unreachable(url) == ""
+                context.setenv(variable, "/nowhere.pem")
+                assert f"{variable}=/nowhere.pem cannot be used" in why_unreachable(url)
+
+
+def test_a_server_that_speaks_no_tls(monkeypatch):
+    with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as (port, _, _):
+        assert "no connection to 127.0.0.1" in why_unreachable(f"https://127.0.0.1:{port}/file")
+
+
 def test_through_a_proxy(monkeypatch):
-    with listening(b"HTTP/1.1 200 Connection established\r\n\r\n") as (port, heard, thread):
-        monkeypatch.setenv("https_proxy", f"http://me:a%20b@127.0.0.1:{port}")
-        assert why_unreachable("https://example.invalid/file") == ""
+    monkeypatch.setattr(Proxy, "asked", [], raising=False)
+    monkeypatch.setattr(Proxy, "credentials", [], raising=False)
+    with (
+        serving(Answers, tls=True) as port,
+        serving(Proxy) as proxy,
+        AUTHORITY.cert_pem.tempfile() as certificate,
+    ):
+        monkeypatch.setenv("SSL_CERT_FILE", certificate)
+        monkeypatch.setenv("https_proxy", f"http://me:a%20b@127.0.0.1:{proxy}")
+        assert why_unreachable(f"https://localhost:{port}/file") == ""
+        assert Proxy.asked == [f"localhost:{port}"]
+        assert Proxy.credentials == ["Basic " + base64.b64encode(b"me:a b").decode()]
+        # A name that the certificate does not have.
+        assert "CERTIFICATE_VERIFY_FAILED" in why_unreachable(
+            f"https://example.invalid:{port}/file"
+        )
+
+
+def test_without_tls_a_proxy_is_not_asked_to_connect(monkeypatch):
+    with listening() as (port, heard, thread):
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+        assert why_unreachable("http://example.invalid/file") == ""
         thread.join(5)
-    assert heard[0].startswith(b"CONNECT example.invalid:443 HTTP/1.1\r\n")
-    assert b"Basic " + base64.b64encode(b"me:a b") in heard[0]
-    assert heard[-1] == b"closed"
+    assert heard == [b"closed"]
 
 
 def test_a_proxy_that_refuses(monkeypatch):

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from photo_folders import draw, fill
+from prepared_folder import write_set
 from program import one_line
 from rich.console import Console
 from small_run import QUIET
 
 from cnn_jax import cli
-from cnn_jax.data import Folder
+from cnn_jax.data import Folder, Tfds
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Experiment
 from cnn_jax.models import MLP
@@ -235,3 +236,16 @@ def test_images_that_the_run_was_trained_on_are_counted(run, base, tmp_path):
     _, said = scored(run, Folder(str(copy)))
     trained = 30 - 3 * 3  # all but the test share of 0.3
     assert f"{trained} of these 31 images are training or validation images of the run" in said
+
+
+def test_a_tfds_set_of_one_split_is_brought_into_the_form_of_the_net(run, tmp_path, monkeypatch):
+    examples = [(np.full((20, 9 + n, 3), 20 * n, np.uint8), n % 2) for n in range(6)]
+    write_set(tmp_path, "wild", {"test": examples}, ("dog", "wolf"), shape=(None, None, 3))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    found, said = scored(run, Tfds("wild"))
+    assert found["config"] == (
+        "Tfds(name='wild:1.0.0', size=(8, 6), splits=('test',), channels=3, fit='pad', "
+        "decode='full')"
+    )
+    assert found["left_out"] == {"wolf": 3} and found["classes_without_images"] == ["Cat", "bird"]
+    assert "tfds:wild" in said
