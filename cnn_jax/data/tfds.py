@@ -77,7 +77,7 @@ class PreparedFolder:
         with _explained(folder), quiet():
             self._info = tfds.builder_from_directory(folder).info
             self.name = self._info.full_name.rpartition("/")[0]
-            features: Mapping[str, Any] = dict(self._info.features.items())
+            features: Mapping[str, Any] = dict(sorted(self._info.features.items()))
             self.features = {name: _feature(feature) for name, feature in features.items()}
             self.splits = {
                 name: int(split.num_examples) for name, split in self._info.splits.items()
