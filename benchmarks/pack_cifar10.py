@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cnn_jax.data import Cifar10
 from cnn_jax.data.dataset import digest
+from cnn_jax.data.tfds_folders import OURS
 
 # The parts of each file: split, first and last image.
 FILES = ((("train", 0, 30000),), (("train", 30000, 50000), ("test", 0, 10000)))
@@ -63,7 +64,7 @@ def unpack(source: Path, data_dir: Path) -> None:
     Raises:
       SystemExit: the arrays are not CIFAR-10's.
     """
-    folder = data_dir / "cifar10" / Cifar10.source.version / "arrays"
+    folder = Cifar10.source.folder(data_dir / OURS) / "arrays"
     parts_folder = data_dir / "parts"
     parts_folder.mkdir(parents=True, exist_ok=True)
     for number, parts in enumerate(FILES):
