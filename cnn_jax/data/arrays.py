@@ -122,10 +122,11 @@ def write(
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         for name, array in arrays.items():
-            with open(temporary / f"{name}.npy", "wb") as file:
+            place = temporary / f"{name}.npy"
+            with open(place, "wb") as file:
                 np.save(file, array, allow_pickle=False)
                 file.flush()
-                os.fsync(file.fileno())
+                files.flush(file.fileno(), place)
         if record:
             files.write_atomically(temporary / RECORD, json.dumps(dict(record)).encode())
         temporary.chmod(0o755)

@@ -13,7 +13,7 @@ from typing import Any
 
 from cnn_jax.errors import UserError
 from cnn_jax.storage import json_checks
-from cnn_jax.storage.files import named, write_atomically
+from cnn_jax.storage.files import flush, named, write_atomically
 from cnn_jax.storage.json_files import to_plain
 
 # The keys that are read from every row, and from those of a run.
@@ -53,7 +53,7 @@ class MetricsLog:
         with named(self.path), open(self.path, "ab") as file:
             file.write(line)
             file.flush()
-            os.fsync(file.fileno())
+            flush(file.fileno(), self.path)
         self._count = count + 1
 
     def truncate(self, step: int, without: str | None = None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.storage.files import named
+from cnn_jax.storage.files import flushing, named
 from cnn_jax.storage.json_files import to_plain
 
 
@@ -71,6 +71,7 @@ class TensorBoard:
             for fields in events:
                 event = self._events.Event(wall_time=time.time(), **fields)
                 self._file.write(event.SerializeToString())
+        with flushing(self._path):
             self._file.flush()
 
 

@@ -342,10 +342,11 @@ class Run:
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(files.locked(path, wait=False))
-            except BlockingIOError:
+            except files.LockHeld as held:
+                gone = f", or delete {held.marker} if it no longer runs" if held.marker else ""
                 raise RunError(
-                    f"{self.folder}: process {path.read_text().strip()} is training here; wait for "
-                    "it, or give another --workdir"
+                    f"{self.folder}: {held.holder} is training here; wait for it{gone}, or give "
+                    "another --workdir"
                 ) from None
             except OSError as error:
                 if error.errno in files.NO_ROOM:

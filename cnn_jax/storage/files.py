@@ -1,14 +1,33 @@
-"""Writes files atomically, and locks between processes. Uses only the standard library."""
+"""Writes files atomically and flushes them to disk."""
 
 import contextlib
 import errno
-import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from cnn_jax.storage.locks import LockHeld, locked
+
 # Errors of a full disk, which do not mean that the user chose a wrong folder.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# Errors of file systems on which `fsync` does not exist: FUSE and SMB, mostly for folders.
+_CANNOT_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+
+__all__ = [
+    "NO_ROOM",
+    "LockHeld",
+    "absolute",
+    "flush",
+    "flushing",
+    "locked",
+    "named",
+    "sync",
+    "write_atomically",
+]
+
+LOG = logging.getLogger(__name__)
+_warned_devices: set[int] = set()
 
 
 def absolute(path: str) -> str:
@@ -26,7 +45,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         with named(path), open(temporary, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            flush(file.fileno(), path)
         os.replace(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)
@@ -46,30 +65,41 @@ def named(path: Path) -> Iterator[None]:
 
 
 def sync(path: Path) -> None:
-    """Flushes a file, or the entries of a folder, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
+    """Flushes a file, or the entries of a folder, to disk; see `flushing`."""
+    with named(path):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            flush(descriptor, path)
+        finally:
+            os.close(descriptor)
+
+
+def flush(descriptor: int, path: Path) -> None:
+    """Flushes an open file or folder to disk; `path` names it in messages."""
+    with flushing(path):
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """A block that holds a lock between processes, which also ends when the process does.
+def flushing(path: Path) -> Iterator[None]:
+    """A block that flushes a file or folder to disk as its last act.
 
-    Args:
-      path: The lock file, created if missing and never removed; contains the holder's process ID.
-      wait: Whether to wait for another process that holds the lock.
-
-    Raises:
-      BlockingIOError: Another process holds the lock and `wait` is False.
+    Some network and FUSE file systems cannot flush, above all not folders. There, a warning is
+    logged, once for each file system, and the rest is left to it. Other errors name `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        file.truncate(0)
+    try:
         with named(path):
-            file.write(f"{os.getpid()}\n")
-            file.flush()
-        yield
+            yield
+    except OSError as error:
+        if error.errno not in _CANNOT_FLUSH:
+            raise
+        folder = path if path.is_dir() else path.parent
+        device = folder.stat().st_dev
+        if device not in _warned_devices:
+            _warned_devices.add(device)
+            LOG.warning(
+                "%s: this file system cannot flush to disk (%s); if the machine crashes or loses "
+                "power, the newest files may be lost",
+                folder,
+                error.strerror,
+            )

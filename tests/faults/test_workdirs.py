@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from cnn_jax import cli
 from cnn_jax.errors import RunFailed
 from cnn_jax.export import export
 from cnn_jax.runs.workdir import Run, RunError
+from cnn_jax.storage import files
 from cnn_jax.train import train
 
 
@@ -117,6 +119,21 @@ def test_a_run_killed_between_its_test_and_its_summary_shows_the_test_once(finis
     (folder / "summary.json").unlink()
     train(EXPERIMENT, folder, console=QUIET)
     assert_same_run(finished, folder)
+
+
+def test_a_file_system_without_locks_and_flushing_is_two_warnings(
+    finished, tmp_path, monkeypatch, caplog
+):
+    def unsupported(*_):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(files, "_warned_devices", set())
+    monkeypatch.setattr("fcntl.flock", unsupported)
+    monkeypatch.setattr("os.fsync", unsupported)
+    train(EXPERIMENT, tmp_path / "run", console=QUIET)
+    assert_same_run(finished, tmp_path / "run")
+    assert len(caplog.messages) == 2 and all(str(tmp_path) in line for line in caplog.messages)
+    assert not (tmp_path / "run" / ".lock.held").exists()
 
 
 @pytest.mark.parametrize("what", ["moved", "removed"])

@@ -1,4 +1,4 @@
-"""URLs where a local path belongs: each place that takes a path refuses them, and creates nothing."""
+"""URLs in place of local paths are refused wherever a path is given, and nothing is created."""
 
 from __future__ import annotations
 
