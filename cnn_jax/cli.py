@@ -27,6 +27,7 @@ from cnn_jax.modes import (
     train,
     volumes,
 )
+from cnn_jax.modes.mode import Mode
 from cnn_jax.runtime import compile_cache, hardware, memory, signals
 from cnn_jax.storage.local_paths import local_path
 from cnn_jax.training.loop import Interrupted
@@ -72,7 +73,8 @@ def main(argv: Sequence[str]) -> int:
     """Runs the program.
 
     Returns:
-      Its exit code: 0, 1 (it failed), 2 (a user's mistake), 130 (Ctrl-C) or 143 (SIGTERM).
+      Its exit code: 0, 1 (it failed), 2 (a user's mistake), or 128 + the number of the signal that
+      stopped it: 130 (Ctrl-C), 143 (SIGTERM) and so on.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the process that started this one
@@ -80,56 +82,76 @@ def main(argv: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):  # a name that can't be printed must not end a run
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    with signals.raised():
-        return _exit_code(argv)
+    try:
+        with signals.raised():
+            return _exit_code(argv)
+    except KeyboardInterrupt as stop:  # one more, while the first one was being reported
+        return signals.exit_code(stop)
 
 
 def _exit_code(argv: Sequence[str]) -> int:
+    command = None
     try:
-        _run(config.parse(argv, plain=FLAGS, names=NAMES, usage=common_flags.USAGE))
+        command = config.parse(argv, plain=FLAGS, names=NAMES, usage=common_flags.USAGE)
+        _run(command)
         return 0
     except BrokenPipeError:  # the reader of the output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt as stop:
-        print(_interrupted(stop, argv), file=sys.stderr)
-        return 143 if isinstance(stop, signals.Terminated) else 130
+        _report(_interrupted(stop, command))
+        return signals.exit_code(stop)
     except Interrupted as stop:
-        print(stop, file=sys.stderr)
+        _report(str(stop))
         return 128 + stop.signal
     except (UserError, RunFailed, OSError) as error:  # OSError: a full disk, a missing permission
-        print(f"error: {error}", file=sys.stderr)
+        _report(f"error: {error}")
         return 2 if isinstance(error, UserError) else 1
     except jax.errors.JaxRuntimeError as error:
         message = memory.out_of_memory(error)
         if not message:
             raise
-        print(f"error: {message}", file=sys.stderr)
+        _report(f"error: {message}")
         return 1
 
 
-def _interrupted(stop: KeyboardInterrupt, argv: Sequence[str]) -> str:
-    """The message after Ctrl-C or SIGTERM, with what was kept."""
+def _report(line: str) -> None:
+    """Prints a line to standard error, if its reader is still there: Ctrl-C also stops `| tee`."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def _interrupted(stop: KeyboardInterrupt, command: Command | None) -> str:
+    """The message after a signal: what was kept, or else what the same command does next."""
     kept = [*getattr(stop, "__notes__", [])]
-    if not kept and not any(argument.startswith(("--mode", "-mode")) for argument in argv[1:]):
-        kept = ["a training resumes with the same command and --workdir"]
+    if not kept and command and (mode := _chosen_mode(command)):
+        kept = [mode.next_start(command)]
     return ": ".join(["interrupted", *kept])
 
 
-def _run(command: Command) -> None:
+def _chosen_mode(command: Command) -> Mode | None:
+    """The mode that the flags choose; None if they only ask for a list or for the config."""
     flags = command.flags
-    for note in command.notes if flags.mode != "evaluate" else ():  # it takes `data` alone
+    if flags.list or flags.print_config:
+        return None
+    return dry_run.MODE if flags.dry_run else MODES[flags.mode]
+
+
+def _run(command: Command) -> None:
+    mode = _chosen_mode(command)
+    for note in command.notes if mode is None or mode.uses_recipe else ():
         print(note, file=sys.stderr)
     _check(command)
-    if flags.list:
-        list_recipes.show(command.recipe.names)
-    elif flags.print_config:
-        print(config.to_recipe(command.experiment, command.recipe.doc, NAMES), end="")
-    else:
-        mode = dry_run.MODE if flags.dry_run else MODES[flags.mode]
+    if mode:
         if mode.uses_device:
             _start_device(command)
         mode.run(command)
+    elif command.flags.list:
+        list_recipes.show(command.recipe.names)
+    else:
+        print(config.to_recipe(command.experiment, command.recipe.doc, NAMES), end="")
 
 
 def _check(command: Command) -> None:

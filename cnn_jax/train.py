@@ -64,7 +64,7 @@ def train(
       UserError: the experiment does not fit its data, the devices, its teacher or the folder.
       DataUnavailable: the data is not there and cannot be downloaded.
       Diverged: the loss, or a number in the state, became NaN or infinite.
-      Interrupted: SIGTERM or Ctrl-C; the same call resumes.
+      Interrupted: a signal, such as SIGTERM, asked the run to stop; the same call resumes.
       CheckpointError: a state cannot be saved or restored.
       RunFailed: the run has lost its checkpoints, or its folder.
     """

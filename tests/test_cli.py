@@ -276,13 +276,13 @@ def test_import_starts_no_backend_and_run_is_short():
     assert len((ROOT / "run.py").read_text().splitlines()) <= 60
 
 
-def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
+def test_ctrl_c_says_what_the_same_command_does_next(monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("cnn_jax.modes.train.train", interrupted)
     assert call(*TINY) == 130
-    assert "resume" in capsys.readouterr().err
+    assert "interrupted: the same command starts the run" in capsys.readouterr().err
 
 
 def test_divergence_is_one_line_and_keeps_the_last_good_checkpoint(tmp_path, capsys):

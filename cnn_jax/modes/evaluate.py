@@ -294,4 +294,5 @@ MODE = Mode(
             minimum=1,
         ),
     ),
+    uses_recipe=False,
 )

@@ -221,4 +221,5 @@ MODE = Mode(
         ),
     ),
     takes_files=True,
+    uses_recipe=False,
 )

@@ -11,4 +11,4 @@ def run(command: Command) -> None:
     export(workdir, command.flags.output, recipe=recipe)
 
 
-MODE = Mode(run, (OUTPUT,))
+MODE = Mode(run, (OUTPUT,), uses_recipe=False)

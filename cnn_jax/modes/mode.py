@@ -9,6 +9,13 @@ from cnn_jax import docs_tables
 from cnn_jax.config import Command, Flag, Recipe
 from cnn_jax.errors import UserError
 from cnn_jax.results.writing import write_result
+from cnn_jax.runs.workdir import Run
+
+
+def starts_over(command: Command) -> str:
+    """The line for a mode of which nothing is kept."""
+    del command
+    return "the same command starts from the beginning"
 
 
 class Mode(NamedTuple):
@@ -19,12 +26,17 @@ class Mode(NamedTuple):
       flags: The flags that it reads, besides the general ones; other modes refuse them.
       takes_files: Whether names of files or folders may follow the flags.
       uses_device: Whether it computes on a device.
+      uses_recipe: Whether it works on the recipe's experiment; others take that of the run in
+        --workdir.
+      next_start: After an interruption, a line on what the same command does.
     """
 
     run: Callable[[Command], None]
     flags: tuple[Flag, ...] = ()
     takes_files: bool = False
     uses_device: bool = True
+    uses_recipe: bool = True
+    next_start: Callable[[Command], str] = starts_over
 
 
 RECORD = Flag(

@@ -243,4 +243,5 @@ MODE = Mode(
         Flag("contact_sheet", str | None, None, "Also draw the pictures to this PNG"),
     ),
     takes_files=True,
+    uses_recipe=False,
 )

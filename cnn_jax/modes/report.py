@@ -219,4 +219,4 @@ def run(command: Command) -> None:
     report([*named, *command.args], command.flags.output)
 
 
-MODE = Mode(run, (OUTPUT,), takes_files=True, uses_device=False)
+MODE = Mode(run, (OUTPUT,), takes_files=True, uses_device=False, uses_recipe=False)

@@ -22,6 +22,7 @@ from cnn_jax.modes.mode import (
     Mode,
     new_workdir,
     record_result,
+    starts_over,
     training_options,
 )
 from cnn_jax.report import tables
@@ -190,6 +191,13 @@ def run(command: Command) -> None:
 
 MODE = Mode(
     run,
+def next_start(command: Command) -> str:
+    """The line after an interruption outside a training."""
+    if command.flags.workdir is None:
+        return starts_over(command)
+    return "the same command trains the runs that have not finished"
+
+
     (
         Flag(
             "sweep",
@@ -202,3 +210,4 @@ MODE = Mode(
         SAVE_EVERY_STEPS,
     ),
 )
+    next_start=next_start,

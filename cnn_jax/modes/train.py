@@ -11,6 +11,7 @@ from cnn_jax.modes.mode import (
     training_options,
 )
 from cnn_jax.results.writing import check_recordable
+from cnn_jax.runs.workdir import Run
 from cnn_jax.train import train
 
 
@@ -23,4 +24,11 @@ def run(command: Command) -> None:
         record_result(command, [result.summary])
 
 
-MODE = Mode(run, (RECORD, LOG_EVERY_STEPS, SAVE_EVERY_STEPS))
+def next_start(command: Command) -> str:
+    """The line after an interruption outside the training itself, as while data is read."""
+    workdir = command.flags.workdir
+    begun = workdir and Run(workdir).checkpoints().steps()
+    return f"the same command {'resumes' if begun else 'starts'} the run"
+
+
+MODE = Mode(run, (RECORD, LOG_EVERY_STEPS, SAVE_EVERY_STEPS), next_start=next_start)

@@ -95,6 +95,13 @@ class Recorder:
             except (CheckpointError, OSError):
                 run.check_still_there()  # if the folder was moved, the error says so
                 raise
+            except KeyboardInterrupt as stop:  # outside the steps, as while compiling or testing
+                if not recorder.summary and (steps := run.checkpoints().steps()):
+                    stop.add_note(
+                        f"step {steps[-1]:,} is saved in {run.folder}; the same command with its "
+                        "--workdir resumes"
+                    )
+                raise
 
     def close(self) -> None:
         """Finishes the save that has begun, however the run ends."""

@@ -33,7 +33,7 @@ class Diverged(RunFailed):
 
 
 class Interrupted(RunFailed):
-    """SIGTERM or Ctrl-C stopped the run after a save. `signal` is the signal's number."""
+    """A signal stopped the run after a save: `runtime.signals.SIGNALS`. `signal` is its number."""
 
     def __init__(self, step: int, number: int):
         super().__init__(
@@ -105,7 +105,7 @@ def run_steps(
 
     Raises:
       Diverged: the loss, or a number in the state, is NaN or infinite.
-      Interrupted: SIGTERM or Ctrl-C; the state is saved.
+      Interrupted: a signal asked the run to stop; the state is saved.
     """
     plan, data, devices = setup.plan, setup.data, setup.parallel
     batch_size, per_epoch, last = plan.experiment.batch_size, plan.steps_per_epoch, plan.total_steps
