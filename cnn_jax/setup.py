@@ -69,6 +69,8 @@ class Setup:
           CheckpointError: the weights of the teacher or of `init_from` are damaged.
         """
         config.check(experiment, "experiment")
+        if run and not run.exists():
+            run = None  # what is in its folder now may be of another run
         experiment = run.with_recorded_paths(experiment, recipe) if run else experiment
         with blamed_on("data"):
             source, note = experiment.data.resolve(data_dir)

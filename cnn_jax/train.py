@@ -37,7 +37,7 @@ class Result:
 
 def train(
     experiment: Experiment,
-    workdir: str | os.PathLike[str],
+    workdir: str | os.PathLike[str] | Run,
     *,
     recipe: config.Recipe | None = None,
     data_dir: str | None = None,
@@ -51,7 +51,7 @@ def train(
 
     Args:
       experiment: What to train.
-      workdir: The run's folder. If it holds a finished run, its result is returned.
+      workdir: The run's folder, or a `Run`. If it holds a finished run, its result is returned.
       recipe: Where the experiment and the run's own classes come from.
       data_dir: Where TFDS data is; default: `$TFDS_DATA_DIR`, then `~/tensorflow_datasets`.
       log_every_steps: Also record the epoch's running means every so many steps.
@@ -69,7 +69,7 @@ def train(
       RunFailed: the run has lost its checkpoints, or its folder.
     """
     # -- Check everything; write nothing
-    run, clock = Run(workdir), Clock()
+    run, clock = Run.at(workdir), Clock()
     setup = Setup.of(experiment, recipe, data_dir, run=run)
     plan = setup.plan
     if not run.summary():

@@ -30,7 +30,7 @@ SECONDS = 6.0
 
 def benchmark(
     experiment: Experiment,
-    workdir: str | os.PathLike[str],
+    workdir: str | os.PathLike[str] | Run,
     *,
     recipe: config.Recipe | None = None,
     data_dir: str | None = None,
@@ -43,7 +43,7 @@ def benchmark(
 
     Args:
       experiment: What to measure.
-      workdir: Where benchmark.json, the figure and the trace go.
+      workdir: Where benchmark.json, the figure and the trace go: a folder, or a `Run` there.
       recipe: Where the experiment comes from.
       data_dir: Where TFDS data is; default: `$TFDS_DATA_DIR`, then `~/tensorflow_datasets`.
       seconds: Time limit per measurement, in seconds (approximate); 20 samples end it too.
@@ -62,7 +62,7 @@ def benchmark(
     setup = Setup.of(experiment, recipe, data_dir, weights=False)
     plan = setup.plan
     resized = [_resized(plan, size) for size in sorted(set(batch_sizes))]
-    run = Run(workdir)
+    run = Run.at(workdir)
     with run.locked():
         manifest = hardware.manifest()
         changed = run.begin(plan, recipe, manifest)

@@ -59,10 +59,11 @@ OUTPUT = Flag(
 )
 
 
-def new_workdir(command: Command) -> Path:
-    """The folder that --workdir names, or a new one for this run."""
-    default = Path("runs") / command.recipe.name / time.strftime("%Y%m%d-%H%M%S")
-    return Path(command.flags.workdir or default)
+def new_workdir(command: Command) -> Run:
+    """The run in the folder that --workdir names, or a new one, whose folder is created later."""
+    if command.flags.workdir:
+        return Run(command.flags.workdir)
+    return Run(Path("runs", command.recipe.name, time.strftime("%Y%m%d-%H%M%S")), new=True)
 
 
 def run_workdir(command: Command, takes: str = "") -> tuple[str, Recipe | None]:

@@ -3,8 +3,8 @@
 import ast
 import dataclasses
 import itertools
+import os
 import statistics
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -61,7 +61,7 @@ def grid(text: str) -> list[Assignment]:
 def sweep(
     experiment: Experiment,
     text: str,
-    workdir: Path,
+    workdir: str | os.PathLike[str] | Run,
     *,
     recipe: config.Recipe,
     data_dir: str | None = None,
@@ -77,7 +77,7 @@ def sweep(
     Args:
       experiment: The experiment to vary.
       text: The grid, as in `grid`.
-      workdir: Holds a folder for each run.
+      workdir: The folder that holds a folder for each run, or a `Run` there.
       recipe: Where the experiment comes from.
       data_dir: Where TFDS data is.
       log_every_steps: As in `train`.
@@ -100,47 +100,49 @@ def sweep(
         for chosen in assignments
     ]
     names = [",".join(f"{field}={value}" for field, value in a.items()) for a in assignments]
-    folders = [workdir / name.replace("/", "_") for name in names]
-    _check(names, experiments, folders, recipe, data_dir)
+    folder_names = [name.replace("/", "_") for name in names]
+    whole = Run.at(workdir)
+    runs = [Run(whole.folder / name, new=whole.new) for name in folder_names]
+    _check(names, experiments, runs, recipe, data_dir)
     summaries: list[dict[str, Any] | None] = []
-    for name, changed, folder in zip(names, experiments, folders, strict=True):
-        out.rule(Text(name), align="left")  # a string would be parsed as markup
-        try:
-            result = train(
-                changed,
-                folder,
-                recipe=recipe,
-                data_dir=data_dir,
-                log_every_steps=log_every_steps,
-                save_every_steps=save_every_steps,
-                console=console,
-            )
-            summaries.append(result.summary)
-        except Diverged as error:
-            out.print(f"diverged: {error}", highlight=False, markup=False)
-            summaries.append(None)
-    out.print(_table(assignments, summaries, experiment.select_by))
-    finished = [summary for summary in summaries if summary]
-    if not finished:
-        raise RunFailed("every run of the sweep diverged")
+    with whole.created():
+        for name, changed, folder_name in zip(names, experiments, folder_names, strict=True):
+            out.rule(Text(name), align="left")  # a string would be parsed as markup
+            try:
+                result = train(
+                    changed,
+                    whole.folder / folder_name,
+                    recipe=recipe,
+                    data_dir=data_dir,
+                    log_every_steps=log_every_steps,
+                    save_every_steps=save_every_steps,
+                    console=console,
+                )
+                summaries.append(result.summary)
+            except Diverged as error:
+                out.print(f"diverged: {error}", highlight=False, markup=False)
+                summaries.append(None)
+        out.print(_table(assignments, summaries, experiment.select_by))
+        finished = [summary for summary in summaries if summary]
+        if not finished:
+            raise RunFailed("every run of the sweep diverged")
     return finished
 
 
 def _check(
     names: list[str],
     experiments: list[Experiment],
-    folders: list[Path],
+    runs: list[Run],
     recipe: config.Recipe,
     data_dir: str | None,
 ) -> None:
     """Raises everything that training would refuse, before the first run starts."""
-    if len(set(folders)) < len(folders):
+    if len({run.folder for run in runs}) < len(runs):
         raise UserError("--sweep: two values would share a folder, since folder names have no /")
     loaded: dict[str, Dataset] = {}
     traced: set[str] = set()
-    for name, changed, folder in zip(names, experiments, folders, strict=True):
+    for name, changed, run in zip(names, experiments, runs, strict=True):
         try:
-            run = Run(folder)
             setup = Setup.of(changed, recipe, data_dir, run=run, loaded=loaded)
             if run.exists():
                 run.check_same(setup.plan, recipe)
@@ -189,8 +191,6 @@ def run(command: Command) -> None:
         record_result(command, summaries)
 
 
-MODE = Mode(
-    run,
 def next_start(command: Command) -> str:
     """The line after an interruption outside a training."""
     if command.flags.workdir is None:
@@ -198,6 +198,8 @@ def next_start(command: Command) -> str:
     return "the same command trains the runs that have not finished"
 
 
+MODE = Mode(
+    run,
     (
         Flag(
             "sweep",
@@ -209,5 +211,5 @@ def next_start(command: Command) -> str:
         LOG_EVERY_STEPS,
         SAVE_EVERY_STEPS,
     ),
-)
     next_start=next_start,
+)

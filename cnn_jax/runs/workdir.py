@@ -13,7 +13,7 @@ from cnn_jax import config
 from cnn_jax.config.names import NAMES, names_of
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.experiment import DataFacts, Experiment, Plan
-from cnn_jax.runs import run_paths
+from cnn_jax.runs import run_folder, run_paths
 from cnn_jax.runs.checkpoint import Checkpoints
 from cnn_jax.runs.data_changes import differences
 from cnn_jax.runs.metrics_log import MetricsLog
@@ -51,15 +51,38 @@ class Run:
     Attributes:
       folder: The run's folder.
       metrics: The log of measurements, `metrics.jsonl`.
+      new: Whether the folder is still to be created, under a name that is free then.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]):
-        self.folder = local_path(folder, "workdir")
-        self.metrics = MetricsLog(self.folder / "metrics.jsonl")
+    folder: Path
+    metrics: MetricsLog
+
+    def __init__(self, folder: str | os.PathLike[str], *, new: bool = False):
+        """Names a run; nothing is read or created.
+
+        Args:
+          folder: Its folder.
+          new: Whether it is a run of its own even if `folder` exists by the time it begins: its
+            folder is then FOLDER-1, FOLDER-2 and so on.
+
+        Raises:
+          UserError: the folder is a URL, such as `gs://bucket/run`.
+        """
+        self.new = new
+        self._move_to(local_path(folder, "workdir"))
+
+    @classmethod
+    def at(cls, workdir: "str | os.PathLike[str] | Run") -> "Run":
+        """The run in a folder; a `Run` is returned as it is."""
+        return workdir if isinstance(workdir, Run) else cls(workdir)
+
+    def _move_to(self, folder: Path) -> None:
+        self.folder = folder
+        self.metrics = MetricsLog(folder / "metrics.jsonl")
 
     def exists(self) -> bool:
-        """Whether the folder holds a run."""
-        return (self.folder / "config.json").exists()
+        """Whether the folder holds a run; False for a new one before its folder is created."""
+        return not self.new and (self.folder / "config.json").exists()
 
     def begin(
         self,
@@ -274,7 +297,7 @@ class Run:
         Raises:
           RunError: summary.json is damaged.
         """
-        if not (self.folder / "summary.json").exists():
+        if self.new or not (self.folder / "summary.json").exists():
             return None
         try:
             return self._read("summary.json", **SUMMARY)
@@ -332,27 +355,56 @@ class Run:
         folder.mkdir(exist_ok=True)  # before anything is logged
 
     @contextlib.contextmanager
+    def created(self) -> Iterator[None]:
+        """A block for which the folder exists; a new run gets one of its own here.
+
+        If the block fails, folders that it created and left empty are removed.
+
+        Raises:
+          RunError: the folder can't be created.
+        """
+        with contextlib.ExitStack() as stack:
+            with self._writable():
+                folder = stack.enter_context(run_folder.created(self.folder, free_name=self.new))
+            self.new = False
+            self._move_to(folder)
+            yield
+
+    @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """A block that holds the folder's lock: no other process trains here.
+        """A block that creates the folder and holds its lock: no other process trains here.
+
+        If the block fails before the run has recorded anything, it leaves nothing behind.
 
         Raises:
           RunError: another process trains here, or the folder can't be created.
         """
-        path = self.folder / ".lock"
         with contextlib.ExitStack() as stack:
+            stack.enter_context(self.created())
+            path = self.folder / ".lock"
             try:
-                stack.enter_context(files.locked(path, wait=False))
+                with self._writable():
+                    stack.enter_context(files.locked(path, wait=False))
             except files.LockHeld as held:
                 gone = f", or delete {held.marker} if it no longer runs" if held.marker else ""
                 raise RunError(
                     f"{self.folder}: {held.holder} is training here; wait for it{gone}, or give "
                     "another --workdir"
                 ) from None
-            except OSError as error:
-                if error.errno in files.NO_ROOM:
-                    raise
-                raise RunError(f"--workdir={self.folder}: {error.strerror}") from error
+            stack.enter_context(run_folder.undone_unless_recorded(self.folder, path))
             yield
+
+    @contextlib.contextmanager
+    def _writable(self) -> Iterator[None]:
+        """A block whose OSError is a mistake in --workdir, unless the disk is full."""
+        try:
+            yield
+        except files.LockHeld:
+            raise
+        except OSError as error:
+            if error.errno in files.NO_ROOM:
+                raise
+            raise RunError(f"--workdir={self.folder}: {error.strerror}") from error
 
     def _config(self) -> dict[str, Any]:
         return self._read("config.json", experiment=str, recipe=dict, data=dict)

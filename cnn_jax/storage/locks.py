@@ -40,8 +40,8 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
     removes that file; a process on another machine can't know, so a person must delete it.
 
     Args:
-      path: The lock file, created if missing and not removed here; contains the holder's process ID
-        and host.
+      path: The lock file, created if missing; it contains the holder's process ID and host, and
+        stays.
       wait: Whether to wait for another process that holds the lock.
 
     Raises:
@@ -71,9 +71,13 @@ def _flock(path: Path, wait: bool) -> Iterator[None]:
                 raise LockHeld(path) from None
             if not _is_at(path, file.fileno()):  # the holder before removed it, with its folder
                 continue
-            file.truncate(0)
-            file.write(f"{os.getpid()}\n{socket.gethostname()}\n")
-            file.flush()
+            try:
+                file.truncate(0)
+                file.write(f"{os.getpid()}\n{socket.gethostname()}\n")
+                file.flush()
+            except OSError:  # a full disk
+                path.unlink(missing_ok=True)
+                raise
             yield
             return
 
