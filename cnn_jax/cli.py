@@ -28,7 +28,7 @@ from cnn_jax.modes import (
     volumes,
 )
 from cnn_jax.modes.mode import Mode
-from cnn_jax.runtime import compile_cache, hardware, memory, signals
+from cnn_jax.runtime import compile_cache, hardware, jax_settings, memory, signals
 from cnn_jax.storage.local_paths import local_path
 from cnn_jax.training.loop import Interrupted
 
@@ -183,6 +183,7 @@ def _expanded(flag: str, text: str) -> str:
 
 
 def _start_device(command: Command) -> None:
+    jax_settings.check()
     note = compile_cache.use(command.flags.compile_cache)
     if note:
         print(note, file=sys.stderr)

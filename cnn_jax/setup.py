@@ -9,6 +9,7 @@ from jax.stages import Lowered
 from cnn_jax import config
 from cnn_jax.data import Dataset
 from cnn_jax.errors import blamed_on
+from cnn_jax.runtime import jax_settings
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime.parallel import Parallel, parallel
@@ -64,8 +65,10 @@ class Setup:
           weights: Whether to read the teacher and the initial weights.
 
         Raises:
-          UserError: the experiment does not fit the data, the devices, its teacher or `init_from`.
+          UserError: the experiment does not fit the data, the devices, its teacher or `init_from`,
+            or JAX has a setting that training cannot work under.
           DataUnavailable: the data is not there and cannot be downloaded.
+        jax_settings.check()
           CheckpointError: the weights of the teacher or of `init_from` are damaged.
         """
         config.check(experiment, "experiment")

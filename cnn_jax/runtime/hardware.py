@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from cnn_jax.errors import UserError, first_line
-from cnn_jax.runtime import compile_cache, host
+from cnn_jax.runtime import compile_cache, host, jax_settings
 
 # The files that determine results, unlike README and results/, which change with each result.
 CODE = ("cnn_jax", "experiments", "run.py", "pyproject.toml")
@@ -92,6 +92,7 @@ def manifest() -> dict[str, Any]:
         "platform": platform.platform(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "glibc_tunables": os.environ.get("GLIBC_TUNABLES", ""),
+        "jax_settings": jax_settings.changing_results(),
         "compile_cache": compile_cache.folder(),
         "command": sys.argv,
     }
