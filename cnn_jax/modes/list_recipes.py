@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 import flax.linen as nn
+from rich.text import Text
 
 from cnn_jax.errors import located_message, shape_text
 from cnn_jax.report import tables
@@ -32,7 +33,7 @@ def show(names: Mapping[str, Any] = MappingProxyType({}), console: Any = None) -
     for title, measured in TITLES.items():
         line(f"{title}\n")
         for entry in (entry for entry in entries if bool(entry.measured) == measured):
-            line(f"[bold]{entry.name}[/]  {entry.about}")
+            line(Text.assemble((entry.name, "bold"), "  ", entry.about))
             line(f"    published  {entry.published}")
             for row in entry.measured:
                 took = f"{duration(row['train_seconds'])} on {hardware_text(row)}"

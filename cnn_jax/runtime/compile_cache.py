@@ -43,7 +43,8 @@ def use(folder: str | None = None) -> str:
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):
             prune(place)
-    except (OSError, RuntimeError) as error:
+        str(place).encode()  # JAX takes no other bytes than UTF-8
+    except (OSError, RuntimeError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         return (
             f"note: compiled programs are not cached ({reason}): set --compile_cache to a "

@@ -5,17 +5,22 @@ import dataclasses
 import functools
 import logging
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 
+# Characters of a path that Orbax or TensorStore do not take as they are.
+_MISREAD = frozenset("[]*?\\")
+
 
 def write(folder: Path, tree: Any) -> None:
     """Writes arrays, or a dataclass of them, into a new folder; from any thread."""
-    with _quiet_once_it_failed(), _checkpointer() as checkpointer:
-        checkpointer.save(folder, args=_orbax().args.StandardSave(_named(tree)))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _plainly_named(folder) as place, _quiet_once_it_failed(), _checkpointer() as checkpointer:
+        checkpointer.save(place, args=_orbax().args.StandardSave(_named(tree)))
 
 
 def read(folder: Path, like: Any) -> Any:
@@ -27,12 +32,30 @@ def read(folder: Path, like: Any) -> Any:
     """
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
-    with _checkpointer() as checkpointer:
+    with _plainly_named(folder) as place, _checkpointer() as checkpointer:
         args = _orbax().args.StandardRestore(_named(target))
-        tree = checkpointer.restore(folder, args=args)
+        tree = checkpointer.restore(place, args=args)
     if dataclasses.is_dataclass(like) and not isinstance(like, type):
         return dataclasses.replace(like, **tree)
     return tree
+
+
+@contextlib.contextmanager
+def _plainly_named(folder: Path) -> Iterator[Path]:
+    """A block in which a folder has a path that Orbax takes as it is.
+
+    Orbax searches the folder by a pattern, so that it loses the arrays below `[a]`, and would mix
+    `a*` with other folders; TensorStore takes a backslash as a slash. No error is raised then. Both
+    also need UTF-8; Python replaces other bytes of a path by surrogates.
+    """
+    text = str(folder.absolute())
+    if not any(character in _MISREAD or "\udc80" <= character <= "\udcff" for character in text):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        link = Path(temporary) / "link"
+        link.symlink_to(folder.parent.absolute(), target_is_directory=True)
+        yield link / folder.name
 
 
 def _named(tree: Any) -> Any:

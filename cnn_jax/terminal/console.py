@@ -10,11 +10,12 @@ from rich.console import Console
 class RunConsole(Console):
     """A console whose closed pipe does not stop the program: `run.py | head` trains to the end.
 
-    It prints names as they are: rich would turn the `:x:` of "folder:x: 80 images" into a picture.
+    It prints names as they are: rich would turn the `:x:` of "folder:x: 80 images" into a picture,
+    and drop the `[a]` of "runs/[a]" as markup.
     """
 
     def __init__(self, **options: Any):
-        super().__init__(emoji=False, **options)
+        super().__init__(emoji=False, markup=False, **options)
 
     def on_broken_pipe(self) -> None:
         """Stops writing; rich itself would end the program."""

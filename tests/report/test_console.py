@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from cnn_jax.terminal.console import RunConsole
 
 
-def test_names_with_colons_are_no_emoji_codes():
+@pytest.mark.parametrize("line", ["folder:x: 80 images", "runs/[a] is new", "runs/[/a]: done"])
+def test_names_are_no_emoji_codes_and_no_markup(line):
     out = io.StringIO()
-    console = RunConsole(file=out, width=80)
-    console.print("folder:x: 80 images", markup=False)
-    assert out.getvalue() == "folder:x: 80 images\n"
+    RunConsole(file=out, width=80).print(line)
+    assert out.getvalue() == f"{line}\n"

@@ -6,7 +6,7 @@ import json
 import os
 
 import pytest
-from program import TINY, run
+from program import TINY, one_line, run
 from same_run import assert_same_run
 
 from cnn_jax.runtime import compile_cache
@@ -56,6 +56,13 @@ def test_a_folder_that_can_not_be_written_is_one_line_and_no_end(tmp_path):
     assert len(notes) == 1 and "--compile_cache" in notes[0]
     assert "Traceback" not in done.stderr
     assert "MiB" in done.stdout
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_one_line(tmp_path):
+    before = compile_cache.folder()
+    note = compile_cache.use(f"{tmp_path}/\udcff")
+    assert note.startswith("note: ") and "--compile_cache" in note and one_line(note)
+    assert compile_cache.folder() == before and not [*tmp_path.iterdir()]
 
 
 def test_jax_s_own_setting_is_left_alone(monkeypatch, tmp_path):

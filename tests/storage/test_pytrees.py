@@ -1,4 +1,4 @@
-"""After a failed save, errors of Orbax's other writes are not printed a second time."""
+"""Arrays in folders of any name; after a failed save, no error of Orbax is printed twice."""
 
 from __future__ import annotations
 
@@ -12,6 +12,18 @@ import pytest
 
 from cnn_jax.storage import pytrees
 
+ODD = [
+    "[a]",
+    "[!a]",
+    "a*",
+    "a?",
+    "back\\slash",
+    "%41",
+    "a\nb",
+    "a b",
+    "\N{GRINNING FACE}",
+    "\udcff",
+]
 UNRETRIEVED = "Task exception was never retrieved"
 
 
@@ -63,3 +75,16 @@ def test_without_a_failed_save_every_error_is_logged(asyncio_logger, monkeypatch
     save(monkeypatch, tmp_path / "state", fails=False)
     asyncio_logger.error(UNRETRIEVED)
     assert caplog.messages == [UNRETRIEVED]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_folder_of_any_name_gives_back_what_was_written(name, tmp_path):
+    """Orbax itself takes some of these as patterns, and loses what it writes without an error."""
+    others = [tmp_path / other / "state" for other in ("a", "ab", "back/slash", "A")]
+    for other in others:
+        pytrees.write(other, {"x": np.zeros(3)})
+    before = [sorted(other.rglob("*")) for other in others]
+    folder = tmp_path / name / "state"
+    pytrees.write(folder, {"x": np.arange(3.0)})
+    assert pytrees.read(folder, {"x": np.zeros(3)})["x"].tolist() == [0, 1, 2]
+    assert [sorted(other.rglob("*")) for other in others] == before
