@@ -11,7 +11,7 @@ from typing import Any
 from cnn_jax.config.check import type_text
 from cnn_jax.config.construct import Names
 from cnn_jax.config.expression import read
-from cnn_jax.config.flags import Line
+from cnn_jax.config.flags import Line, library_rows
 from cnn_jax.config.help import Row, describe, render
 from cnn_jax.config.load import Recipe, load
 from cnn_jax.config.override import Overridden, Tree
@@ -100,7 +100,10 @@ def parse(
             experiment = Tree(line.look_up, recipe.names).override(experiment).config
         groups = {title: [_row(flag) for flag in group] for title, group in plain.items()}
         title = f"Fields of the recipe {recipe.name}, set by --config.FIELD=VALUE"
-        sys.stdout.write(render(usage, {**groups, title: describe(experiment)}))
+        groups[title] = describe(experiment)
+        if line.wants_full_help():
+            groups["Flags of JAX and absl"] = library_rows()
+        sys.stdout.write(render(usage, groups))
         raise SystemExit(0)
     result, args = _override(recipe.experiment, line, recipe.names)
     values = {n: source.value if source else table[n].default for n, source in found.items()}

@@ -2,19 +2,26 @@
 
 The objects of the recipe determine which flags exist, so flags are looked up one at a time: a flag
 that replaces an object comes before the flags of the new object's fields.
+
+A flag that is none of these may be one of JAX or of absl's logging, as in other absl programs:
+`--jax_debug_nans`, `--verbosity=1`.
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from absl import flags
 
 from cnn_jax.config.check import arms, shown
+from cnn_jax.config.help import Row
 from cnn_jax.config.override import Source
 from cnn_jax.config.spelling import nearest
 from cnn_jax.errors import ConfigError
 
-_HELP = {"-h", "--h", "-help", "--help", "-helpfull", "--helpfull", "-helpshort", "--helpshort"}
+_HELP_FULL = {"-helpfull", "--helpfull"}
+_HELP = {"-h", "--h", "-help", "--help", "-helpshort", "--helpshort", *_HELP_FULL}
+_JAX, _LOGGING = "jax", "absl.logging"  # modules that define flags: JAX's are in its submodules
 
 
 class _Reader(flags.ArgumentParser):
@@ -39,8 +46,14 @@ class Line:
 
     def wants_help(self) -> bool:
         """Whether a help flag stands before any `--`."""
-        end = self._argv.index("--") if "--" in self._argv else None
-        return not _HELP.isdisjoint(self._argv[:end])
+        return not _HELP.isdisjoint(self._before_double_dash())
+
+    def wants_full_help(self) -> bool:
+        """Whether the flags of JAX and absl are asked for too."""
+        return not _HELP_FULL.isdisjoint(self._before_double_dash())
+
+    def _before_double_dash(self) -> list[str]:
+        return self._argv[: self._argv.index("--") if "--" in self._argv else None]
 
     def look_up(self, name: str, annotation: Any, read: Callable[[str], Any]) -> Source | None:
         """Finds and reads one flag; if it is repeated, the last one counts."""
@@ -63,6 +76,8 @@ class Line:
     def rest(self, values: Mapping[str, Any]) -> list[str]:
         """Returns the positional arguments, after all flags have been looked up.
 
+        Flags of JAX and absl take effect here.
+
         Args:
           values: The config's values by dotted name, to explain an unknown flag.
 
@@ -71,12 +86,64 @@ class Line:
         """
         try:
             args = _absl_parse(self._flags, self._argv)
-        except flags.UnrecognizedFlagError as error:
-            raise ConfigError(_unknown(error.flagname, list(self._flags), values)) from error
+        except flags.UnrecognizedFlagError:
+            args = self._rest_with_library_flags(values)
         for arg in args:
             if arg.lower() in ("true", "false"):
                 raise ConfigError(f"Unexpected argument {arg!r}: write a bool flag as --flag={arg}")
         return args
+
+    def _rest_with_library_flags(self, values: Mapping[str, Any]) -> list[str]:
+        known, library = flags.FlagValues(), _library_flags()
+        for name in self._flags:
+            known[name] = self._flags[name]
+        for name, flag in library.items():
+            if name not in known:
+                known[name] = copy.deepcopy(flag)  # unchanged on a mistake
+        try:
+            args = _absl_parse(known, self._argv)
+        except flags.UnrecognizedFlagError as error:
+            raise ConfigError(_unknown(error.flagname, list(known), values)) from error
+        _set({name: known[name].value for name in library if known[name].present})
+        return args
+
+
+def library_rows() -> list[Row]:
+    """Returns a row of help for each flag of JAX and of absl's logging."""
+    rows = []
+    for name, flag in sorted(_library_flags().items()):
+        default = "" if flag.default is None else str(flag.default)
+        rows.append(Row(name, flag.flag_type(), default, flag.help or ""))
+    return rows
+
+
+def _library_flags() -> dict[str, flags.Flag]:
+    import jax
+    from absl import logging
+
+    del logging  # importing it defines its flags
+    if "jax_platforms" not in flags.FLAGS:
+        jax.config.config_with_absl()
+    return {
+        flag.name: flag
+        for module, defined in flags.FLAGS.flags_by_module_dict().items()
+        for flag in defined
+        if module == _LOGGING or module.partition(".")[0] == _JAX
+    }
+
+
+def _set(given: Mapping[str, Any]) -> None:
+    """Lets flags of JAX and absl take effect."""
+    import jax
+    from absl import logging
+
+    for name, value in given.items():
+        if flags.FLAGS.find_module_defining_flag(name) != _LOGGING:
+            jax.config.update(name, value)
+        else:
+            flags.FLAGS[name].value = value
+            flags.FLAGS.mark_as_parsed()
+            logging.use_absl_handler()  # as `absl.app.run` does
 
 
 def _absl_parse(

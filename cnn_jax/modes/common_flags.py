@@ -17,6 +17,8 @@ USAGE = """Trains ConvNets on CIFAR-10 with JAX.
   python run.py --mode=volumes --config=cifar10_resnet20
   python run.py --mode=benchmark --config=cifar10_resnet20
   python run.py --list
+
+Flags of JAX and absl work too, as --jax_debug_nans or --jax_platforms=cpu; --helpfull lists them.
 """
 
 ACTIONS = (

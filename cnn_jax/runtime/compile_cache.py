@@ -22,8 +22,9 @@ def use(folder: str | None = None) -> str:
     """Sets the folder from which this process reads compiled programs, and to which it writes them.
 
     Args:
-      folder: Created if missing; "off": no cache; None: `$JAX_COMPILATION_CACHE_DIR` with JAX's
-        own settings, or else `compiled` in the user's cache.
+      folder: Created if missing; "off": no cache; None: what `$JAX_COMPILATION_CACHE_DIR` or
+        `--jax_compilation_cache_dir` names, with JAX's own settings, or else `compiled` in the
+        user's cache.
 
     Returns:
       A line for the user if the cache cannot be used; otherwise "".
@@ -35,15 +36,17 @@ def use(folder: str | None = None) -> str:
         jax.config.update("jax_enable_compilation_cache", False)
         return ""
     given = local_path(folder, "compile_cache") if folder else None
-    if folder is None and os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+    settings: Any = jax.config
+    own = os.environ.get("JAX_COMPILATION_CACHE_DIR") or settings.jax_compilation_cache_dir
+    if folder is None and own:
         return ""
     try:
         chosen = given or cache_folder.user_cache() / "compiled"
         place = chosen.absolute()
+        str(place).encode()  # JAX takes no other bytes than UTF-8
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):
             prune(place)
-        str(place).encode()  # JAX takes no other bytes than UTF-8
     except (OSError, RuntimeError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         return (

@@ -33,7 +33,8 @@ def check_devices() -> None:
     try:
         jax.local_devices()
     except (RuntimeError, AssertionError) as error:
-        asked = os.environ.get("JAX_PLATFORMS", "the default platform")
+        settings: Any = jax.config
+        asked = settings.jax_platforms or "the default platform"
         raise UserError(f"JAX can't start on {asked}: {first_line(error)}") from error
 
 
@@ -91,8 +92,8 @@ def manifest() -> dict[str, Any]:
         "devices": [str(device) for device in jax.local_devices()],
         "platform": platform.platform(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "glibc_tunables": os.environ.get("GLIBC_TUNABLES", ""),
         "jax_settings": jax_settings.changing_results(),
+        "glibc_tunables": os.environ.get("GLIBC_TUNABLES", ""),
         "compile_cache": compile_cache.folder(),
         "command": sys.argv,
     }

@@ -4,6 +4,7 @@ Imports only light modules of the standard library.
 """
 
 import contextlib
+import itertools
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -44,8 +45,18 @@ def pays(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
       environ: `os.environ`.
     """
     words = {argument.lstrip("-").lower() for argument in argv[1:] if argument.startswith("-")}
-    platforms = set(environ.get("JAX_PLATFORMS", "").replace(",", " ").split())
+    platforms = set(_platforms(argv, environ).replace(",", " ").split())
     return not (words & (_OFF | _QUICK) or platforms - {"cpu"} or VARIABLE in environ)
+
+
+def _platforms(argv: Sequence[str], environ: Mapping[str, str]) -> str:
+    """JAX's platforms: those of the last flag `--jax_platforms`, or else of `$JAX_PLATFORMS`."""
+    platforms = environ.get("JAX_PLATFORMS", "")
+    for argument, following in itertools.pairwise([*argv[1:], ""]):
+        name, equals, value = argument.partition("=")
+        if name in ("-jax_platforms", "--jax_platforms"):
+            platforms = value if equals else following
+    return platforms
 
 
 def _glibc() -> bool:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Literal
 
 import pytest
+from program import ROOT
 
 from cnn_jax import config
 
@@ -97,6 +99,12 @@ def test_flagfile_and_a_later_flag(parse):
         ("--config.optimizer.peak_lrr=1", "Did you mean --config.optimizer.peak_lr?"),
         ("--flagfile=DIR", "--flagfile"),
         ("--flagfile", "--flagfile"),
+        ("--jax_debug_nan=True", "Unknown flag --jax_debug_nan. Did you mean --jax_debug_nans?"),
+        ("--verbosty=1", "Unknown flag --verbosty. Did you mean --verbosity?"),
+        ("--jax_debug_nans=maybe", "--jax_debug_nans=maybe"),
+        ("--verbosity=much", "--verbosity=much"),
+        ("--pdb", "Unknown flag --pdb"),
+        ("--jax_platforms", "--jax_platforms needs a value"),
     ],
 )
 def test_a_mistake_is_one_line(parse, argv, message):
@@ -121,6 +129,17 @@ def test_help_exits_0_and_shows_every_flag(parse, capsys, monkeypatch, flag):
     assert "train | evaluate | volumes [train]: What to do." in text
     assert "float [0.1]: Highest learning rate." in text
     assert all(len(line) <= 90 for line in text.splitlines())
+
+
+def test_full_help_lists_the_flags_of_jax_and_absl(parse, capsys):
+    with pytest.raises(SystemExit):
+        parse("--helpfull")
+    full = capsys.readouterr().out
+    assert "  --jax_debug_nans\n" in full or "  --jax_debug_nans " in full
+    assert "  --verbosity " in full and "--pdb" not in full
+    with pytest.raises(SystemExit):
+        parse("--help")
+    assert "--jax_" not in capsys.readouterr().out
 
 
 def test_help_shows_the_fields_of_a_chosen_object(parse, capsys):
@@ -150,3 +169,51 @@ def test_importing_it_starts_nothing():
     code = "import sys, cnn_jax.config; print(sorted({'jax', 'flax', 'numpy'} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+LIBRARY_FLAGS = """
+import logging
+import os
+os.environ["JAX_PLATFORMS"] = "no such platform"
+from cnn_jax import config
+from tests.config.test_command import PLAIN, NAMES
+command = config.parse(
+    [
+        "run.py", "--jax_debug_nans", "photo.png", "--jax_platforms", "cpu", "--config.epochs=3",
+        "--nojax_enable_compilation_cache", "--record", "--verbosity=1",
+        "--jax_default_matmul_precision=float32", "--config=toy.py",
+    ],
+    plain=PLAIN,
+    names=NAMES,
+)
+import jax
+assert command.args == ["photo.png"] and command.experiment.epochs == 3 and command.flags.record
+assert jax.config.jax_debug_nans is True
+assert jax.config.jax_enable_compilation_cache is False
+assert jax.config.jax_default_matmul_precision == "float32"
+assert [device.platform for device in jax.devices()][:1] == ["cpu"]
+logging.getLogger("mine").debug("a line for debugging")
+"""
+
+
+def test_flags_of_jax_and_absl_take_effect_before_jax_starts(tmp_path):
+    """In a process of its own, since they are settings of the whole process."""
+    (tmp_path / "toy.py").write_text("from tests.config.toys import BASE as experiment\n")
+    done = subprocess.run(
+        [sys.executable, "-c", LIBRARY_FLAGS],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/tests/helpers"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "a line for debugging" in done.stderr
+
+
+def test_an_unknown_flag_beside_one_of_jax_changes_nothing(parse):
+    import jax
+
+    before = jax.config.jax_debug_nans
+    with pytest.raises(config.ConfigError, match="workdr"):
+        parse("--jax_debug_nans", "--workdr=x")
+    assert jax.config.jax_debug_nans is before

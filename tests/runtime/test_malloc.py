@@ -73,6 +73,22 @@ def test_the_user_s_own_setting_stays(starts):
 @pytest.mark.parametrize("platforms", ["cuda", "tpu,cpu"])
 def test_an_accelerator_needs_none_of_it(starts, platforms):
     assert len(starts(JAX_PLATFORMS=platforms)) == 1
+    assert len(starts(f"--jax_platforms={platforms}")) == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "pays"),
+    [
+        (["--jax_platforms", "cuda"], {}, False),
+        (["-jax_platforms=cuda"], {"JAX_PLATFORMS": "cpu"}, False),
+        (["--jax_platforms=cpu"], {"JAX_PLATFORMS": "cuda"}, True),
+        (["--jax_platforms=cuda", "--jax_platforms=cpu"], {}, True),
+        (["--jax_platforms"], {"JAX_PLATFORMS": "cuda"}, True),
+        (["--workdir=jax_platforms=cuda"], {}, True),
+    ],
+)
+def test_the_flag_for_platforms_counts_before_the_variable(argv, environ, pays):
+    assert malloc.pays(["run.py", *argv], environ) is pays
 
 
 def launches(folder: Path) -> list[dict]:
