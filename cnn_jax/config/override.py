@@ -1,5 +1,6 @@
 """Applies flags to a config. An object's own flag is applied before the flags of its fields."""
 
+import ast
 import dataclasses
 import re
 from collections.abc import Callable
@@ -20,6 +21,8 @@ class Source(NamedTuple):
     text: str
     value: Any
 
+
+_MISSING = dataclasses.MISSING
 
 # (name of the flag, annotation, function that reads its text) -> the flag, None if not given.
 LookUp = Callable[[str, Any, Callable[[str], Any]], Source | None]
@@ -56,16 +59,17 @@ class Tree:
         given = tuple(name.removeprefix(f"{path}.") for name in self._given)
         return Overridden(new, given, self._notes)
 
-    def _visit(self, value: Any, annotation: Any, path: str) -> Any:
+    def _visit(self, value: Any, annotation: Any, path: str, default: Any) -> Any:
         source = self._look_up(
             path, annotation, partial(self._read, annotation=annotation, path=path)
         )
         if source:
             self._given[path] = source.text
-            self._note(value, source, path)
+            if value != default:
+                self._note(value, source, path)
             value = source.value
         self.values[path] = value
-        return self._descend(value, annotation, path)
+        return self._descend(value, annotation, path, default)
 
     def _read(self, text: str, annotation: Any, path: str) -> Any:
         make = self._names.get(text)
@@ -87,19 +91,38 @@ class Tree:
         return found
 
     def _note(self, old: Any, source: Source, path: str) -> None:
+        """Notes settings that are lost since a flag replaces their object and does not state them."""
         if not (fields.is_config(old) and fields.is_config(source.value)):
             return
-        kept = dict(fields.settings(source.value))
+        new = {f.name: getattr(source.value, f.name) for f in fields.config_fields(source.value)}
+        anew = _stated(source) | {name for name in new if self._has_flag(source, path, name)}
+        # What an object can't be made without is not a setting of another kind of object.
+        needed = {f.name for f in fields.config_fields(old) if fields.default(f) is _MISSING}
         make, arguments = expression.shortest_call(old, self._names)
-        dropped = [f"{n}={to_text(v)}" for n, v in arguments.items() if kept.get(n) != v]
+        dropped = [
+            f"{name}={to_text(value)}"
+            for name, value in arguments.items()
+            if name not in anew and (new[name] != value if name in new else name not in needed)
+        ]
         if dropped:
             lost = f"{make.__name__}({', '.join(dropped)})"
             self._notes.append(f"--{path}={source.text} discards the settings of {lost}")
 
-    def _descend(self, value: Any, annotation: Any, path: str) -> Any:
+    def _has_flag(self, source: Source, path: str, name: str) -> bool:
+        hint, flag = fields.hints(source.value.__class__).get(name, Any), f"{path}.{name}"
+        read = partial(self._read, annotation=hint, path=flag)
+        return self._look_up(flag, hint, read) is not None
+
+    def _descend(self, value: Any, annotation: Any, path: str, default: Any = _MISSING) -> Any:
         if isinstance(value, tuple):
+            same = isinstance(default, tuple) and len(default) == len(value)
             parts = [
-                self._visit(part, element(annotation, index), f"{path}.{index}")
+                self._visit(
+                    part,
+                    element(annotation, index),
+                    f"{path}.{index}",
+                    default[index] if same else _MISSING,
+                )
                 for index, part in enumerate(value)
             ]
             return tuple(parts)
@@ -109,7 +132,9 @@ class Tree:
         changed = {}
         for field in fields.config_fields(value):
             old = getattr(value, field.name)
-            new = self._visit(old, hints.get(field.name, Any), f"{path}.{field.name}")
+            new = self._visit(
+                old, hints.get(field.name, Any), f"{path}.{field.name}", fields.default(field)
+            )
             if new is not old:
                 changed[field.name] = new
         try:
@@ -124,6 +149,15 @@ class Tree:
         mentioned = [name for name in below if name[len(path) + 1 :].partition(".")[0] in words]
         flags = " ".join(f"--{name}={self._given[name]}" for name in mentioned or below)
         return f"{flags}: {message}"
+
+
+def _stated(source: Source) -> set[str]:
+    """The fields that an expression states, such as "peak_lr" in `Adam(peak_lr=0.1)`."""
+    call = ast.parse(source.text.strip(), mode="eval").body
+    if not isinstance(call, ast.Call):
+        return set()
+    names = [field.name for field in fields.config_fields(source.value)]
+    return {*names[: len(call.args)], *(word.arg for word in call.keywords if word.arg)}
 
 
 def diff(old: Any, new: Any, names: Names = NO_NAMES, path: str = "") -> list[str]:

@@ -97,8 +97,9 @@ def test_flags_and_recipes_get_the_new_default():
     old = Training(Photos("x", decode="full"))
     new = config.override(old, ["--config.data=Photos(path='y')"], NAMES)
     assert new.config.data == Photos("y", decode="draft")
-    assert new.notes == ["--config.data=Photos(path='y') discards the settings of "
-                         "Photos(path='x', decode='full')"]  # fmt: skip
+    assert new.notes == [
+        "--config.data=Photos(path='y') discards the settings of Photos(decode='full')"
+    ]
     again = config.override(Training(), ["--config.data=Photos(path='y')"], NAMES)
     assert again.notes == []  # nothing but defaults is lost
 

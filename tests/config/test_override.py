@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -90,10 +91,55 @@ def test_a_replaced_object_is_noted():
     assert "\n" not in note
 
 
-def test_nothing_lost_means_no_note():
-    plain = replace(BASE, loss=Softmax())
-    assert config.override(plain, ["--config.loss=Hinge"], NAMES).notes == []
-    assert config.override(BASE, ["--config.loss=Softmax(0.1)"], NAMES).notes == []
+@dataclass(frozen=True)
+class Chooses:
+    """Is made of a choice that it needs, and a setting."""
+
+    choice: int
+    limit: int = 8
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Its defaults differ from those of their own classes."""
+
+    loss: Any = Softmax(smoothing=0.1)
+    augment: tuple[Any, ...] = (Crop(padding=9), Flip())
+
+
+KINDS = {**NAMES, "Chooses": Chooses}
+
+
+@pytest.mark.parametrize(
+    ("base", "argv"),
+    [
+        (replace(BASE, loss=Softmax()), ["--config.loss=Hinge"]),
+        (BASE, ["--config.loss=Softmax(0.1)"]),  # as it was
+        (BASE, ["--config.loss=Softmax(0.3)"]),  # set anew
+        (BASE, ["--config.loss=Softmax(smoothing=0.0)"]),
+        (BASE, ["--config.loss=Softmax", "--config.loss.smoothing=0.2"]),
+        (Defaults(), ["--config.loss=Hinge"]),  # nobody set it
+        (Defaults(), ["--config.augment.0=Flip"]),
+        (Defaults(loss=Chooses(3)), ["--config.loss=Hinge"]),  # no setting of a Hinge
+    ],
+)
+def test_nothing_lost_means_no_note(base, argv):
+    assert config.override(base, argv, KINDS).notes == []
+
+
+@pytest.mark.parametrize(
+    ("base", "argv", "lost"),
+    [
+        (BASE, "--config.loss=Softmax", "Softmax(smoothing=0.1)"),
+        (Defaults(Softmax(0.3)), "--config.loss=Hinge", "Softmax(smoothing=0.3)"),
+        (Defaults(augment=(Crop(7), Flip())), "--config.augment.0=Flip", "Crop(padding=7)"),
+        (Defaults(Chooses(3, limit=4)), "--config.loss=Hinge", "Chooses(limit=4)"),
+        (Defaults(Chooses(3, limit=4)), "--config.loss=Chooses(5)", "Chooses(limit=4)"),
+    ],
+)
+def test_what_was_set_and_is_lost_is_noted(base, argv, lost):
+    (note,) = config.override(base, [argv], KINDS).notes
+    assert note == f"{argv} discards the settings of {lost}"
 
 
 BAD = [
