@@ -1,5 +1,6 @@
 """Runs an experiment: `python run.py --help`."""
 
+import importlib.util
 import signal
 import sys
 
@@ -10,6 +11,9 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 from cnn_jax.runtime import malloc
 
 if __name__ == "__main__":
+    if importlib.util.find_spec("fcntl") is None:  # Windows
+        print("error: cnn_jax runs on Linux and macOS; on Windows, run it in WSL", file=sys.stderr)
+        sys.exit(2)
     malloc.tune(sys.argv)
 
     from cnn_jax.cli import main

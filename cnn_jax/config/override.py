@@ -91,7 +91,7 @@ class Tree:
         return found
 
     def _note(self, old: Any, source: Source, path: str) -> None:
-        """Notes settings that are lost since a flag replaces their object and does not state them."""
+        """Notes the settings that are lost where a flag replaces an object without stating them."""
         if not (fields.is_config(old) and fields.is_config(source.value)):
             return
         new = {f.name: getattr(source.value, f.name) for f in fields.config_fields(source.value)}

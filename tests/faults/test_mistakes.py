@@ -7,7 +7,7 @@ import shutil
 import jax
 import jax.numpy as jnp
 import pytest
-from program import TINY, one_line
+from program import TINY, one_line, run_script
 
 from cnn_jax import cli
 
@@ -112,3 +112,15 @@ def test_another_error_of_jax_keeps_its_traceback(monkeypatch):
 
 def _fail(command):
     raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+
+def test_windows_without_wsl_is_one_line():
+    """It lacks `fcntl` and `resource`."""
+    done = run_script(
+        "import runpy, sys\n"
+        "sys.modules |= {'fcntl': None, 'resource': None}\n"
+        "sys.argv = ['run.py', '--list']\n"
+        "runpy.run_path('run.py', run_name='__main__')\n"
+    )
+    assert done.returncode == 2 and one_line(done.stderr)
+    assert "Linux and macOS" in done.stderr and "WSL" in done.stderr
