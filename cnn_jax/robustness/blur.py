@@ -1,11 +1,11 @@
-"""Blur corruptions: (rng, image f32[N,H,W,C] in 0..1, constants) -> f32[N,H,W,C]."""
+"""Blur corruptions: (rng, image f64[N,H,W,C] in 0..1, constants) -> f64[N,H,W,C]."""
 
 import itertools
 import math
 
 import numpy as np
 
-from cnn_jax.robustness.resampling import correlate, gaussian, zoom
+from cnn_jax.robustness.resampling import correlate, gaussian, levels, zoom
 
 
 def gaussian_blur(rng: np.random.Generator, image: np.ndarray, sigma: float) -> np.ndarray:
@@ -41,7 +41,7 @@ def glass_blur(
     swaps pixels; the program that made CIFAR-10-C copies one over the other (its swap is of two
     NumPy views), and so does this.
     """
-    image = np.floor(gaussian(image, sigma) * 255 + 1e-3) / np.float32(255)
+    image = levels(gaussian(image, sigma)) / 255
     number, height, width, _ = image.shape
     rows, columns = range(height - reach, reach, -1), range(width - reach, reach, -1)
     every = np.arange(number)
@@ -65,10 +65,11 @@ def drag(image: np.ndarray, radius: float, sigma: float, degrees: np.ndarray) ->
 
     The line has 2 ceil(radius) + 1 pixels. Pixel i has the weight of a Gaussian at i and lies i
     pixels away at the angle, rounded (halves down). Edge pixels are repeated beyond the image. The
-    result is rounded to 8 bits.
+    result is rounded to 16 bits, then truncated to 8, as ImageMagick 6 with 16-bit pixels does when
+    it writes the PNG file that the published program reads.
 
     Args:
-      image: f32[N,H,W,C].
+      image: f64[N,H,W,C].
       radius: Determines the length of the line.
       sigma: Standard deviation of the Gaussian, in pixels.
       degrees: f[N], angle of the line.
@@ -78,7 +79,7 @@ def drag(image: np.ndarray, radius: float, sigma: float, degrees: np.ndarray) ->
     weights = np.exp(-0.5 * (np.arange(length) / sigma) ** 2)
     weights /= weights.sum()
     angle = np.deg2rad(degrees)
-    every, made = np.arange(number)[:, None, None], np.zeros_like(image)
+    every, made = np.arange(number)[:, None, None], np.zeros(image.shape)
     for place, weight in enumerate(weights):
         down, right = (
             np.ceil(place * share - 0.5).astype(int)[:, None]
@@ -86,11 +87,11 @@ def drag(image: np.ndarray, radius: float, sigma: float, degrees: np.ndarray) ->
         )
         row = np.clip(np.arange(height) + down, 0, height - 1)[:, :, None]
         column = np.clip(np.arange(width) + right, 0, width - 1)[:, None, :]
-        made += np.float32(weight) * image[every, row, column]
-    return np.round(made * 255) / np.float32(255)
+        made += weight * image[every, row, column]
+    return np.floor(np.round(made * 65535) / 257) / 255
 
 
 def zoom_blur(rng: np.random.Generator, image: np.ndarray, end: float) -> np.ndarray:
     """Averages the image with its enlargements by 1, 1.01, 1.02, ... Deterministic."""
     factors = np.arange(1, end, 0.01)  # as published: rounding decides whether `end` is included
-    return (image + sum(zoom(image, factor) for factor in factors)) / np.float32(len(factors) + 1)
+    return (image + sum(zoom(image, factor) for factor in factors)) / (len(factors) + 1)

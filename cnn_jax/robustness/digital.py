@@ -1,4 +1,4 @@
-"""Digital corruptions: (rng, image f32[N,H,W,C] in 0..1, constants) -> f32[N,H,W,C]."""
+"""Digital corruptions: (rng, image f64[N,H,W,C] in 0..1, constants) -> f64[N,H,W,C]."""
 
 import io
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from cnn_jax.robustness.resampling import gaussian, sample
 def contrast(rng: np.random.Generator, image: np.ndarray, factor: float) -> np.ndarray:
     """Scales each value's distance to its channel's mean over the image. Deterministic."""
     mean = image.mean((1, 2), keepdims=True)
-    return (image - mean) * np.float32(factor) + mean
+    return (image - mean) * factor + mean
 
 
 def saturate(
@@ -30,7 +30,7 @@ def saturate(
     most = distance.max(-1, keepdims=True)
     saturation = most / np.maximum(value, 1e-6)
     made = np.clip(saturation * factor + shift, 0, 1)
-    red = np.array([0, 1, 1], np.float32)
+    red = np.array([0, 1, 1])
     direction = np.where(most > 0, distance / np.maximum(most, 1e-6), red)
     return value * (1 - made * direction)
 
@@ -42,7 +42,7 @@ def elastic_transform(
 
     Args:
       rng: Random generator.
-      image: f32[N,H,W,C].
+      image: f64[N,H,W,C].
       distance: Scale of the noise, which is uniform from -1 to 1 and then blurred. This and the
         next two are fractions of the shorter side.
       sigma: Standard deviation of the blur, a Gaussian truncated at 3 sigma.
@@ -59,7 +59,7 @@ def elastic_transform(
     y, x = np.mgrid[:height, :width]
     place = np.stack([x, y, np.ones_like(x)], -1) @ back[:, None]
     image = sample(image, place[..., 1], place[..., 0], "reflect")
-    noise = rng.uniform(-1, 1, (number, height, width, 2)).astype(np.float32)
+    noise = rng.uniform(-1, 1, (number, height, width, 2))
     dx, dy = np.moveaxis(distance * size * gaussian(noise, sigma * size, "symmetric", 3), -1, 0)
     return sample(image, y + dy, x + dx, "symmetric")
 
@@ -90,4 +90,4 @@ def _by_pillow(image: np.ndarray, change: Callable[[Image.Image], Image.Image]) 
     pixels = np.round(image * 255).astype(np.uint8)
     shown = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
     made = np.stack([np.asarray(change(Image.fromarray(each))) for each in shown])
-    return made.reshape(image.shape).astype(np.float32) / 255
+    return made.reshape(image.shape) / 255

@@ -1,16 +1,16 @@
-"""Noise corruptions: (rng, image f32[N,H,W,C] in 0..1, constants) -> f32[N,H,W,C]."""
+"""Noise corruptions: (rng, image f64[N,H,W,C] in 0..1, constants) -> f64[N,H,W,C]."""
 
 import numpy as np
 
 
 def gaussian_noise(rng: np.random.Generator, image: np.ndarray, scale: float) -> np.ndarray:
     """Adds normal noise of this standard deviation to every value."""
-    return image + np.float32(scale) * rng.standard_normal(image.shape, np.float32)
+    return image + scale * rng.standard_normal(image.shape, np.float32)
 
 
 def shot_noise(rng: np.random.Generator, image: np.ndarray, photons: float) -> np.ndarray:
     """Poisson noise of a photon count; `photons` is the mean count of white."""
-    return (rng.poisson(image * photons) / photons).astype(np.float32)
+    return rng.poisson(image * photons) / photons
 
 
 def impulse_noise(rng: np.random.Generator, image: np.ndarray, amount: float) -> np.ndarray:
@@ -21,4 +21,4 @@ def impulse_noise(rng: np.random.Generator, image: np.ndarray, amount: float) ->
 
 def speckle_noise(rng: np.random.Generator, image: np.ndarray, scale: float) -> np.ndarray:
     """Adds normal noise whose standard deviation is `scale` times the value."""
-    return image + image * np.float32(scale) * rng.standard_normal(image.shape, np.float32)
+    return image + image * scale * rng.standard_normal(image.shape, np.float32)

@@ -9,10 +9,16 @@ import math
 import numpy as np
 
 
+def levels(image: np.ndarray) -> np.ndarray:
+    """Pixels from 0 to 1 as whole levels from 0 to 255, rounded down: f64[...] -> f64[...]."""
+    # 1e-9 keeps whole levels that float64 represents slightly too small.
+    return np.floor(image * 255 + 1e-9)
+
+
 def separable(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """A matrix on either side of each channel: f32[N,H,W,C], [H',H], [W',W] -> f32[N,H',W',C]."""
+    """A matrix on either side of each channel: f64[N,H,W,C], [H',H], [W',W] -> f64[N,H',W',C]."""
     planes = image.transpose(0, 3, 1, 2)
-    made = rows.astype(np.float32) @ planes @ columns.T.astype(np.float32)
+    made = rows @ planes @ columns.T
     return made.transpose(0, 2, 3, 1)
 
 
@@ -28,7 +34,7 @@ def gaussian_matrix(size: int, sigma: float, mode: str, truncate: float = 4.0) -
 
 
 def gaussian(image: np.ndarray, sigma: float, mode: str = "edge", truncate: float = 4.0):
-    """Blurs f32[N,H,W,C] along both axes."""
+    """Blurs f64[N,H,W,C] along both axes."""
     rows, columns = (gaussian_matrix(size, sigma, mode, truncate) for size in image.shape[1:3])
     return separable(image, rows, columns)
 
@@ -52,22 +58,22 @@ def zoom_matrix(size: int, factor: float) -> np.ndarray:
 
 
 def zoom(image: np.ndarray, factor: float) -> np.ndarray:
-    """Enlarges the middle of images f32[N,H,W,C] to the whole image."""
+    """Enlarges the middle of images f64[N,H,W,C] to the whole image."""
     return separable(image, *(zoom_matrix(size, factor) for size in image.shape[1:3]))
 
 
 def correlate(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Cross-correlates f32[N,H,W,C] with a kernel f[k,k], in mode "reflect".
+    """Cross-correlates f64[N,H,W,C] with a kernel f[k,k], in mode "reflect".
 
     Zeros of the kernel take no time.
     """
     _, height, width, _ = image.shape
     edge = len(kernel) // 2
     padded = np.pad(image, ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode="reflect")
-    made = np.zeros_like(image)
+    made = np.zeros(image.shape)
     for top, left in np.argwhere(kernel):
         part = padded[:, top : top + height, left : left + width]
-        made += np.float32(kernel[top, left]) * part
+        made += kernel[top, left] * part
     return made
 
 
@@ -75,13 +81,13 @@ def sample(image: np.ndarray, y: np.ndarray, x: np.ndarray, mode: str) -> np.nda
     """Interpolates images bilinearly.
 
     Args:
-      image: f32[N,H,W,C].
+      image: f64[N,H,W,C].
       y: f[N,H',W'], rows, at most a height outside the image.
       x: f[N,H',W'], columns, at most a width outside the image.
       mode: Edge mode.
 
     Returns:
-      f32[N,H',W',C].
+      f64[N,H',W',C].
     """
     number, height, width, _ = image.shape
     each = np.arange(number)[:, None, None]
@@ -90,9 +96,9 @@ def sample(image: np.ndarray, y: np.ndarray, x: np.ndarray, mode: str) -> np.nda
         for size in (height, width)
     )
     top, left = np.floor(y).astype(int), np.floor(x).astype(int)
-    made = np.zeros((*y.shape, image.shape[3]), np.float32)
+    made = np.zeros((*y.shape, image.shape[3]))
     for down, share_y in ((0, 1 - (y - top)), (1, y - top)):
         for right, share_x in ((0, 1 - (x - left)), (1, x - left)):
             row, column = rows[top + down + height + 1], columns[left + right + width + 1]
-            made += (share_y * share_x).astype(np.float32)[..., None] * image[each, row, column]
+            made += (share_y * share_x)[..., None] * image[each, row, column]
     return made

@@ -1,11 +1,11 @@
-"""Weather corruptions: (rng, image f32[N,H,W,C] in 0..1, constants) -> f32[N,H,W,C]."""
+"""Weather corruptions: (rng, image f64[N,H,W,C] in 0..1, constants) -> f64[N,H,W,C]."""
 
 import numpy as np
 
 from cnn_jax.robustness.blur import drag
-from cnn_jax.robustness.resampling import zoom
+from cnn_jax.robustness.resampling import levels, zoom
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
 def snow(
@@ -25,10 +25,10 @@ def snow(
     Flakes are normal noise enlarged by `size`, set to 0 below the threshold.
     """
     number, height, width, channels = image.shape
-    noise = rng.normal(mean, deviation, (number, height, width, 1)).astype(np.float32)
+    noise = rng.normal(mean, deviation, (number, height, width, 1))
     flakes = zoom(noise, size)
     flakes[flakes < threshold] = 0
-    flakes = np.floor(np.clip(flakes, 0, 1) * 255) / np.float32(255)
+    flakes = levels(np.clip(flakes, 0, 1)) / 255
     flakes = drag(flakes, radius, sigma, rng.uniform(-135, -45, (number,)))
     grey = (image @ _LUMA)[..., None] if channels == 3 else image
     white = np.maximum(image, grey * 1.5 + 0.5)
@@ -44,13 +44,13 @@ def fog(rng: np.random.Generator, image: np.ndarray, amount: float, decay: float
 
 
 def plasma(rng: np.random.Generator, number: int, size: int, decay: float) -> np.ndarray:
-    """Periodic fractal heights from 0 to 1 by the diamond-square algorithm: f32[N,S,S].
+    """Periodic fractal heights from 0 to 1 by the diamond-square algorithm: f64[N,S,S].
 
     The centre of each square gets the mean of its corners plus noise, then so do the midpoints of
     its sides; this repeats with half the side. The noise is uniform up to `wobble` squared, where
     `wobble` starts at 100 and is divided by `decay` after each size.
     """
-    height = np.zeros((number, size, size), np.float32)
+    height = np.zeros((number, size, size))
     wobble = 100.0
 
     def near(*four: np.ndarray) -> np.ndarray:
@@ -76,5 +76,5 @@ def brightness(rng: np.random.Generator, image: np.ndarray, shift: float) -> np.
     V is the pixel's largest value; all three scale with it. Black becomes grey.
     """
     value = image.max(-1, keepdims=True)
-    bright = np.minimum(value + np.float32(shift), 1)
+    bright = np.minimum(value + shift, 1)
     return np.where(value > 0, image * (bright / np.maximum(value, 1e-6)), bright)
