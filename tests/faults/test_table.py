@@ -12,7 +12,7 @@ NOT_HERE_YET: set[int] = set()
 
 def test_every_row_has_a_test_and_every_such_test_a_row():
     rows = {int(n): line for n, line in re.findall(r"^\| (\d+) (\|.*)$", TABLE.read_text(), re.M)}
-    assert sorted(rows) == list(range(1, 28))
+    assert sorted(rows) == list(range(1, len(rows) + 1))
     assert {n for n, line in rows.items() if "not here yet" in line} == NOT_HERE_YET
     tested: dict[int, set[str]] = {}
     for path in (ROOT / "tests").rglob("test_*.py"):

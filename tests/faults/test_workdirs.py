@@ -121,7 +121,7 @@ def test_a_run_killed_between_its_test_and_its_summary_shows_the_test_once(finis
     assert_same_run(finished, folder)
 
 
-def test_a_file_system_without_locks_and_flushing_is_two_warnings(
+def test_row_28_a_file_system_without_locks_and_flushing_is_two_warnings(
     finished, tmp_path, monkeypatch, caplog
 ):
     def unsupported(*_):

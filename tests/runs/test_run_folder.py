@@ -48,7 +48,7 @@ def test_folders_created_at_once_have_names_of_their_own(tmp_path):
     assert names == {"now", *(f"now-{n}" for n in range(1, number))}
 
 
-def test_a_run_without_workdir_gets_a_folder_beside_that_of_the_same_second(
+def test_row_12_a_run_without_workdir_gets_a_folder_beside_that_of_the_same_second(
     one_second, monkeypatch, capsys
 ):
     """The other one trains already, with the same recipe, and has checkpoints."""
@@ -111,7 +111,7 @@ def test_a_sweep_whose_first_run_cannot_begin_leaves_nothing(one_second, monkeyp
         ("cnn_jax.train.run_steps", KeyboardInterrupt()),
     ],
 )
-def test_a_failed_start_leaves_the_folder_as_it_was(where, error, tmp_path, monkeypatch):
+def test_row_29_a_failed_start_leaves_the_folder_as_it_was(where, error, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise error
 
@@ -132,7 +132,7 @@ def test_a_failed_start_leaves_the_folder_as_it_was(where, error, tmp_path, monk
     assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
 
 
-def test_another_experiment_can_take_the_folder_of_a_failed_start(plan_of, tmp_path):
+def test_row_29_another_experiment_can_take_the_folder_of_a_failed_start(plan_of, tmp_path):
     run = Run(tmp_path / "run")
     with pytest.raises(MemoryError), run.locked():
         run.begin(plan_of(batch_size=64), None, {})
@@ -143,7 +143,7 @@ def test_another_experiment_can_take_the_folder_of_a_failed_start(plan_of, tmp_p
 
 
 @pytest.mark.parametrize("recorded", ["metrics.jsonl", "checkpoints/4/state", "profile/trace"])
-def test_what_a_run_has_recorded_stays_with_its_config(recorded, plan_of, tmp_path):
+def test_row_29_what_a_run_has_recorded_stays_with_its_config(recorded, plan_of, tmp_path):
     run = Run(tmp_path / "run")
     with contextlib.suppress(MemoryError), run.locked():
         run.begin(plan_of(), None, {})

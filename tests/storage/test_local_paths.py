@@ -51,7 +51,7 @@ def nothing_is_created(tmp_path, monkeypatch):
         (f'--config.data=Folder("{BUCKET}")',),
     ],
 )
-def test_flags_and_arguments(arguments, capsys):
+def test_row_8_urls_in_flags_and_arguments(arguments, capsys):
     assert cli.main(["run.py", *TINY[1:], *arguments]) == 2
     error = capsys.readouterr().err
     assert one_line(error[error.index("error: ") :])
@@ -75,13 +75,13 @@ def test_flags_and_arguments(arguments, capsys):
     ],
 )
 @pytest.mark.parametrize("url", [BUCKET, "S3://bucket"])
-def test_the_python_api(use, name, url):
+def test_row_8_urls_in_the_python_api(use, name, url):
     with pytest.raises(UserError, match=f"^{name} must be a local path, got '") as error:
         use(url)
     assert one_line(str(error.value))
 
 
-def test_the_environment(monkeypatch):
+def test_a_url_in_the_environment(monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", "gs://tfds-data/datasets")
     with pytest.raises(UserError, match=r"^\$TFDS_DATA_DIR must be a local path, got 'gs://tfds"):
         Cifar10().resolve()

@@ -77,7 +77,7 @@ def test_the_lock_of_a_removed_file_is_taken_again(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("without_flock")
-def test_a_soft_lock_replaces_a_missing_flock_with_one_warning(tmp_path, caplog):
+def test_row_28_a_soft_lock_replaces_a_missing_flock_with_one_warning(tmp_path, caplog):
     path = tmp_path / ".lock"
     for _ in range(2):
         with files.locked(path, wait=False):
@@ -108,7 +108,7 @@ def test_a_soft_lock_is_waited_for(tmp_path, caplog):
     assert f"process {os.getpid()}" in line and ".lock.held" in line
 
 
-def test_a_soft_lock_of_a_killed_process_on_this_machine_ends_with_it(tmp_path, monkeypatch):
+def test_row_28_a_soft_lock_of_a_killed_process_on_this_machine_ends_with_it(tmp_path, monkeypatch):
     path = tmp_path / ".lock"
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -129,7 +129,7 @@ def test_a_soft_lock_of_a_killed_process_on_this_machine_ends_with_it(tmp_path, 
 
 
 @pytest.mark.usefixtures("without_flock")
-def test_a_soft_lock_of_a_process_killed_elsewhere_names_the_file_to_delete(tmp_path):
+def test_row_28_a_soft_lock_of_a_process_killed_elsewhere_names_the_file_to_delete(tmp_path):
     run = Run(tmp_path / "run")
     run.folder.mkdir()
     marker = run.folder / ".lock.held"
@@ -152,7 +152,7 @@ def test_any_other_error_of_a_lock_names_its_file(code, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
-def test_a_folder_that_cannot_be_flushed_is_one_warning(code, tmp_path, monkeypatch, caplog):
+def test_row_28_a_folder_that_cannot_be_flushed_is_one_warning(code, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(files, "_warned_devices", set())
     monkeypatch.setattr("os.fsync", failing(code))
     files.sync(tmp_path)
