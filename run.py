@@ -15,6 +15,11 @@ if __name__ == "__main__":
         print("error: cnn_jax runs on Linux and macOS; on Windows, run it in WSL", file=sys.stderr)
         sys.exit(2)
     malloc.tune(sys.argv)
+    try:
+        importlib.import_module("jax")
+    except ValueError as error:  # JAX checks its environment variables as it is imported
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
     from cnn_jax.cli import main
     from cnn_jax.runtime import signals

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax
 import pytest
-from program import TINY, one_line
+from program import TINY, one_line, run
 from small_run import EXPERIMENT, QUIET
 
 from cnn_jax import cli
@@ -46,6 +46,12 @@ def test_a_setting_under_which_nothing_works_is_one_line_before_anything_runs(
     error = error[error.index("error: ") :]
     assert one_line(error) and name in error and f"${name.upper()}" in error
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_value_that_jax_does_not_know_is_one_line():
+    """JAX raises it as it is imported, where no code of the package runs yet."""
+    error = run("--list", code=2, JAX_ENABLE_X64="maybe").stderr
+    assert one_line(error) and error.startswith("error: ") and "JAX_ENABLE_X64" in error
 
 
 def test_train_as_a_function_refuses_it_too_and_works_in_a_block_without_it(
