@@ -72,6 +72,16 @@ def test_row_12_a_run_without_workdir_gets_a_folder_beside_that_of_the_same_seco
         assert [path.name for path in other.folder.parent.iterdir()] == [SECOND]
 
 
+def test_row_12_a_new_run_is_not_taken_for_the_one_in_the_folder_of_its_second(one_second, capsys):
+    """A run with checkpoints would need no initial weights."""
+    other = Run(one_second / "runs" / "quickstart" / SECOND)
+    (other.folder / "checkpoints" / "7").mkdir(parents=True)
+    (other.folder / "checkpoints" / "7" / "state").write_text("")
+    assert other.checkpoints().steps() == [7]
+    assert cli.main(["run.py", *FAST, "--config.init_from=nothing"]) == 2
+    assert "init_from=nothing" in capsys.readouterr().err
+
+
 def test_a_sweep_without_workdir_gets_a_folder_of_its_own(one_second, monkeypatch):
     trained = []
 
