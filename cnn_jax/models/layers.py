@@ -61,6 +61,9 @@ def batch_norm(*, train: bool, **options) -> nn.BatchNorm:
 def scores(num_classes: int | None, **options) -> nn.Dense:
     """The last layer: f[B,N] -> f32[B,K], always computed in float32.
 
+    With `precision="bfloat16"`, its kernel and bias are rounded to bfloat16 like all other
+    parameters; products, sums and scores are float32.
+
     Raises:
       ValueError: `num_classes` is None; `Plan` fills it in from the data.
     """

@@ -57,7 +57,8 @@ class AdamW(Adam):
 class NAdam(AdamW):
     """Adam with Nesterov momentum (Dozat 2016, openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ).
 
-    `b1` is constant, whereas PyTorch's `NAdam` increases it over the steps.
+    `b1` is constant, whereas PyTorch's `NAdam` increases it over the steps. Weight decay is
+    decoupled, as with AdamW; PyTorch's default adds it to the gradient.
     """
 
     weight_decay: NonNegative[float] = 0.0
@@ -71,7 +72,8 @@ class RAdam(AdamW):
     """Rectified Adam, which needs no warm-up (Liu et al. 2020, arXiv:1908.03265).
 
     While the squared gradient's running mean covers too few steps, the step follows the gradient's
-    running mean alone; after that it is Adam's, scaled down by the variance that is left.
+    running mean alone; after that it is Adam's, scaled down by the variance that is left. Weight
+    decay is decoupled, as with AdamW; PyTorch's default adds it to the gradient.
     """
 
     weight_decay: NonNegative[float] = 0.0

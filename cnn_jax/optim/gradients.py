@@ -71,7 +71,8 @@ class SAM(GradientRule):
     The gradient is computed at p + rho g / |g|, where g is the plain gradient. Loss, accuracy and
     running statistics are those of the first pass. |g| is the norm over the whole batch, so that
     the result does not depend on the number of devices; the authors use each device's own norm, as
-    `Accumulate(parts, SAM())` does for parts of the batch.
+    `Accumulate(parts, SAM())` does for parts of the batch. Weight decay belongs to the
+    optimiser, so g leaves it out; the authors have it in the loss, and so in g.
 
     Attributes:
       rho: Distance to the point at which the gradient is computed.

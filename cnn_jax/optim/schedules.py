@@ -1,6 +1,8 @@
 """Learning-rate schedules: the share of the peak learning rate at each step.
 
-Their units are epochs and fractions of the run, which `experiment.Plan` converts to steps.
+Their units are epochs and fractions of the run, which `experiment.Plan` converts to steps. No step
+has the share 0: a curve of N steps starts at 1 and would reach its end at step N, one after the
+last.
 """
 
 import abc
@@ -18,11 +20,13 @@ __all__ = ["Constant", "Cosine", "Linear", "MultiStep", "Schedule"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Schedule(Checked, abc.ABC):
-    """Linear warm-up from `warmup_start` to the peak, then the curve of the subclass.
+    """Linear warm-up to the peak, then the curve of the subclass, which starts at the peak.
 
     Attributes:
       warmup: Epochs of warm-up; 0: start at the peak.
-      warmup_start: Share of the peak learning rate at which the warm-up starts.
+      warmup_start: Share s of the peak learning rate at the first step: step k of n warm-up steps
+        has the share s + (1 - s) k / n, as published for airbench. 0: step k has (k + 1) / n, so
+        that the first step isn't wasted.
     """
 
     warmup: NonNegative[float] = 0.0
@@ -43,8 +47,12 @@ class Schedule(Checked, abc.ABC):
         curve = self._curve(total_steps - warmup)
         if warmup == 0:
             return curve
-        rise = optax.linear_schedule(self.warmup_start, 1.0, warmup)
-        return optax.join_schedules([rise, curve], [warmup])
+        return optax.join_schedules([self._rise(warmup), curve], [warmup])
+
+    def _rise(self, steps: int) -> Factor:
+        if self.warmup_start == 0:
+            return lambda step: (step + 1) / steps
+        return optax.linear_schedule(self.warmup_start, 1.0, steps)
 
     @abc.abstractmethod
     def _curve(self, steps: int) -> Factor:
@@ -63,8 +71,11 @@ class Constant(Schedule):
 class Linear(Schedule):
     """Linear decay from the peak to `end`.
 
+    Step k of N has the share 1 + (end - 1) k / N: 1 at the first, (1 - end) / N above `end` at the
+    last.
+
     Attributes:
-      end: Share of the peak learning rate at the end of the run.
+      end: Share of the peak learning rate at the end of the run, after its last step.
     """
 
     end: Probability[float] = 0.0
@@ -77,8 +88,11 @@ class Linear(Schedule):
 class Cosine(Schedule):
     """Cosine decay from the peak to `end` (Loshchilov and Hutter 2017, arXiv:1608.03983).
 
+    Step k of N has the share end + (1 - end) (1 + cos(pi k / N)) / 2: 1 at the first, about
+    2.5 (1 - end) / N^2 above `end` at the last.
+
     Attributes:
-      end: Share of the peak learning rate at the end of the run.
+      end: Share of the peak learning rate at the end of the run, after its last step.
     """
 
     end: Probability[float] = 0.0
@@ -90,6 +104,9 @@ class Cosine(Schedule):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MultiStep(Schedule):
     """The peak learning rate, multiplied by `gamma` at each milestone.
+
+    The first step is at the peak. The drop at fraction f of N steps is at step f N, rounded, and at
+    the second step at the earliest.
 
     Attributes:
       milestones: Fractions of the run after the warm-up, rising and below 1.

@@ -7,6 +7,7 @@ import inspect
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from cnn_jax import optim
@@ -203,15 +204,47 @@ def test_adagrad(optax_run, numpy_run, agree):
 
 @pytest.mark.parametrize("decay", ["all", "kernels"])
 def test_lars(optax_run, numpy_run, agree, decay):
+    """You et al. 2017, algorithm 1."""
+
     def rule(step, path, p, g, memory):
+        local = 1.0
         if decay == "all" or decays(p):
+            local = 0.5 * np.linalg.norm(p) / (np.linalg.norm(g) + 0.3 * np.linalg.norm(p))
             g = g + 0.3 * p
-            g = g * 0.5 * np.linalg.norm(p) / np.linalg.norm(g)
-        m = memory["m"] = 0.8 * memory.get("m", 0) + rate(step) * g
+        m = memory["m"] = 0.8 * memory.get("m", 0) + rate(step) * local * g
         return p - m
 
     lars = LARS(**RATE, momentum=0.8, weight_decay=0.3, trust=0.5, decay=decay)
     agree(optax_run(lars, factor), numpy_run(rule))
+
+
+def test_lars_by_hand():
+    """p = (3, 4), g = (6, 8), decay 1, trust .1: .1 * 5 / (10 + 5) (9, 12) = (.3, .4), times lr .5.
+
+    A kernel of zeros follows SGD, and one without gradient and decay stays.
+    """
+    p = {"a": np.array([[3.0, 4]]), "zeros": np.zeros((1, 2)), "still": np.ones((1, 2))}
+    g = {"a": np.array([[6.0, 8]]), "zeros": np.ones((1, 2)), "still": np.zeros((1, 2))}
+    updates = []
+    for weight_decay in (1.0, 0.0):
+        lars = LARS(peak_lr=0.5, per_batch=None, trust=0.1, weight_decay=weight_decay)
+        tx = lars.build(constant, batch_size=1, total_steps=1)
+        updates.append(tx.update(g, tx.init(p), p)[0])
+    np.testing.assert_allclose(updates[0]["a"], [[-0.15, -0.2]], rtol=1e-6)
+    np.testing.assert_allclose(updates[0]["zeros"], [[-0.5, -0.5]], rtol=1e-6)
+    np.testing.assert_array_equal(updates[1]["still"], 0)
+
+
+def test_lars_has_the_state_of_older_checkpoints(params):
+    tx = LARS().build(constant, batch_size=1, total_steps=1)
+    before = optax.lars(lambda step: 1.0, 1e-3, trust_ratio_mask=True).init(params)
+    assert paths(tx.init(params)) == paths(before)
+
+
+def paths(state):
+    return [
+        (jax.tree_util.keystr(path), leaf.shape) for path, leaf in jax.tree.leaves_with_path(state)
+    ]
 
 
 @pytest.mark.parametrize("decay", ["all", "kernels"])

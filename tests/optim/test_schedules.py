@@ -24,12 +24,13 @@ POINTS = [
         {29: 1, 30: 0.2, 59: 0.2, 60: 0.04, 79: 0.04, 80: 0.008},
     ),
     (MultiStep(milestones=()), {0: 1, 99: 1}),
-    # 2 epochs of warm-up are 20 steps; step 20 is at the peak.
-    (Constant(warmup=2), {0: 0, 5: 0.25, 10: 0.5, 19: 0.95, 20: 1, 99: 1}),
+    # 2 epochs of warm-up are 20 steps, of which the last is at the peak, as is the one after it.
+    (Constant(warmup=2), {0: 0.05, 4: 0.25, 9: 0.5, 18: 0.95, 19: 1, 20: 1, 99: 1}),
     (Linear(warmup=2, warmup_start=0.2), {0: 0.2, 10: 0.6, 20: 1, 60: 0.5, 99: 0.0125}),
-    (Cosine(warmup=2), {0: 0, 10: 0.5, 20: 1, 60: 0.5}),
-    (MultiStep(warmup=2), {10: 0.5, 20: 1, 59: 1, 60: 0.1, 79: 0.1, 80: 0.01}),
-    (Linear(warmup=0.25), {0: 0, 1: 0.5, 2: 1, 51: 0.5}),
+    (Cosine(warmup=2), {0: 0.05, 9: 0.5, 19: 1, 20: 1, 60: 0.5}),
+    (MultiStep(warmup=2), {9: 0.5, 20: 1, 59: 1, 60: 0.1, 79: 0.1, 80: 0.01}),
+    (Linear(warmup=0.25), {0: 0.5, 1: 1, 2: 1, 51: 0.5}),
+    (Linear(warmup=0.1), {0: 1, 1: 1}),
 ]
 
 
@@ -38,6 +39,22 @@ def test_shares_computed_by_hand(schedule, points):
     factor = schedule.factor(total_steps=100, steps_per_epoch=10)
     got = [float(factor(jnp.int32(step))) for step in points]
     np.testing.assert_allclose(got, list(points.values()), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("warmup", [0, 0.3, 4])
+@pytest.mark.parametrize("kind", [Constant, Linear, Cosine, MultiStep])
+def test_no_step_is_wasted(kind, warmup):
+    factor = kind(warmup=warmup).factor(total_steps=50, steps_per_epoch=10)
+    shares = np.array([float(factor(jnp.int32(step))) for step in range(50)])
+    assert shares.min() > 0 and shares.max() == 1
+
+
+def test_the_warm_up_published_for_convmixer():
+    """github.com/locuslab/convmixer-cifar10: np.interp at the epochs done after the step."""
+    factor = Linear(warmup=10).factor(total_steps=25 * 97, steps_per_epoch=97)
+    steps = np.array([0, 1, 96, 97, 500, 969])
+    published = np.interp((steps + 1) / 97, [0, 10, 20, 25], [0, 1, 0.05, 0])
+    np.testing.assert_allclose([float(factor(jnp.int32(s))) for s in steps], published, rtol=1e-6)
 
 
 @pytest.mark.parametrize("schedule", [Constant(), Linear(), Cosine()])
