@@ -29,7 +29,7 @@ from cnn_jax.optim import (
     ScheduleFree,
 )
 from cnn_jax.optim.freezing import frozen
-from cnn_jax.ranges import Checked, Fraction, LocalPath, Positive, within
+from cnn_jax.ranges import Checked, Fraction, LocalPath, Positive, added_field, within
 
 # Steps are counted in an i32, and `jax.random.key` uses 32 bits of the seed.
 MOST_STEPS = 2**31 - 1
@@ -62,6 +62,10 @@ class Experiment(Checked):
       ema: Decay per step of the exponential moving average of the weights that validation, test
         and prediction use, such as 0.999; 0: off.
       batch_size: Examples per step, over all devices.
+      drop_last: Whether to leave out the last batch of an epoch if it is smaller than the others:
+        at batch size 128, each epoch leaves out 80 of 50,000 images, at random. False: each epoch
+        uses all images. The smaller batch is a step like any other, with the mean loss of its
+        examples. Devices that do not divide it compute all of it each.
       epochs: Number of epochs; may be fractional.
       seed: Random seed of the initialisation, data order, augmentation and dropout.
       tta: Test-time augmentation, in validation and test: the views whose scores are averaged.
@@ -94,6 +98,7 @@ class Experiment(Checked):
     lookahead: Lookahead | None = None
     ema: Fraction[float] = 0.0
     batch_size: Positive[int] = 128
+    drop_last: bool = added_field(True, before=True)
     epochs: Positive[float] = 10
     seed: Annotated[int, within(0, MOST_SEED)] = 0
     tta: Views = "none"
@@ -194,8 +199,8 @@ class Plan:
       model: The net, with the data's number of classes.
       normalize: The normalisation, with the data's statistics.
       loss: The loss, with the data's class weights.
-      steps_per_epoch: Number of full batches in the training set; each epoch leaves out other
-        examples.
+      steps_per_epoch: Number of batches in the training set: of full ones with `drop_last`, which
+        leaves out other examples in each epoch, and otherwise of all.
       total_steps: Number of steps of the run.
       tx: The optimiser, as an optax transformation.
       teacher: The plan of the run that this one distils, see transfer/teacher.py.
@@ -258,7 +263,8 @@ class Plan:
             except UserError as error:
                 classes = ", ".join(data.classes)
                 raise ConfigError(f"{error}; the classes of {data.name} are {classes}") from error
-        steps_per_epoch = data.train // batch_size
+        left_over = data.train % batch_size and not experiment.drop_last
+        steps_per_epoch = data.train // batch_size + bool(left_over)
         total_steps = max(1, round(experiment.epochs * steps_per_epoch))
         if total_steps > MOST_STEPS:
             raise UserError(
@@ -293,6 +299,23 @@ class Plan:
             total_steps=total_steps,
             tx=frozen(tx, experiment.freeze) if experiment.freeze else tx,
         )
+
+    @property
+    def examples_per_epoch(self) -> int:
+        """Number of training examples that the steps of an epoch process."""
+        return min(self.steps_per_epoch * self.experiment.batch_size, self.data.train)
+
+    @property
+    def partial_batch(self) -> int:
+        """Number of examples in each epoch's last batch if it is smaller; 0: no step takes one."""
+        if self.total_steps < self.steps_per_epoch:
+            return 0
+        return self.examples_per_epoch % self.experiment.batch_size
+
+    def examples(self, steps: int) -> int:
+        """Returns how many training examples the first `steps` steps process, over all epochs."""
+        epochs, further = divmod(steps, self.steps_per_epoch)
+        return epochs * self.examples_per_epoch + further * self.experiment.batch_size
 
     def learning_rate(self, step: int) -> float:
         """Returns the learning rate of step `step`, counted from 0."""

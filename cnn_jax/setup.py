@@ -4,18 +4,16 @@ import dataclasses
 import functools
 from typing import Any, Self
 
-from jax.stages import Lowered
-
 from cnn_jax import config
 from cnn_jax.data import Dataset
 from cnn_jax.errors import blamed_on
-from cnn_jax.runtime import jax_settings
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.runs.workdir import Run
+from cnn_jax.runtime import jax_settings
 from cnn_jax.runtime.parallel import Parallel, parallel
 from cnn_jax.training.clock import Clock
 from cnn_jax.training.state import TrainState, first_state, state_shapes
-from cnn_jax.training.tracing import lowered_step
+from cnn_jax.training.tracing import LoweredSteps, lowered_steps
 from cnn_jax.transfer.initial_weights import Arrays, load_initial_weights, with_initial_weights
 from cnn_jax.transfer.teacher import teacher_digest, with_teacher
 
@@ -68,9 +66,9 @@ class Setup:
           UserError: the experiment does not fit the data, the devices, its teacher or `init_from`,
             or JAX has a setting that training cannot work under.
           DataUnavailable: the data is not there and cannot be downloaded.
-        jax_settings.check()
           CheckpointError: the weights of the teacher or of `init_from` are damaged.
         """
+        jax_settings.check()
         config.check(experiment, "experiment")
         if run and not run.exists():
             run = None  # what is in its folder now may be of another run
@@ -95,9 +93,9 @@ class Setup:
         return cls(plan, data, note, devices, shapes, teacher, initial_weights)
 
     @functools.cached_property
-    def lowered_step(self) -> Lowered:
-        """The training step, traced once. Raises UserError if a component cannot take a step."""
-        return lowered_step(self.plan, self.parallel, self.shapes, self.teacher)
+    def lowered_steps(self) -> LoweredSteps:
+        """The training steps, traced once. Raises UserError if a component cannot take a step."""
+        return lowered_steps(self.plan, self.parallel, self.shapes, self.teacher)
 
     @functools.cached_property
     def teacher_digest(self) -> str | None:

@@ -74,7 +74,7 @@ def train(
     plan = setup.plan
     if not run.summary():
         with clock.compiling():
-            _ = setup.lowered_step  # raises UserError if a component cannot take a step
+            _ = setup.lowered_steps  # raises UserError if a component cannot take a step
 
     # -- Open the run: lock, identity, logs, clock
     with Recorder.open(

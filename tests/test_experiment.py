@@ -75,6 +75,36 @@ def test_epochs_become_steps(train, batch_size, epochs, per_epoch, total):
 
 
 @pytest.mark.parametrize(
+    ("train", "batch_size", "epochs", "per_epoch", "total", "partial", "examples"),
+    [
+        (50_000, 128, 2, 391, 782, 80, 100_000),
+        (50_000, 128, 1.5, 391, 586, 80, 50_000 + 195 * 128),  # 586.5 steps: to the even number
+        (50_000, 2000, 8, 25, 200, 0, 400_000),
+        (100, 30, 0.5, 4, 2, 0, 60),  # the run ends before the epoch's last batch
+        (100, 30, 1, 4, 4, 10, 100),
+        (103, 51, 3, 3, 9, 1, 309),
+        (7, 7, 3, 1, 3, 0, 21),
+    ],
+)
+def test_epochs_of_all_images_become_steps(
+    train, batch_size, epochs, per_epoch, total, partial, examples
+):
+    facts = dataclasses.replace(FACTS, train=train)
+    made = plan(facts, batch_size=batch_size, epochs=epochs, drop_last=False)
+    assert (made.steps_per_epoch, made.total_steps) == (per_epoch, total)
+    assert (made.partial_batch, made.examples(total)) == (partial, examples)
+
+
+def test_examples_of_steps_that_leave_out_the_last_batch():
+    made = plan(batch_size=128, epochs=2)
+    assert (made.partial_batch, made.examples_per_epoch) == (0, 49_920)
+    assert [made.examples(step) for step in (0, 1, 390, 391, 780)] == [
+        *(0, 128, 49_920),
+        *(50_048, 99_840),
+    ]
+
+
+@pytest.mark.parametrize(
     ("fields", "rates"),
     [
         # 50,000 / 500 = 100 steps an epoch, 400 in all
@@ -321,11 +351,12 @@ def test_every_recipe_makes_a_step(name):
 
 
 def test_what_a_config_from_before_a_field_leaves_out_has_its_default():
-    """A run's config.json names what differs from the defaults; new fields change nothing there."""
+    """Newer files name an added field, and digests are of the older text."""
     text = "Experiment(data=Shapes(), model=LeNet())"
     experiment = config.from_text(text, NAMES)
     assert (experiment.gradient, experiment.ema) == (Plain(), 0.0)
-    assert config.to_text(experiment) == text
+    assert config.to_older_text(experiment) == text
+    assert config.to_text(experiment) == text[:-1] + ", drop_last=True)"
     averaged = dataclasses.replace(experiment, gradient=Accumulate(2, SAM(rho=0.1)), ema=0.99)
     assert config.from_text(config.to_text(averaged), NAMES) == averaged
 

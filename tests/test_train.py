@@ -135,7 +135,8 @@ def test_callbacks_see_every_row(tmp_path):
     assert [[row["split"] for row in rows] for rows in epochs] == [["train", "validation"]] * 3
 
 
-def test_nothing_is_compiled_in_mid_run(tmp_path):
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_nothing_is_compiled_in_mid_run(tmp_path, drop_last):
     """The first epoch has compiled all that the later ones need: the step is compiled once."""
     compiled, after_epoch = [], []
 
@@ -147,7 +148,7 @@ def test_nothing_is_compiled_in_mid_run(tmp_path):
     jax.monitoring.register_event_duration_secs_listener(count)
     try:
         train(
-            experiment(seed=3, epochs=4),
+            experiment(seed=3, epochs=4, drop_last=drop_last),
             tmp_path,
             console=QUIET,
             on_epoch=lambda rows: after_epoch.append(len(compiled)),

@@ -68,7 +68,7 @@ class TimedRun:
         self._train = self._devices.place(Resident.of(data.train))
         self._init = jax.jit(lambda key, images: init_state(self._plan, key, images))
         self._draw = jax.jit(functools.partial(draw_order, self._plan))
-        self._step = prepared.lowered_step.compile()
+        self._step = prepared.lowered_steps.full.compile()
         state = self._init(streams(0).init, self._train.images[:INIT_IMAGES])
         self._evaluate = Evaluator(self._plan, state.variables, data.test, EVAL_BATCH)
 

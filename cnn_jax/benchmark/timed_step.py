@@ -14,7 +14,7 @@ from cnn_jax.runtime.parallel import parallel
 from cnn_jax.runtime.timing import SAMPLES, Timing, measure
 from cnn_jax.training.order import draw_order
 from cnn_jax.training.random_keys import streams
-from cnn_jax.training.step import train_step
+from cnn_jax.training.tracing import lowered_step, lowered_steps
 
 
 class Training:
@@ -36,18 +36,23 @@ class Training:
             self._devices.place(Resident.of(split)),
             self._order(),
             self._devices.place(keys),
+            None,  # no teacher
         )
 
     def _order(self) -> jax.Array:
         return self._devices.place(self._draw(0, self._labels))
 
     def compile(self) -> Any:
-        """Traces and compiles the step."""
-        step = functools.partial(train_step, self.plan)
-        state = self._devices.place(self._state)
-        program = self._devices.lower(step, state, *self._constant).compile()
+        """Traces and compiles the step of a full batch."""
+        program = lowered_step(self.plan, self._devices, self._state).compile()
         host.release_freed_memory()
         return program
+
+    def compile_all(self) -> tuple[Any, Any | None]:
+        """Traces and compiles the steps of a full and a partial batch; None if none is partial."""
+        programs = lowered_steps(self.plan, self._devices, self._state).compile()
+        host.release_freed_memory()
+        return programs
 
     def time(self, program: Any, seconds: float, samples: int = SAMPLES) -> Timing:
         """Times the compiled step."""

@@ -10,7 +10,7 @@ from cnn_jax.analysis import structure
 from cnn_jax.config import Command
 from cnn_jax.config.names import NAMES
 from cnn_jax.errors import shape_text
-from cnn_jax.experiment import Experiment
+from cnn_jax.experiment import Experiment, Plan
 from cnn_jax.modes.mode import Mode
 from cnn_jax.report import tables
 from cnn_jax.setup import Setup
@@ -33,13 +33,14 @@ def dry_run(
     data = plan.data
     flops = structure.forward_flops(plan.model, data.image_shape)
     passes = 3 * experiment.gradient.passes
-    images = plan.total_steps * experiment.batch_size
+    images = plan.examples(plan.total_steps)
     facts = {
         "model": config.to_text(plan.model, NAMES),
         "data": f"{data.name}: {data.train:,} train, {data.validation:,} validation, "
         f"{data.test:,} test images of {shape_text(data.image_shape)}",
         "batch": f"u8[{','.join(map(str, (experiment.batch_size, *data.image_shape)))}] on "
         f"{len(jax.local_devices())} device(s)",
+        "last batch of an epoch": _last_batch(plan),
         "parameters": f"{structure.numbers(params):,}",
         "forward FLOPs an image": f"{flops:,}",
         "training FLOPs": f"{passes * flops * images / 1e15:.3g} P "
@@ -48,7 +49,7 @@ def dry_run(
         f"{experiment.epochs:g} epochs)",
         "learning rate": f"{plan.learning_rate(0):g} at first, peak "
         f"{experiment.optimizer.peak(experiment.batch_size):g}",
-        "memory": _memory(setup.lowered_step.compile()),
+        "memory": _memory(*setup.lowered_steps.compile()),
     }
     out = console or tables.console()
     if setup.note:
@@ -66,10 +67,24 @@ def _parameters(params: Any) -> list[list[str]]:
     ]
 
 
-def _memory(step: Compiled) -> str:
-    used = step.memory_analysis()
-    if used is None:
+def _last_batch(plan: Plan) -> str:
+    batch_size, devices = plan.experiment.batch_size, len(jax.local_devices())
+    images = plan.data.train % batch_size
+    if not images:
+        return f"{batch_size:,} images, like the others"
+    if plan.experiment.drop_last:
+        return f"{images:,} images, left out (drop_last=True)"
+    if not plan.partial_batch:
+        return f"{images:,} images, after the end of the run"
+    spread = f"; on each of the {devices} devices, which do not divide it"
+    return f"{images:,} images, a step of its own{spread if images % devices else ''}"
+
+
+def _memory(*steps: Compiled | None) -> str:
+    analysed = [used for step in steps if step and (used := step.memory_analysis())]
+    if not analysed:
         return "not reported by this compiler"
+    used = max(analysed, key=lambda used: used.temp_size_in_bytes)
     held = used.argument_size_in_bytes + used.output_size_in_bytes - used.alias_size_in_bytes
     return (
         f"{(held + used.temp_size_in_bytes) / 2**20:,.0f} MiB a device in a step: "

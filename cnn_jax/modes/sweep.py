@@ -148,7 +148,7 @@ def _check(
                 run.check_same(setup.plan, recipe)
             but_for_seed = config.to_text(dataclasses.replace(setup.plan.experiment, seed=0))
             if but_for_seed not in traced and not run.summary():
-                _ = setup.lowered_step  # raises UserError if a component cannot take a step
+                _ = setup.lowered_steps  # raises UserError if a component cannot take a step
             traced.add(but_for_seed)
         except UserError as error:
             raise UserError(f"--sweep: {name}: {error}") from error

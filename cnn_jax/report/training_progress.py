@@ -37,7 +37,7 @@ class Progress:
         self,
         total_steps: int,
         steps_per_epoch: int,
-        images_per_step: int,
+        images_per_step: float,
         start_step: int = 0,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -47,7 +47,8 @@ class Progress:
         Args:
           total_steps: Steps of the run.
           steps_per_epoch: Steps of one epoch.
-          images_per_step: Images in one step, over all devices and hosts.
+          images_per_step: Images in one step, over all devices and hosts; on average, if an epoch's
+            last batch is smaller.
           start_step: Steps done before a resume.
           console: Default: standard output. `Console(quiet=True)` is silent.
           clock: Monotonic time in seconds.

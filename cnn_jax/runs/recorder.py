@@ -182,7 +182,7 @@ class Recorder:
         with Progress(
             plan.total_steps,
             plan.steps_per_epoch,
-            plan.experiment.batch_size,
+            plan.examples_per_epoch / plan.steps_per_epoch,
             start,
             self._console,
         ) as self._lines:

@@ -107,7 +107,7 @@ def images_per_second(plan: Plan, rows: list[dict[str, Any]]) -> float:
     images, seconds, before = 0, 0.0, 0
     for row in rows:
         if row["split"] == "train":
-            these = (row["step"] - before) * plan.experiment.batch_size
+            these = plan.examples(row["step"]) - plan.examples(before)
             images, seconds, before = (
                 images + these,
                 seconds + these / row["images_per_second"],

@@ -1,6 +1,7 @@
 """Distributes a step over the local devices: `jit` with a sharded batch, or `pmap` with `psum`."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import jax
@@ -12,6 +13,8 @@ from cnn_jax.errors import UserError
 
 # The mesh axis over which a batch is split.
 BATCH_AXIS = "batch"
+# The axis of the devices where each of them computes the whole batch.
+REPLICA_AXIS = "replica"
 # Steps in flight on the devices: enough to keep them busy, few enough that simulated devices cannot
 # dead-lock in their all-reduce.
 IN_FLIGHT = 4
@@ -32,6 +35,10 @@ def is_split() -> bool:
 class Parallel(Protocol):
     """Places replicated pytrees on the devices and lowers steps that run on them."""
 
+    @property
+    def devices(self) -> Sequence[jax.Device]:
+        """The devices."""
+
     def place(self, tree: Any) -> Any:
         """Replicates a tree of arrays on every device."""
 
@@ -41,10 +48,16 @@ class Parallel(Protocol):
     def fetch(self, tree: Any) -> Any:
         """Returns one replica of a placed tree, as arrays for `jit`."""
 
-    def lower(self, step: Callable, *arguments: Any) -> Lowered:
+    def lower(self, step: Callable, *arguments: Any, whole: bool = False) -> Lowered:
         """Traces `step(state, *rest, split=, total=)` for placed arguments or their shapes.
 
         The compiled program donates `state`.
+
+        Args:
+          step: The step.
+          *arguments: Its arguments, placed, or their shapes.
+          whole: Whether each device computes the whole batch, which the devices need not divide
+            then. All devices get the results of the first.
         """
 
 
@@ -66,6 +79,7 @@ class Jit:
     """One program over a mesh: the batch is sharded, everything else is replicated."""
 
     def __init__(self, devices):
+        self.devices = devices
         mesh = Mesh(devices, (BATCH_AXIS,), axis_types=(AxisType.Auto,))
         self.replicated = NamedSharding(mesh, PartitionSpec())
         self.sharded = NamedSharding(mesh, PartitionSpec(BATCH_AXIS))
@@ -81,15 +95,26 @@ class Jit:
     def fetch(self, tree):
         return tree
 
-    def lower(self, step, *arguments):
+    def lower(self, step, *arguments, whole=False):
         def sharded_step(*arguments):
             return step(
                 *arguments,
                 split=lambda index: jax.lax.with_sharding_constraint(index, self.sharded),
-                total=lambda sums: sums,
+                total=_unchanged,
             )
 
-        jitted = jax.jit(sharded_step, donate_argnums=0, out_shardings=self.replicated)
+        def whole_step(*arguments):
+            share = jax.shard_map(
+                functools.partial(_of_first_device, axis=BATCH_AXIS),
+                mesh=self.replicated.mesh,
+                in_specs=PartitionSpec(),
+                out_specs=PartitionSpec(),
+            )
+            return share(step(*arguments, split=_unchanged, total=_unchanged))
+
+        jitted = jax.jit(
+            whole_step if whole else sharded_step, donate_argnums=0, out_shardings=self.replicated
+        )
         return jitted.lower(*arguments)
 
 
@@ -119,7 +144,7 @@ class Pmap:
     def fetch(self, tree):
         return jax.tree.map(lambda x: x[0], tree)
 
-    def lower(self, step, *arguments):
+    def lower(self, step, *arguments, whole=False):
         def split(index):
             share = index.shape[0] // len(self.devices)
             start = jax.lax.axis_index(BATCH_AXIS) * share
@@ -128,5 +153,33 @@ class Pmap:
         def device_step(*arguments):
             return step(*arguments, split=split, total=lambda s: jax.lax.psum(s, BATCH_AXIS))
 
-        mapped = jax.pmap(device_step, axis_name=BATCH_AXIS, devices=self.devices, donate_argnums=0)
+        def whole_step(*arguments):
+            return _of_first_device(
+                step(*arguments, split=_unchanged, total=_unchanged), axis=REPLICA_AXIS
+            )
+
+        mapped = jax.pmap(
+            whole_step if whole else device_step,
+            axis_name=REPLICA_AXIS if whole else BATCH_AXIS,
+            devices=self.devices,
+            donate_argnums=0,
+        )
         return mapped.lower(*arguments)
+
+
+def _unchanged(tree: Any) -> Any:
+    return tree
+
+
+def _of_first_device(tree: Any, *, axis: str) -> Any:
+    """Returns the first device's arrays on every device.
+
+    Devices that compute the same may round differently, where a kernel is not deterministic; copies
+    of the state would drift apart.
+    """
+
+    def copied(x):
+        first = jax.lax.axis_index(axis) == 0
+        return jax.lax.psum(jnp.where(first, x, jnp.zeros_like(x)), axis).astype(x.dtype)
+
+    return jax.tree.map(copied, tree)

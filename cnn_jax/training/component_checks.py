@@ -3,14 +3,17 @@
 Without them, broadcasting turns a wrong shape into a number, and the mistake trains silently.
 """
 
+from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from cnn_jax.augment import Augmentation
 from cnn_jax.data.batch import Batch
 from cnn_jax.errors import UserError
+from cnn_jax.runtime.parallel import BATCH_AXIS, is_split
 
 
 def check_augmented(augment: Augmentation, given: Batch, result: Any) -> None:
@@ -44,6 +47,25 @@ def check_scores(model: object, result: Any, examples: int, classes: int) -> Non
             f"model: {type(model).__name__} must return a score for each example and class, "
             f"f32[{examples},{classes}], got {_described(result)}"
         )
+
+
+def check_norm(
+    call: Callable[..., Any], arguments: Any, options: Any, context: nn.module.InterceptorContext
+) -> Any:
+    """Raises UserError if a BatchNorm sees one value of each channel, whose variance is 0.
+
+    An interceptor for `nn.intercept_methods`. It knows Flax's BatchNorm, and others by their name.
+    """
+    norm: Any = context.module
+    named = any(base.__name__ == "BatchNorm" for base in type(norm).__mro__)
+    if named and context.method_name == "__call__":
+        running = options.get("use_running_average", getattr(norm, "use_running_average", False))
+        across = getattr(norm, "axis_name", None) and is_split()
+        values = arguments[0].size * (jax.lax.axis_size(BATCH_AXIS) if across else 1)
+        if not running and values == arguments[0].shape[-1]:
+            name = "/".join(norm.path)
+            raise UserError(f"model: {name} gets one value of each channel, whose variance is 0")
+    return call(*arguments, **options)
 
 
 def check_losses(loss: object, result: Any, examples: int) -> None:

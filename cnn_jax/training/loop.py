@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import jax
-from jax.stages import Lowered
 
 from cnn_jax.data import Dataset
 from cnn_jax.data.resident import Resident
@@ -20,6 +19,7 @@ from cnn_jax.training.evaluator import Evaluation, Evaluator
 from cnn_jax.training.order import draw_order
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.state import TrainState
+from cnn_jax.training.tracing import LoweredSteps
 
 
 class Diverged(RunFailed):
@@ -54,7 +54,7 @@ class Setup(Protocol):
     @property
     def teacher(self) -> Any: ...
     @property
-    def lowered_step(self) -> Lowered: ...
+    def lowered_steps(self) -> LoweredSteps: ...
 
 
 class Recorder(Protocol):
@@ -89,7 +89,7 @@ def run_steps(
     log_every_steps: int | None = None,
     save_every_steps: int | None = None,
 ) -> TrainState:
-    """Takes every step that is left of a run; one compiled program advances the state.
+    """Takes every step that is left of a run; a compiled program advances the state.
 
     With a `patience`, the run may end early, at the end of an epoch.
 
@@ -108,7 +108,7 @@ def run_steps(
       Interrupted: a signal asked the run to stop; the state is saved.
     """
     plan, data, devices = setup.plan, setup.data, setup.parallel
-    batch_size, per_epoch, last = plan.experiment.batch_size, plan.steps_per_epoch, plan.total_steps
+    per_epoch, last = plan.steps_per_epoch, plan.total_steps
     log_every, save_every = log_every_steps or last, save_every_steps or last
     start = int(state.step)
     with recorder.clock.compiling():
@@ -117,7 +117,7 @@ def run_steps(
         images, keys, teacher = map(devices.place, (Resident.of(data.train), keys, setup.teacher))
         order = devices.place(draw(start // per_epoch, data.train.labels))
         state = devices.place(state)
-        train_step = setup.lowered_step.compile()
+        full_step, partial_step = setup.lowered_steps.compile()
         validate = None
         if data.validation:
             validate = Evaluator(plan, devices.fetch(state).variables, data.validation)
@@ -144,6 +144,7 @@ def run_steps(
             if begins and plan.experiment.patience and out_of_patience(plan, recorder.rows()):
                 break
             # -- Take the step
+            train_step = partial_step if partial_step and step % per_epoch == 0 else full_step
             state, sums = train_step(state, images, order, keys, teacher)
             in_flight.append((step, sums))
             means = wait(IN_FLIGHT)
@@ -161,7 +162,8 @@ def run_steps(
                 row = metrics_row(plan, step, "train", means)
                 seconds = recorder.clock.seconds()
                 row["learning_rate"] = plan.learning_rate(step - 1)
-                row["images_per_second"] = (step - logged_step) * batch_size / (seconds - logged_at)
+                trained = plan.examples(step) - plan.examples(logged_step)
+                row["images_per_second"] = trained / (seconds - logged_at)
                 row["seconds"] = seconds
                 rows.append(row)
             if epoch_ends and validate:

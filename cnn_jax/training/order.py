@@ -22,5 +22,4 @@ def draw_order(
     """
     if plan.experiment.sampling == "uniform":
         return epoch_order(key, epoch, len(labels))
-    drawn = plan.steps_per_epoch * plan.experiment.batch_size
-    return balanced_order(key, epoch, labels, plan.data.num_classes, drawn)
+    return balanced_order(key, epoch, labels, plan.data.num_classes, plan.examples_per_epoch)

@@ -65,6 +65,7 @@ def train_step(
     keys: Streams,
     teacher: Any = None,
     *,
+    examples: int | None = None,
     split: OnDevices = unchanged,
     total: OnDevices = unchanged,
 ) -> tuple[TrainState, Sums]:
@@ -77,6 +78,7 @@ def train_step(
       order: i32[N], the order of the current epoch, from `draw_order`.
       keys: The run's random keys.
       teacher: The teacher's variables; None without distillation.
+      examples: Size B of the batch, for an epoch's last; default: the experiment's batch size.
       split: Maps the global batch's index i32[B] to this program's part of it.
       total: Maps this program's sums to the sums over all devices.
 
@@ -86,13 +88,14 @@ def train_step(
     if plan.experiment.distill and plan.teacher is None:
         raise UserError("only training restores a teacher: leave it out by --config.distill=None")
     batch_size = plan.experiment.batch_size
+    examples = examples or batch_size
     epoch, place = state.step // plan.steps_per_epoch, state.step % plan.steps_per_epoch
-    index = split(jax.lax.dynamic_slice_in_dim(order, place * batch_size, batch_size))
+    index = split(jax.lax.dynamic_slice_in_dim(order, place * batch_size, examples))
     batch = gather(data, index, epoch)
     if plan.experiment.sampling == "balanced":
         # The index seeds an example's augmentation. A batch may hold an example several times, each
         # to be augmented differently: the place in the epoch takes the index's part.
-        place_in_epoch = place * batch_size + jnp.arange(batch_size)
+        place_in_epoch = place * batch_size + jnp.arange(examples)
         batch = dataclasses.replace(batch, index=split(place_in_epoch))
     if plan.experiment.mixes_examples:  # class numbers cannot be mixed, weights of classes can
         label = jax.nn.one_hot(batch.label, plan.data.num_classes)
@@ -124,7 +127,7 @@ def train_step(
             taught = scores(plan.teacher, teacher, image, train=False)[0]
             losses = plan.experiment.distill(losses, logits, taught)
         auxiliary = Sums.of(losses, logits, batch), updates.get("batch_stats", {})
-        return losses.sum() / batch_size, auxiliary
+        return losses.sum() / examples, auxiliary
 
     with ops.stock(plan.experiment.convolutions == "stock"):
         gradients, (sums, batch_stats) = plan.experiment.gradient(

@@ -1,14 +1,17 @@
 """Traces the training step for the shapes of a plan's data, before any state exists."""
 
+import contextlib
 import functools
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.stages import Lowered
+from jax.stages import Compiled, Lowered
 
 from cnn_jax.data.resident import Resident
-from cnn_jax.errors import blamed_on
+from cnn_jax.errors import UserError, blamed_on
 from cnn_jax.experiment import Plan
 from cnn_jax.runtime.parallel import Parallel
 from cnn_jax.training import component_checks
@@ -27,7 +30,54 @@ HINTS = {
 }
 
 
-def lowered_step(plan: Plan, devices: Parallel, state: TrainState, teacher: Any = None) -> Lowered:
+class LoweredSteps(NamedTuple):
+    """The programs that advance a run, ready to compile; both take the same arguments.
+
+    Attributes:
+      full: The step of a full batch.
+      partial: The step of an epoch's smaller last batch; None if no step of the run takes one.
+    """
+
+    full: Lowered
+    partial: Lowered | None
+
+    def compile(self) -> tuple[Compiled, Compiled | None]:
+        """Compiles both."""
+        return self.full.compile(), self.partial.compile() if self.partial else None
+
+
+def lowered_steps(
+    plan: Plan, devices: Parallel, state: TrainState, teacher: Any = None
+) -> LoweredSteps:
+    """The steps of a run, traced; the arguments and errors are those of `lowered_step`."""
+    full = lowered_step(plan, devices, state, teacher)
+    if not plan.partial_batch:
+        return LoweredSteps(full, None)
+    with _in_partial_batch(plan.partial_batch):
+        partial = lowered_step(plan, devices, state, teacher, plan.partial_batch)
+    return LoweredSteps(full, partial)
+
+
+@contextlib.contextmanager
+def _in_partial_batch(examples: int) -> Iterator[None]:
+    """A block that traces an epoch's last batch; its errors say so."""
+    try:
+        with nn.intercept_methods(component_checks.check_norm):
+            yield
+    except UserError as error:
+        raise UserError(
+            f"drop_last=False leaves {examples:,} examples for an epoch's last batch: {error}; set "
+            "drop_last=True, or another batch_size"
+        ) from error
+
+
+def lowered_step(
+    plan: Plan,
+    devices: Parallel,
+    state: TrainState,
+    teacher: Any = None,
+    examples: int | None = None,
+) -> Lowered:
     """The training step, ready to compile.
 
     Its arguments are the placed state, training set, order of the epoch, random keys and teacher.
@@ -37,6 +87,8 @@ def lowered_step(plan: Plan, devices: Parallel, state: TrainState, teacher: Any 
       devices: How a step is spread over the devices.
       state: The train state, in shapes.
       teacher: The teacher's variables; None without distillation.
+      examples: Size of the batch; default: the experiment's. If the devices do not divide it, each
+        of them computes all of it.
 
     Raises:
       UserError: a component of the experiment returns a wrong shape or dtype, or fails in the
@@ -47,6 +99,8 @@ def lowered_step(plan: Plan, devices: Parallel, state: TrainState, teacher: Any 
     keys = jax.eval_shape(lambda: streams(0))
     shapes = devices.shapes((state, Resident(images, labels), order, keys, teacher))
     with blamed_on("a training step", HINTS):
-        lowered = devices.lower(functools.partial(train_step, plan), *shapes)
+        step = functools.partial(train_step, plan, examples=examples)
+        whole = bool((examples or plan.experiment.batch_size) % len(devices.devices))
+        lowered = devices.lower(step, *shapes, whole=whole)
     component_checks.check_state_unchanged(shapes[0], lowered.out_info[0])
     return lowered

@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -107,6 +108,31 @@ def test_placing_and_fetching_gives_back_the_same(devices, start, kind):
     shapes = layout.shapes(start)
     for mine, theirs in zip(jax.tree.leaves(shapes), jax.tree.leaves(placed), strict=True):
         assert (mine.shape, mine.dtype) == (theirs.shape, theirs.dtype)
+
+
+@pytest.mark.parametrize("kind", ["jit", "pmap"])
+def test_devices_that_differ_agree_on_the_first_after_a_whole_batch(devices, kind):
+    """As after a kernel that is not deterministic: the state is 0 on the first, 1 on the second."""
+    devices(4)
+    layout = parallel(kind, 16)
+    state = {"weight": np.float32([2, 3]), "finite": np.array(True), "count": np.int32(7)}
+    placed = layout.place(state)
+
+    def differing(x):
+        parts = [
+            jax.device_put(shard.data if n == 0 else jnp.zeros_like(shard.data), shard.device)
+            for n, shard in enumerate(x.addressable_shards)
+        ]
+        return jax.make_array_from_single_device_arrays(x.shape, x.sharding, parts)
+
+    def step(state, *, split, total):
+        return {**state, "count": total(split(state["count"]) + 1)}
+
+    after = layout.lower(step, placed, whole=True).compile()(jax.tree.map(differing, placed))
+    for name, expected in (state | {"count": 8}).items():
+        for shard in after[name].addressable_shards:
+            assert shard.data.dtype == placed[name].dtype
+            np.testing.assert_array_equal(shard.data.reshape(np.shape(expected)), expected)
 
 
 def test_row_20_a_batch_that_does_not_divide_is_refused(devices):
