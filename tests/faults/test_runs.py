@@ -301,7 +301,7 @@ class BadGradient(Loss):
 
 @pytest.mark.parametrize("rate", [1e20, 1e30])
 def test_row_13_a_loss_that_is_not_finite_names_its_step_and_is_not_saved(rate, tmp_path):
-    """The rate rises from next to 0: the first steps are good, and the last good checkpoint stays."""
+    """The rate rises from about 0: the first steps are good, and the last good checkpoint stays."""
     rise = Linear(warmup=2, warmup_start=1e-35)
     wanted = experiment(optimizer=SGD(peak_lr=rate, momentum=0), schedule=rise)
     with pytest.raises(Diverged, match=r"at step [1-9]\d*, learning rate .*peak_lr") as caught:
