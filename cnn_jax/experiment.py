@@ -29,7 +29,7 @@ from cnn_jax.optim import (
     ScheduleFree,
 )
 from cnn_jax.optim.freezing import frozen
-from cnn_jax.ranges import Checked, Fraction, LocalPath, Positive, added_field, within
+from cnn_jax.ranges import Checked, Fraction, LocalPath, Positive, within
 
 # Steps are counted in an i32, and `jax.random.key` uses 32 bits of the seed.
 MOST_STEPS = 2**31 - 1
@@ -98,7 +98,7 @@ class Experiment(Checked):
     lookahead: Lookahead | None = None
     ema: Fraction[float] = 0.0
     batch_size: Positive[int] = 128
-    drop_last: bool = added_field(True, before=True)
+    drop_last: bool = True
     epochs: Positive[float] = 10
     seed: Annotated[int, within(0, MOST_SEED)] = 0
     tta: Views = "none"

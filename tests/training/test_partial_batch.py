@@ -337,9 +337,7 @@ def test_a_run_from_before_the_field_left_out_the_last_batch(plan_of, tmp_path):
     plan, run = plan_of(), Run(tmp_path)
     run.begin(plan, None, {})
     saved = json.loads((tmp_path / "config.json").read_text())
-    assert saved["experiment"].count(", drop_last=True") == 1
-    saved["experiment"] = saved["experiment"].replace(", drop_last=True", "")
-    (tmp_path / "config.json").write_text(json.dumps(saved))
+    assert "drop_last" not in saved["experiment"]
     names = {**NAMES, "TinyNet": type(plan.model)}
     assert run.experiment(names).drop_last is True
     assert run.check_same(plan, None) == ""
