@@ -8,7 +8,6 @@ import jax
 
 from cnn_jax.models import layers
 from cnn_jax.models.airbench_layers import conv, norm, pooled_conv, uniform, unit_head
-from cnn_jax.models.normalization import BatchNorm
 from cnn_jax.models.whitening import Whitening
 from cnn_jax.ops import gelu
 from cnn_jax.ranges import Fraction
@@ -72,7 +71,7 @@ class Airbench(layers.Net):
         head = layers.scores(self.num_classes, use_bias=False, kernel_init=kernel_init, name="head")
         return head(x) / divisor
 
-    def _norm(self, train: bool) -> BatchNorm:
+    def _norm(self, train: bool) -> nn.BatchNorm:
         return norm(train=train, momentum=self.momentum)
 
 

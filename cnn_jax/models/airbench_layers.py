@@ -8,7 +8,6 @@ import jax.numpy as jnp
 
 from cnn_jax import ops
 from cnn_jax.models import layers
-from cnn_jax.models.normalization import BatchNorm
 
 
 def uniform(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
@@ -44,7 +43,7 @@ def pooled_conv(volume: jax.Array, width: int) -> jax.Array:
     return ops.max_pool(conv(width, padding)(volume), 2)
 
 
-def norm(*, train: bool, momentum: float = 0.6) -> BatchNorm:
+def norm(*, train: bool, momentum: float = 0.6) -> nn.BatchNorm:
     """BatchNorm with a bias and no scale.
 
     The momentum is low so that the statistics of a short run are those of its last steps.

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax import ops, ranges
-from cnn_jax.models.normalization import BatchNorm
 from cnn_jax.runtime.parallel import BATCH_AXIS, is_split
 
 # He et al. 2015, arXiv:1502.01852: variance 2 / fan-in, right for layers before a ReLU.
@@ -45,15 +44,19 @@ def Conv(features: int, kernel_size: int | tuple[int, ...] = (3, 3), **options) 
     return nn.Conv(features, kernel_size, **(usual | options))
 
 
-def batch_norm(*, train: bool, **options) -> BatchNorm:
-    """`BatchNorm` with PyTorch's default constants and statistics over the global batch.
+def batch_norm(*, train: bool, **options) -> nn.BatchNorm:
+    """`nn.BatchNorm` with PyTorch's default constants and statistics over the global batch.
 
-    Unlike PyTorch's, the running variance of n values is the biased one, (n - 1) / n times that.
+    Two things differ from PyTorch's. The running variance of n values is the biased one, (n - 1) / n
+    times PyTorch's. The variance is E[x^2] - E[x]^2, which loses digits where the mean is far from
+    0: at a mean of 1,000 standard deviations, outputs are wrong by 0.04.
+
     Under `jit` the batch is global already; where the batch is split over a named axis, the
     statistics are averaged over it.
     """
-    return BatchNorm(
+    return nn.BatchNorm(
         use_running_average=not train,
+        momentum=options.pop("momentum", 0.9),
         axis_name=BATCH_AXIS if is_split() else None,
         **options,
     )
