@@ -47,9 +47,9 @@ def Conv(features: int, kernel_size: int | tuple[int, ...] = (3, 3), **options) 
 def batch_norm(*, train: bool, **options) -> nn.BatchNorm:
     """`nn.BatchNorm` with PyTorch's default constants and statistics over the global batch.
 
-    Two things differ from PyTorch's. The running variance of n values is the biased one, (n - 1) / n
-    times PyTorch's. The variance is E[x^2] - E[x]^2, which loses digits where the mean is far from
-    0: at a mean of 1,000 standard deviations, outputs are wrong by 0.04.
+    Two things differ from PyTorch's. The running variance of n values is the biased one,
+    (n - 1) / n times PyTorch's. The variance is E[x^2] - E[x]^2, which loses digits where the mean
+    is far from 0: at a mean of 1,000 standard deviations, outputs are wrong by 0.04.
 
     Under `jit` the batch is global already; where the batch is split over a named axis, the
     statistics are averaged over it.

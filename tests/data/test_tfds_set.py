@@ -132,9 +132,7 @@ def test_which_images_a_part_has(apart, tmp_path):
 def test_images_of_different_sizes_and_depths(apart, tmp_path):
     mixed = [(np.full((10 + n, 30 - n, 3), 8 * n, np.uint8), n % 3) for n in range(12)]
     write_set(tmp_path, "mixed", {"train": mixed}, CLASSES, shape=(None, None, 3))
-    with pytest.raises(
-        DataInvalid, match=r"mixed:1\.0\.0: .* different sizes: set size"
-    ):
+    with pytest.raises(DataInvalid, match=r"mixed:1\.0\.0: .* different sizes: set size"):
         Tfds("mixed").load(str(tmp_path))
     data = Tfds("mixed", size=(8, 6), validation=0).load(str(tmp_path))
     assert data.image_shape == (8, 6, 3) and data.validation is None
