@@ -5,7 +5,7 @@ import signal
 import sys
 
 # Ctrl-C while libraries load ends the process at once: some make another error of it.
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from cnn_jax.runtime import malloc

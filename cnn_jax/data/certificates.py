@@ -16,7 +16,7 @@ ADVICE = (
 def context() -> ssl.SSLContext:
     """The system's trusted certificates and those of `$SSL_CERT_FILE` and `$REQUESTS_CA_BUNDLE`.
 
-    A Python without access to the system's certificates, as on macOS, trusts those of `certifi`.
+    Those of `certifi` are added where Python has loaded none of the system's, as on macOS.
 
     Raises:
       OSError: A variable names a file that can't be read, or that is no certificate.

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from cnn_jax.data import arrays
 from cnn_jax.data.certificates import ADVICE, context, is_untrusted
@@ -86,12 +87,15 @@ def _fetch(url: str, part: Path) -> None:
     have = part.stat().st_size if part.exists() else 0
     # Servers that know nothing of ranges send the whole file.
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    with _failures(), urllib.request.urlopen(request, timeout=LIMIT, context=context()) as answer:
+    trusted = context()
+    with _failures():
+        answer = urllib.request.urlopen(request, timeout=LIMIT, context=trusted)
+    with answer:
         have = have if answer.status == 206 else 0
         length = answer.headers.get("Content-Length")
         size = have + int(length) if length else None
         with open(part, "ab" if have else "wb") as file, _progress(size, have) as progress:
-            while block := answer.read(BLOCK):
+            while block := _read(answer):
                 file.write(block)
                 done = f"{file.tell() / 1e6:,.0f}"
                 progress.done(
@@ -101,9 +105,14 @@ def _fetch(url: str, part: Path) -> None:
                 raise _Failed("the connection broke off", may_pass=True)
 
 
+def _read(answer: Any) -> bytes:
+    with _failures():
+        return answer.read(BLOCK)
+
+
 @contextlib.contextmanager
 def _failures() -> Iterator[None]:
-    """Converts the errors of a connection in the block to `_Failed`; a disk's remain OSErrors."""
+    """Converts the errors of a block that uses the connection alone, and no disk, to `_Failed`."""
     try:
         yield
     except urllib.error.HTTPError as error:
@@ -111,7 +120,7 @@ def _failures() -> Iterator[None]:
         raise _Failed(reason, error.code in PASSING) from error
     except urllib.error.URLError as error:
         raise _failed(error.reason if isinstance(error.reason, Exception) else error) from error
-    except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
+    except (http.client.HTTPException, OSError) as error:
         raise _failed(error) from error
 
 

@@ -185,6 +185,8 @@ def _decode_file(file: BinaryIO, name: str, form: PictureForm, verify: bool) -> 
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         raise BadImage(f"{name}: more than {most:,} pixels: reduce it") from error
+    except MemoryError as error:
+        raise BadImage(f"{name}: not enough memory is free") from error
     except Exception as error:  # on a damaged file a decoder may raise anything
         raise BadImage(f"{name}: {_reason(error)}") from error
     return Decoded(np.array(image, np.uint8).reshape(form.shape), height, width)

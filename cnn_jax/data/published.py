@@ -119,8 +119,8 @@ class Published:
 
 
 def _prepared(source: Source, root: Path) -> Path | None:
-    """Returns the prepared folder, or None if there is none."""
-    for place in (root, root / OURS):
+    """Returns the prepared folder, or None if there is none; ours first, whose format is known."""
+    for place in (root / OURS, root):
         if source.prepared(place):
             return source.folder(place)
     return None

@@ -42,9 +42,11 @@ def why_unreachable(url: str, limit: float = 3.0) -> str:
                     _ask_proxy(connection, via, f"{host}:{port}", deadline)
                 connection.settimeout(_left(deadline))
                 certificates.context().wrap_socket(connection, server_hostname=host).close()
-    except OSError as error:
+    except OSError as error:  # first: an untrusted certificate is a ValueError too
         advice = f"; {certificates.ADVICE}" if certificates.is_untrusted(error) else ""
         return f"no connection to {host}: {error}{advice}"
+    except ValueError as error:
+        return f"the proxy {proxy!r} of the environment can't be understood: {error}"
     return ""
 
 
@@ -60,7 +62,11 @@ def _connect(host: str, port: int, deadline: float) -> socket.socket:
     addresses = _look_up(host, port, deadline)
     error: OSError = OSError("no address")
     for number, (family, kind, protocol, _, address) in enumerate(addresses):
-        connection = socket.socket(family, kind, protocol)
+        try:
+            connection = socket.socket(family, kind, protocol)
+        except OSError as failure:  # such as IPv6 on a host without it
+            error = failure
+            continue
         try:
             connection.settimeout(_left(deadline) / (len(addresses) - number))
             connection.connect(address)

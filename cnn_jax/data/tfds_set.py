@@ -130,8 +130,12 @@ class Tfds(Checked):
         )
 
     def load_labelled(self, data_dir: str | None = None) -> Dataset:
-        """Reads the last of the splits as the test set, to score a net on; it is the training set
-        too, since a data set has one.
+        """Reads the last split as the test set, to score a net on; `train` is the same split.
+
+        Raises:
+          DataUnavailable: The set is not prepared.
+          DataInvalid: It is not made of labelled images, is damaged, or needs more memory than is
+            free.
         """
         exact, _ = self.resolve(data_dir)
         exact = dataclasses.replace(exact, splits=exact.splits[-1:])
@@ -205,14 +209,16 @@ class Tfds(Checked):
         check_memory(self.name, number, form.shape)
         key = json.dumps([*parts.items(), form.shape, form.fit, form.decode, image, label])
         folder = self._arrays_folder(data_root(data_dir), found, key)
-        files = prepared.files(self.splits)
+        files, classes = prepared.files(self.splits), prepared.features[label].classes
 
         def make(remark: str) -> arrays.Cached:
             arrays.notify(f"Decoding {self.name} from {found.folder} ({remark}).")
             made: dict[str, np.ndarray] = {}
-            for part, split in parts.items():
+            # The test set first: it may be unlabelled.
+            for part, split in reversed(parts.items()):
                 images, labels = prepared.read(split, form, image, label)
-                made |= {f"{part}_images": images, f"{part}_labels": labels}
+                self._check_labels(split, labels, len(classes))
+                made = {f"{part}_images": images, f"{part}_labels": labels} | made
             record = {name: [list(a.shape), str(a.dtype), digest(a)] for name, a in made.items()}
             return arrays.Cached(made, {"arrays": record, "files": files})
 
@@ -221,9 +227,6 @@ class Tfds(Checked):
             part: Split(cached.arrays[f"{part}_images"], cached.arrays[f"{part}_labels"])
             for part in parts
         }
-        classes = prepared.features[label].classes
-        for part, split in splits.items():
-            self._check_labels(parts[part], split.labels, len(classes))
         labels = {part: split.labels for part, split in splits.items()}
         arrays.notify(folder_report.content(self.name, classes, labels))
         digests = [entry[2] for entry in cached.record["arrays"].values()]

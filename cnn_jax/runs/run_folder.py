@@ -42,10 +42,12 @@ def created(folder: Path, *, free_name: bool = False) -> Iterator[Path]:
 
 
 def _create_free(folder: Path) -> Path:
+    # First: below a link to a folder that is gone, every name would look taken.
+    folder.parent.mkdir(parents=True, exist_ok=True)
     for number in itertools.count():
         place = folder.with_name(f"{folder.name}-{number}") if number else folder
         with contextlib.suppress(FileExistsError):
-            place.mkdir(parents=True)
+            place.mkdir()
             return place
     raise AssertionError("unreachable")
 

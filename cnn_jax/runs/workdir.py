@@ -404,7 +404,12 @@ class Run:
         except OSError as error:
             if error.errno in files.NO_ROOM:
                 raise
-            raise RunError(f"--workdir={self.folder}: {error.strerror}") from error
+            place = next((p for p in (self.folder, *self.folder.parents) if p.is_symlink()), None)
+            if place and not place.exists():
+                reason = f"{place} is a link to {os.readlink(place)}, which does not exist"
+            else:
+                reason = str(error.strerror)
+            raise RunError(f"--workdir={self.folder}: {reason}") from error
 
     def _config(self) -> dict[str, Any]:
         return self._read("config.json", experiment=str, recipe=dict, data=dict)

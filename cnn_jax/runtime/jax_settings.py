@@ -11,7 +11,15 @@ _REFUSED: dict[str, tuple[Any, str]] = {
     "jax_enable_x64": (True, "training is in float32 or bfloat16, with 32-bit indices"),
     "jax_disable_jit": (True, "every step is compiled ahead of time"),
     "jax_numpy_rank_promotion": ("raise", "images are normalised by broadcasting"),
-    "jax_transfer_guard": ("disallow", "numbers are passed to the device at every step"),
+    **dict.fromkeys(
+        (
+            "jax_transfer_guard",
+            "jax_transfer_guard_host_to_device",
+            "jax_transfer_guard_device_to_host",
+            "jax_transfer_guard_device_to_device",
+        ),
+        ("disallow", "numbers are passed to and from the device while it trains"),
+    ),
 }
 _CHANGING_RESULTS = (
     "jax_default_prng_impl",

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import select
 import signal
 import sys
 import threading
@@ -186,14 +187,30 @@ def _jax_handles_sigterm() -> bool:
 
 
 def _leave_closed_terminal() -> None:
-    """Discards what will be written to a terminal that was closed; it would be an error."""
+    """Discards what will be written to a closed terminal, or a pipe to a program in it that ended.
+
+    It would be an error.
+    """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):  # not a file
             descriptor = stream.fileno()
-            try:
-                os.write(descriptor, b"")
-            except OSError:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+            if _is_closed(descriptor):
+                discarding = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(discarding, descriptor)
+                os.close(discarding)
+
+
+def _is_closed(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    closed = select.POLLERR | select.POLLHUP | select.POLLNVAL
+    if any(event & closed for _, event in poll.poll(0)):
+        return True
+    try:
+        os.write(descriptor, b"")
+    except OSError:
+        return True
+    return False
 
 
 def _is_new_request() -> bool:

@@ -59,10 +59,13 @@ def check_norm(
     norm: Any = context.module
     named = any(base.__name__ == "BatchNorm" for base in type(norm).__mro__)
     if named and context.method_name == "__call__":
-        running = options.get("use_running_average", getattr(norm, "use_running_average", False))
+        volume = arguments[0] if arguments else options["x"]
+        running = arguments[1] if len(arguments) > 1 else options.get("use_running_average")
+        if running is None:
+            running = getattr(norm, "use_running_average", False)
         across = getattr(norm, "axis_name", None) and is_split()
-        values = arguments[0].size * (jax.lax.axis_size(BATCH_AXIS) if across else 1)
-        if not running and values == arguments[0].shape[-1]:
+        values = volume.size * (jax.lax.axis_size(BATCH_AXIS) if across else 1)
+        if not running and values == volume.shape[-1]:
             name = "/".join(norm.path)
             raise UserError(f"model: {name} gets one value of each channel, whose variance is 0")
     return call(*arguments, **options)

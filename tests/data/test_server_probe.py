@@ -140,3 +140,10 @@ def test_a_proxy_that_refuses(monkeypatch):
     with listening(b"HTTP/1.1 403 Forbidden\r\n\r\n") as (port, _, _):
         monkeypatch.setenv("https_proxy", f"127.0.0.1:{port}")
         assert "403 Forbidden" in why_unreachable("https://example.invalid/file")
+
+
+def test_a_proxy_that_cannot_be_understood(monkeypatch):
+    monkeypatch.setenv("https_proxy", "http://proxy:abc")
+    assert "the proxy 'http://proxy:abc' of the environment" in why_unreachable(
+        "https://a.invalid/"
+    )

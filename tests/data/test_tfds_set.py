@@ -225,3 +225,11 @@ def test_transparent_images_lie_on_white(apart, tmp_path):
     data = Tfds("clear", validation=0).load(str(tmp_path))
     both = np.concatenate([data.train.images, data.test.images])[:, 0, 0]
     assert sorted(both.tolist()) == [[9 * n, 0, 0] for n in range(1, 10, 2)] + [[255] * 3] * 5
+
+
+def test_an_unlabelled_test_split_is_found_before_the_training_set_is_decoded(apart, tmp_path):
+    splits = {"train": examples(20), "test": [(image, -1) for image, _ in examples(5)]}
+    write_set(tmp_path, "blind", splits, CLASSES)
+    with pytest.raises(DataInvalid, match=r"label of test example 0 is -1.*split is unlabelled"):
+        Tfds("blind").load(str(tmp_path))
+    assert not list((tmp_path / "cnn_jax").glob("arrays/*/"))

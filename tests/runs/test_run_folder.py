@@ -175,3 +175,14 @@ def test_a_refused_process_takes_nothing_from_the_one_that_trains(plan_of, tmp_p
                 pass
             run.begin(plan_of(), None, {})
             assert (run.folder / ".lock").exists() and run.exists()
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_parent_that_is_a_link_to_nowhere_is_one_line(new, plan_of, tmp_path):
+    (tmp_path / "runs").symlink_to(tmp_path / "gone")
+    run = Run(tmp_path / "runs" / "now", new=new)
+    with (
+        pytest.raises(RunError, match="runs is a link to .*gone, which does not exist"),
+        run.locked(),
+    ):
+        pass
