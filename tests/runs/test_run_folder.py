@@ -182,7 +182,7 @@ def test_a_parent_that_is_a_link_to_nowhere_is_one_line(new, plan_of, tmp_path):
     (tmp_path / "runs").symlink_to(tmp_path / "gone")
     run = Run(tmp_path / "runs" / "now", new=new)
     with (
-        pytest.raises(RunError, match="runs is a link to .*gone, which does not exist"),
+        pytest.raises(RunError, match=r"runs is a link to .*gone, which does not exist"),
         run.locked(),
     ):
         pass
