@@ -30,6 +30,7 @@ from cnn_jax.modes import (
 from cnn_jax.modes.mode import Mode
 from cnn_jax.runtime import compile_cache, hardware, jax_settings, memory, signals
 from cnn_jax.storage.local_paths import local_path
+from cnn_jax.terminal.closed_output import discard
 from cnn_jax.training.loop import Interrupted
 
 MODES = {
@@ -96,7 +97,7 @@ def _exit_code(argv: Sequence[str]) -> int:
         _run(command)
         return 0
     except BrokenPipeError:  # the reader of the output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout.fileno())
         return 1
     except KeyboardInterrupt as stop:
         _report(_interrupted(stop, command))
@@ -120,7 +121,7 @@ def _report(line: str) -> None:
     try:
         print(line, file=sys.stderr, flush=True)
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+        discard(sys.stderr.fileno())
 
 
 def _interrupted(stop: KeyboardInterrupt, command: Command | None) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -128,7 +127,9 @@ class Folder(Checked):
         check_memory(str(root), len(listing.pictures), self.image_shape)
         settings = [str(root), *self.image_shape, self.fit, self.decode]
         cache = PictureCache(
-            cache_folder.user_cache() / "pictures" / f"{root.name[:32]}-{_digest(settings)[:16]}",
+            cache_folder.user_cache()
+            / "pictures"
+            / f"{root.name[:32]}-{cache_folder.key(settings)}",
             self.form,
         )
         try:
@@ -285,7 +286,3 @@ def _last_share(pictures: Sequence[Picture], part: float) -> tuple[list[Picture]
         left[picture.label] -= 1
         (kept if left[picture.label] >= 0 else cut).append(picture)
     return kept, cut
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

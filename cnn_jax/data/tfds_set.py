@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ from cnn_jax.data.dataset import (
 )
 from cnn_jax.data.image_files import PictureForm
 from cnn_jax.data.memory_check import check_memory
-from cnn_jax.data.tfds import PreparedFolder
+from cnn_jax.data.tfds import Feature, PreparedFolder
 from cnn_jax.data.tfds_folders import OURS, Found, data_root, prepared_folders
 from cnn_jax.data.tfds_metadata import customary_splits, image_and_label
 from cnn_jax.errors import some
@@ -94,12 +92,14 @@ class Tfds(Checked):
           DataUnavailable: The set is not prepared.
           DataInvalid: Its description can't be read, or it lacks a split.
         """
-        found, prepared = self._open(data_dir)
+        return self._exact(*self._open(data_dir)), ""
+
+    def _exact(self, found: Found, prepared: PreparedFolder) -> Tfds:
         splits = self.splits or customary_splits(prepared, self.validation, self.test)
         for split in splits:
             prepared.number(split)
         name = _full_name(re.split("[/:]", self.name)[0], found)
-        return dataclasses.replace(self, name=name, splits=splits), ""
+        return dataclasses.replace(self, name=name, splits=splits)
 
     def load(self, data_dir: str | None = None) -> Dataset:
         """Decodes the images, or reads their cached arrays.
@@ -109,13 +109,14 @@ class Tfds(Checked):
           DataInvalid: It has no training split, is not made of labelled images, is damaged, or
             needs more memory than is free.
         """
-        exact, _ = self.resolve(data_dir)
+        found, prepared = self._open(data_dir)
+        exact = self._exact(found, prepared)
         if len(exact.splits) == 1:
             raise DataInvalid(
                 f"{self.name} has the split {exact.splits[0]} alone, which can be evaluated on: "
                 "splits=(train, test) names others"
             )
-        splits, classes, digests = exact._read(data_dir)
+        splits, classes, digests = exact._read(data_dir, found, prepared)
         parts = [splits[part] for part in ("train", "validation") if part in splits]
         mean, std = channel_statistics(*(part.images for part in parts))
         return Dataset(
@@ -137,9 +138,10 @@ class Tfds(Checked):
           DataInvalid: It is not made of labelled images, is damaged, or needs more memory than is
             free.
         """
-        exact, _ = self.resolve(data_dir)
+        found, prepared = self._open(data_dir)
+        exact = self._exact(found, prepared)
         exact = dataclasses.replace(exact, splits=exact.splits[-1:])
-        splits, classes, _ = exact._read(data_dir)
+        splits, classes, _ = exact._read(data_dir, found, prepared)
         split = splits["test"]
         channels = split.images.shape[-1]
         return Dataset(
@@ -184,9 +186,8 @@ class Tfds(Checked):
             "the folder that has it by --data_dir or TFDS_DATA_DIR"
         )
 
-    def _form(self, prepared: PreparedFolder) -> PictureForm:
+    def _form(self, image: Feature) -> PictureForm:
         """The form of the images, of this config or else of the set."""
-        image = prepared.features[image_and_label(prepared, self.label)[0]]
         if image.dtype != "uint8":
             raise DataInvalid(f"{self.name}: its images are {image.dtype}, and must be uint8")
         height, width, stored = image.shape
@@ -200,15 +201,17 @@ class Tfds(Checked):
             height, width, self.channels or (1 if stored == 1 else 3), self.fit, self.decode
         )
 
-    def _read(self, data_dir: str | None) -> tuple[dict[str, Split], tuple[str, ...], list[str]]:
+    def _read(
+        self, data_dir: str | None, found: Found, prepared: PreparedFolder
+    ) -> tuple[dict[str, Split], tuple[str, ...], list[str]]:
         """The parts by name, the classes, and a digest of each array."""
-        found, prepared = self._open(data_dir)
-        form, (image, label) = self._form(prepared), image_and_label(prepared, self.label)
+        image, label = image_and_label(prepared, self.label)
+        form = self._form(prepared.features[image])
         parts = dict(zip(_PARTS[len(self.splits)], self.splits, strict=True))
         number = sum(map(prepared.number, self.splits))
         check_memory(self.name, number, form.shape)
-        key = json.dumps([*parts.items(), form.shape, form.fit, form.decode, image, label])
-        folder = self._arrays_folder(data_root(data_dir), found, key)
+        settings = [*parts.items(), form.shape, form.fit, form.decode, image, label]
+        folder = self._arrays_folder(data_root(data_dir), found, settings)
         files, classes = prepared.files(self.splits), prepared.features[label].classes
 
         def make(remark: str) -> arrays.Cached:
@@ -241,12 +244,13 @@ class Tfds(Checked):
                 f"be in 0..{classes - 1}{hint}"
             )
 
-    def _arrays_folder(self, root: Path, found: Found, key: str) -> Path:
+    def _arrays_folder(self, root: Path, found: Found, settings: list[Any]) -> Path:
         stem = self.name.replace("/", "-").replace(":", "-")
-        beside = root / OURS / "arrays" / f"{stem}-{_digest(key)}"
+        beside = root / OURS / "arrays" / f"{stem}-{cache_folder.key(settings)}"
         if beside.exists() or arrays.writable(beside.parent):
             return beside
-        return cache_folder.user_cache() / "tfds" / f"{stem}-{_digest(key + str(found.folder))}"
+        key = cache_folder.key([*settings, str(found.folder)])
+        return cache_folder.user_cache() / "tfds" / f"{stem}-{key}"
 
 
 def _cached(folder: Path, files: Sequence[Any]) -> arrays.Cached | None:
@@ -271,7 +275,3 @@ def _cached(folder: Path, files: Sequence[Any]) -> arrays.Cached | None:
 
 def _full_name(name: str, found: Found) -> str:
     return f"{'/'.join(filter(None, [name, found.config]))}:{found.version}"
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

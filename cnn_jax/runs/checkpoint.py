@@ -127,7 +127,7 @@ class Checkpoints:
         if not self._folder.is_dir():
             return
         for leftover in [*self._folder.glob("*.saving"), *self._folder.glob("*.old")]:
-            _remove(leftover)
+            files.remove(leftover)
         for other in self.steps():
             if other > step:  # told of already where it is damaged; it will be written anew
                 self._put_aside(other)
@@ -137,7 +137,7 @@ class Checkpoints:
     def _put_aside(self, step: int, problem: str = "") -> None:
         place = self._folder / str(step)
         aside = place.with_name(f"{step}.damaged")
-        _remove(aside)
+        files.remove(aside)
         place.rename(aside)
         if problem:
             self._warn(f"checkpoint {place} is damaged: {problem}: it is now {aside.name}")
@@ -171,12 +171,12 @@ class Checkpoints:
     def _write(self, step: int, state: Any, content: dict[str, Any]) -> None:
         temporary = self._folder / f"{step}.saving"
         try:
-            _remove(temporary)
+            files.remove(temporary)
             temporary.mkdir(parents=True)
             pytrees.write(temporary / "state", state)
             files.write_atomically(temporary / "progress.json", json.dumps(content).encode())
             digests.seal(temporary)
-            _remove(self._folder / str(step))  # not a checkpoint: `save` has checked
+            files.remove(self._folder / str(step))  # not a checkpoint: `save` has checked
             temporary.rename(self._folder / str(step))
             files.sync(self._folder)
             self._remove_old()
@@ -196,10 +196,10 @@ class Checkpoints:
                 self._put_aside(step, problem)
             else:
                 old = self._folder / f"{step}.old"
-                _remove(old)
+                files.remove(old)
                 # Renamed first: a step's folder that is half removed would look damaged.
                 (self._folder / str(step)).rename(old)
-                _remove(old)
+                files.remove(old)
 
     def restore(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
         """The state and the progress of a step.
@@ -244,14 +244,6 @@ class Checkpoints:
             self.wait()
         finally:
             self._writer.shutdown()
-
-
-def _remove(path: Path) -> None:
-    """Removes a folder, ignoring errors, or a file or link of that name."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _filled(folder: Path) -> bool:

@@ -3,9 +3,10 @@
 import contextlib
 import itertools
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+from cnn_jax.storage import files
 
 # What a run writes before its first step, and what shows that it has recorded something.
 _WRITTEN_FIRST = ("config.json", "manifest.json", "tensorboard")
@@ -73,7 +74,7 @@ def undone_unless_recorded(folder: Path, lock: Path) -> Iterator[None]:
     except BaseException:
         if not begun and not any(_filled(folder / name) for name in _RECORDED):
             for path in new.values():
-                _remove(path)
+                files.remove(path)
             if folder.is_dir() and {path.name for path in folder.iterdir()} <= {
                 lock.name,
                 f"{lock.name}.held",
@@ -87,10 +88,3 @@ def _filled(path: Path) -> bool:
     if path.is_dir():
         return any(path.iterdir())
     return path.is_file() and path.stat().st_size > 0
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -13,6 +13,8 @@ from typing import Any
 
 import jax
 
+from cnn_jax.terminal.closed_output import discard
+
 # Signals that come before a kill: SIGUSR1 from schedulers (Slurm's `--signal`, Grid Engine),
 # SIGXCPU from the kernel when the CPU time is used up, SIGHUP when the terminal closes.
 WARNINGS = (signal.SIGUSR1, signal.SIGXCPU, signal.SIGHUP)
@@ -195,9 +197,7 @@ def _leave_closed_terminal() -> None:
         with contextlib.suppress(OSError, ValueError, AttributeError):  # not a file
             descriptor = stream.fileno()
             if _is_closed(descriptor):
-                discarding = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(discarding, descriptor)
-                os.close(discarding)
+                discard(descriptor)
 
 
 def _is_closed(descriptor: int) -> bool:

@@ -1,10 +1,11 @@
 """A console on standard output that survives a closed pipe."""
 
-import os
 import sys
 from typing import Any
 
 from rich.console import Console
+
+from cnn_jax.terminal.closed_output import discard
 
 
 class RunConsole(Console):
@@ -20,4 +21,4 @@ class RunConsole(Console):
     def on_broken_pipe(self) -> None:
         """Stops writing; rich itself would end the program."""
         self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout.fileno())

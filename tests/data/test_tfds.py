@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import http.server
 import os
 import subprocess
 import sys
 import tarfile
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from web_server import serving
 
 from cnn_jax.data import Cifar10, DataInvalid, DataUnavailable, published, tfds_preparing
 
@@ -69,15 +68,16 @@ def served(folder):
     """Serves a folder on the loopback interface; gives the address and the paths asked for."""
     asked = []
 
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            asked.append(self.path)
+    class Files(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=str(folder))
 
-    handler = functools.partial(Handler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", asked
-        server.shutdown()
+        def do_GET(self):
+            asked.append(self.path)
+            super().do_GET()
+
+    with serving(Files) as port:
+        yield f"http://127.0.0.1:{port}", asked
 
 
 def test_downloaded(archive, arrays, taken_for_original, monkeypatch, tmp_path):

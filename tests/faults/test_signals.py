@@ -242,20 +242,10 @@ def test_row_2_signals_until_the_process_has_ended_change_neither_its_code_nor_i
     assert "Traceback" not in printed and "Error" not in printed
 
 
-def test_row_2_printing_to_a_pipe_whose_reader_ended_with_the_terminal_is_no_error(monkeypatch):
-    reader, writer = os.pipe()
-    with os.fdopen(writer, "w") as stdout:
-        monkeypatch.setattr(sys, "stdout", stdout)
-        os.close(reader)
-        with signals.noted() as stop:
-            send(signal.SIGHUP)
-            assert stop.after(1) == signal.SIGHUP
-            print("lost", file=stdout, flush=True)
-
-
-def test_row_2_printing_to_a_terminal_that_has_closed_is_no_error(monkeypatch):
-    other_end, terminal = pty.openpty()
-    with os.fdopen(terminal, "w") as stdout:
+@pytest.mark.parametrize("opened", [pty.openpty, os.pipe], ids=["terminal", "pipe"])
+def test_row_2_printing_to_what_closed_with_the_terminal_is_no_error(opened, monkeypatch):
+    other_end, output = opened()
+    with os.fdopen(output, "w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
         os.close(other_end)
         with signals.noted() as stop:
