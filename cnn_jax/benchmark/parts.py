@@ -5,6 +5,7 @@ replaced, and returns only the output of a part; the compiler removes the rest.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -75,7 +76,7 @@ def gradients_in_scan(plan: Plan, state: Any, *constant: Any, **ways: Any) -> An
 
 
 class Parts:
-    """Times the parts of a plan's step, with the batch sharded by `jit`.
+    """Times the parts of a plan's step, with the batch split by `jit`.
 
     Args:
       plan: The plan.
@@ -124,10 +125,5 @@ class Parts:
         return measure(call, self._seconds)
 
     def _compile(self, part: Callable[..., Any]) -> Any:
-        def program(*arguments):
-            return part(self._plan, *arguments, split=self._split)
-
+        program = self._devices.spread(functools.partial(part, self._plan))
         return jax.jit(program).lower(*self._arguments).compile()
-
-    def _split(self, index):
-        return jax.lax.with_sharding_constraint(index, self._devices.sharded)

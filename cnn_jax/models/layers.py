@@ -1,7 +1,7 @@
 """Layers, checks and the stage loop that the models share."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -51,8 +51,7 @@ def batch_norm(*, train: bool, **options) -> nn.BatchNorm:
     (n - 1) / n times PyTorch's. The variance is E[x^2] - E[x]^2, which loses digits where the mean
     is far from 0: at a mean of 1,000 standard deviations, outputs are wrong by 0.04.
 
-    Under `jit` the batch is global already; where the batch is split over a named axis, the
-    statistics are averaged over it.
+    Where the batch is split over a named axis, the statistics are averaged over it.
     """
     return nn.BatchNorm(
         use_running_average=not train,
@@ -60,6 +59,20 @@ def batch_norm(*, train: bool, **options) -> nn.BatchNorm:
         axis_name=BATCH_AXIS if is_split() else None,
         **options,
     )
+
+
+def whole_batch_statistics(
+    call: Callable[..., Any], arguments: Any, options: Any, context: nn.module.InterceptorContext
+) -> Any:
+    """Lets `nn.BatchNorm` of any model take its statistics over all parts of a split batch.
+
+    An interceptor for `nn.intercept_methods`: a model that does not know how its batch is split
+    means the whole batch. Without it, each device would have its own statistics.
+    """
+    norm = context.module
+    if isinstance(norm, nn.BatchNorm) and norm.axis_name is None and is_split():
+        object.__setattr__(norm, "axis_name", BATCH_AXIS)  # a module's fields are frozen
+    return call(*arguments, **options)
 
 
 def scores(num_classes: int | None, **options) -> nn.Dense:

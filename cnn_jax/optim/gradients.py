@@ -143,7 +143,7 @@ class Accumulate(GradientRule):
     def check(self, examples):
         if examples % self.parts:
             raise UserError(
-                f"gradient.parts must divide the {examples} examples that are processed at once, "
+                f"gradient.parts must divide the {examples} examples that a device processes, "
                 f"got {self.parts}"
             )
         self.rule.check(examples // self.parts)
@@ -152,7 +152,7 @@ class Accumulate(GradientRule):
         self.check(len(batch.index))
 
         def in_parts(x):
-            # Strided parts, so that each part is spread over the devices as the batch is.
+            # Strided parts, so that they are the same where the batch is split over devices.
             if x.ndim == 0:
                 return jnp.broadcast_to(x, self.parts)
             return x.reshape(-1, self.parts, *x.shape[1:]).swapaxes(0, 1)

@@ -1,4 +1,4 @@
-"""Distributes a step over the local devices: `jit` with a sharded batch, or `pmap` with `psum`."""
+"""Distributes a step over the devices: each takes a part of the batch, and sums are exchanged."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -21,10 +21,7 @@ IN_FLIGHT = 4
 
 
 def is_split() -> bool:
-    """Whether the function being traced sees only one device's part of the batch (`pmap`).
-
-    Under `jit` it sees the global batch, even if that is sharded.
-    """
+    """Whether the function being traced sees only one of several devices' part of the batch."""
     try:
         jax.lax.axis_index(BATCH_AXIS)
     except NameError:
@@ -76,7 +73,12 @@ def parallel(kind: str, batch_size: int) -> Parallel:
 
 
 class Jit:
-    """One program over a mesh: the batch is sharded, everything else is replicated."""
+    """One program over a mesh of devices: the batch is split, everything else is replicated.
+
+    Several devices run one program each on their part, and sums are exchanged where the step says
+    so (`shard_map`). Left to itself, XLA's partitioner gathers the activations of the whole batch
+    for kernel gradients that work on a few images at a time.
+    """
 
     def __init__(self, devices):
         self.devices = devices
@@ -96,26 +98,32 @@ class Jit:
         return tree
 
     def lower(self, step, *arguments, whole=False):
-        def sharded_step(*arguments):
-            return step(
-                *arguments,
-                split=lambda index: jax.lax.with_sharding_constraint(index, self.sharded),
-                total=_unchanged,
-            )
-
-        def whole_step(*arguments):
-            share = jax.shard_map(
-                functools.partial(_of_first_device, axis=BATCH_AXIS),
-                mesh=self.replicated.mesh,
-                in_specs=PartitionSpec(),
-                out_specs=PartitionSpec(),
-            )
-            return share(step(*arguments, split=_unchanged, total=_unchanged))
-
-        jitted = jax.jit(
-            whole_step if whole else sharded_step, donate_argnums=0, out_shardings=self.replicated
-        )
+        program = self._whole(step) if whole else self.spread(step)
+        jitted = jax.jit(program, donate_argnums=0, out_shardings=self.replicated)
         return jitted.lower(*arguments)
+
+    def spread(self, step: Callable) -> Callable:
+        """Returns the program of all devices for `step(*arguments, split=, total=)`."""
+        number = len(self.devices)
+        if number == 1:
+            return functools.partial(step, split=_unchanged, total=_unchanged)
+        return self._on_each(
+            functools.partial(step, split=_own_part(number), total=_sum_over_devices)
+        )
+
+    def _whole(self, step: Callable) -> Callable:
+        copy = self._on_each(functools.partial(_of_first_device, axis=BATCH_AXIS))
+        return lambda *arguments: copy(step(*arguments, split=_unchanged, total=_unchanged))
+
+    def _on_each(self, function: Callable) -> Callable:
+        """Runs a function on each device; its arguments and results are replicated."""
+        return jax.shard_map(
+            function,
+            mesh=self.replicated.mesh,
+            in_specs=PartitionSpec(),
+            out_specs=PartitionSpec(),
+            check_vma=False,
+        )
 
 
 class Pmap:
@@ -145,13 +153,8 @@ class Pmap:
         return jax.tree.map(lambda x: x[0], tree)
 
     def lower(self, step, *arguments, whole=False):
-        def split(index):
-            share = index.shape[0] // len(self.devices)
-            start = jax.lax.axis_index(BATCH_AXIS) * share
-            return jax.lax.dynamic_slice_in_dim(index, start, share)
-
         def device_step(*arguments):
-            return step(*arguments, split=split, total=lambda s: jax.lax.psum(s, BATCH_AXIS))
+            return step(*arguments, split=_own_part(len(self.devices)), total=_sum_over_devices)
 
         def whole_step(*arguments):
             return _of_first_device(
@@ -169,6 +172,21 @@ class Pmap:
 
 def _unchanged(tree: Any) -> Any:
     return tree
+
+
+def _own_part(devices: int) -> Callable[[jax.Array], jax.Array]:
+    """Returns the function that takes this device's part of a batch's index i32[B]."""
+
+    def part(index: jax.Array) -> jax.Array:
+        share = index.shape[0] // devices
+        return jax.lax.dynamic_slice_in_dim(index, jax.lax.axis_index(BATCH_AXIS) * share, share)
+
+    return part
+
+
+def _sum_over_devices(tree: Any) -> Any:
+    # Together: the compiler would start to sum some of the arrays before it has all of them.
+    return jax.lax.psum(jax.lax.optimization_barrier(tree), BATCH_AXIS)
 
 
 def _of_first_device(tree: Any, *, axis: str) -> Any:

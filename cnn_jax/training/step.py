@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -16,6 +17,7 @@ from cnn_jax.augment.test_time import average_scores
 from cnn_jax.data.resident import Resident, gather
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
+from cnn_jax.models import layers
 from cnn_jax.optim.averages import moving_average
 from cnn_jax.optim.freezing import stop_frozen_gradients
 from cnn_jax.training import component_checks
@@ -51,7 +53,8 @@ def scores(
     params, image = jax.tree.map(
         lambda x: x.astype(plan.experiment.precision), (variables["params"], image)
     )
-    output: Any = plan.model.apply({**variables, "params": params}, image, **options)
+    with nn.intercept_methods(layers.whole_batch_statistics):
+        output: Any = plan.model.apply({**variables, "params": params}, image, **options)
     logits, updates = output if options.get("mutable") else (output, {})
     component_checks.check_scores(plan.model, logits, image.shape[0], plan.data.num_classes)
     return logits.astype(jnp.float32), updates

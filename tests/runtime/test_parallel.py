@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -141,3 +142,33 @@ def test_row_20_a_batch_that_does_not_divide_is_refused(devices):
         parallel("jit", 18)
     devices(3)
     parallel("pmap", 18)
+
+
+class OwnNet(nn.Module):
+    """A net that knows nothing of devices: Flax's own BatchNorm."""
+
+    @nn.compact
+    def __call__(self, image, *, train):
+        x = nn.BatchNorm(not train)(nn.Conv(4, (3, 3))(image))
+        return nn.Dense(10)(nn.relu(x).mean(axis=(1, 2)))
+
+
+@pytest.mark.parametrize("kind", ["jit", "pmap"])
+def test_a_batch_norm_of_one_s_own_sees_the_whole_batch(plan_of, state_of, dataset, devices, kind):
+    plan, states = plan_of(model=OwnNet()), []
+    for layout, count in (("jit", 1), (kind, 4)):
+        devices(count)
+        layout = parallel(layout, 16)
+        arguments = [
+            layout.place(tree)
+            for tree in (
+                state_of(plan),
+                Resident.of(dataset.train),
+                np.arange(70, dtype=np.int32),
+                streams(0),
+            )
+        ]
+        step = layout.lower(functools.partial(train_step, plan), *arguments).compile()
+        states.append(jax.device_get(layout.fetch(step(*arguments)[0])))
+    for mine, theirs in zip(*map(jax.tree.leaves, states), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6)

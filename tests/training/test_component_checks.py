@@ -15,7 +15,7 @@ from cnn_jax.augment import Augmentation, CutMix, Flip, Mixup
 from cnn_jax.errors import UserError
 from cnn_jax.losses import Loss
 from cnn_jax.optim import Optimizer
-from cnn_jax.runtime.parallel import parallel
+from cnn_jax.runtime.parallel import Jit
 from cnn_jax.training.state import state_shapes
 from cnn_jax.training.tracing import lowered_step
 
@@ -86,7 +86,7 @@ class Growing(Optimizer):
 
 def trace(plan) -> None:
     """In shapes: nothing is computed."""
-    lowered_step(plan, parallel("jit", plan.experiment.batch_size), state_shapes(plan))
+    lowered_step(plan, Jit(jax.local_devices()[:1]), state_shapes(plan))
 
 
 @pytest.mark.parametrize("smaller", ["", "smaller"])

@@ -148,7 +148,8 @@ def test_an_example_drawn_twice_is_augmented_anew_each_time(
     state = state_of(plan).replace(step=np.int32(12))  # before the second epoch's third step
     arguments = [layout.place(tree) for tree in (state, Resident.of(data.train), order, keys)]
     images = layout.lower(functools.partial(to_images, plan), *arguments).compile()(*arguments)
-    shown = np.asarray(images).reshape(32, 2, 2, 3)[:, 0, 0].round().astype(int)
+    parts = [np.asarray(shard.data) for shard in images.addressable_shards]
+    shown = np.concatenate(parts).reshape(32, 2, 2, 3)[:, 0, 0].round().astype(int)
 
     drawn = np.asarray(order[64:96])
     np.testing.assert_array_equal(shown[:, 2], data.train.labels[drawn])

@@ -17,7 +17,7 @@ from cnn_jax.augment import Augmentation
 from cnn_jax.errors import UserError
 from cnn_jax.losses import Loss
 from cnn_jax.optim import Accumulate
-from cnn_jax.runtime.parallel import parallel
+from cnn_jax.runtime.parallel import Jit, parallel
 from cnn_jax.training.state import state_shapes
 from cnn_jax.training.tracing import lowered_step
 
@@ -78,19 +78,20 @@ def line_of(mark: str) -> int:
 def test_a_part_of_one_s_own_that_fails_is_told_by_its_place(plan_of, mark, fields, message):
     plan = plan_of(**fields)
     with pytest.raises(UserError) as caught:
-        lowered_step(plan, parallel("jit", 16), state_shapes(plan))
+        lowered_step(plan, Jit(jax.local_devices()[:1]), state_shapes(plan))
     said = str(caught.value)
     assert one_line(said)
     assert re.search(f"fails at {re.escape(__file__)}:{line_of(mark)}: {message}", said), said
 
 
-def test_parts_of_a_batch_must_divide_each_device_s_share(plan_of, devices):
+@pytest.mark.parametrize("kind", ["jit", "pmap"])
+def test_parts_of_a_batch_must_divide_each_device_s_share(plan_of, devices, kind):
     """16 examples on two devices are 8 each: 16 parts divide the batch, and not a share."""
     devices(2)
     plan = plan_of(gradient=Accumulate(16))
-    lowered_step(plan, parallel("jit", 16), state_shapes(plan))
+    lowered_step(plan_of(gradient=Accumulate(8)), parallel(kind, 16), state_shapes(plan))
     with pytest.raises(UserError, match="must divide the 8 examples"):
-        lowered_step(plan, parallel("pmap", 16), state_shapes(plan))
+        lowered_step(plan, parallel(kind, 16), state_shapes(plan))
 
 
 RECIPE = '''"""A net whose training fails."""
