@@ -3,16 +3,17 @@
 import io
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 
 from cnn_jax import config
 from cnn_jax.config import Command, Flag
 from cnn_jax.config.names import NAMES
-from cnn_jax.errors import RunFailed, UserError
+from cnn_jax.errors import RunFailed, UserError, first_line
 from cnn_jax.modes import (
     benchmark,
     common_flags,
@@ -28,7 +29,7 @@ from cnn_jax.modes import (
     volumes,
 )
 from cnn_jax.modes.mode import Mode
-from cnn_jax.runtime import compile_cache, hardware, jax_settings, memory, signals
+from cnn_jax.runtime import cluster, compile_cache, hardware, jax_settings, memory, signals
 from cnn_jax.storage.local_paths import local_path
 from cnn_jax.terminal.closed_output import discard
 from cnn_jax.training.loop import Interrupted
@@ -85,41 +86,61 @@ def main(argv: Sequence[str]) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         with signals.raised():
-            return _exit_code(argv)
+            outcome = _outcome(argv)
+            _report(outcome.line if cluster.leads() or not outcome.agreed else "")
     except KeyboardInterrupt as stop:  # one more, while the first one was being reported
-        return signals.exit_code(stop)
+        outcome = Outcome(signals.exit_code(stop), "interrupted")
+    if outcome.agreed:
+        cluster.leave()
+    elif cluster.number() > 1:
+        cluster.abandon(outcome.line.removeprefix("error: "), outcome.code)
+    return outcome.code
 
 
-def _exit_code(argv: Sequence[str]) -> int:
+class Outcome(NamedTuple):
+    """How the program ended.
+
+    Attributes:
+      code: The exit code.
+      line: What to print, "" for nothing.
+      agreed: Whether all processes of a job end in the same way.
+    """
+
+    code: int
+    line: str = ""
+    agreed: bool = False
+
+
+def _outcome(argv: Sequence[str]) -> Outcome:
     command = None
     try:
         command = config.parse(argv, plain=FLAGS, names=NAMES, usage=common_flags.USAGE)
         _run(command)
-        return 0
+        return Outcome(0, agreed=True)
     except BrokenPipeError:  # the reader of the output has gone
         discard(sys.stdout.fileno())
-        return 1
+        return Outcome(1)
     except KeyboardInterrupt as stop:
-        _report(_interrupted(stop, command))
-        return signals.exit_code(stop)
+        return Outcome(signals.exit_code(stop), _interrupted(stop, command))
     except Interrupted as stop:
-        _report(str(stop))
-        return 128 + stop.signal
+        return Outcome(128 + stop.signal, str(stop), agreed=True)
     except (UserError, RunFailed, OSError) as error:  # OSError: a full disk, a missing permission
-        _report(f"error: {error}")
-        return 2 if isinstance(error, UserError) else 1
-    except jax.errors.JaxRuntimeError as error:
-        message = memory.out_of_memory(error)
-        if not message:
+        return Outcome(2 if isinstance(error, UserError) else 1, f"error: {error}")
+    except Exception as error:
+        if isinstance(error, jax.errors.JaxRuntimeError) and (full := memory.out_of_memory(error)):
+            return Outcome(1, f"error: {full}")
+        cluster.await_verdict(error)
+        if cluster.number() == 1:
             raise
-        _report(f"error: {message}")
-        return 1
+        traceback.print_exc()
+        return Outcome(1, f"error: {type(error).__name__}: {first_line(error)}")
 
 
 def _report(line: str) -> None:
     """Prints a line to standard error, if its reader is still there: Ctrl-C also stops `| tee`."""
     try:
-        print(line, file=sys.stderr, flush=True)
+        if line:
+            print(line, file=sys.stderr, flush=True)
     except OSError:
         discard(sys.stderr.fileno())
 
@@ -142,9 +163,14 @@ def _chosen_mode(command: Command) -> Mode | None:
 
 def _run(command: Command) -> None:
     mode = _chosen_mode(command)
-    for note in command.notes if mode is None or mode.uses_recipe else ():
-        print(note, file=sys.stderr)
     _check(command)
+    if command.flags.distributed and not (mode and mode.joins_a_job):
+        raise UserError("--distributed is for training: drop it here")
+    if mode and mode.joins_a_job:
+        _join_job(command)
+    for note in command.notes if mode is None or mode.uses_recipe else ():
+        if cluster.leads():
+            print(note, file=sys.stderr)
     if mode:
         if mode.uses_device:
             _start_device(command)
@@ -183,10 +209,22 @@ def _expanded(flag: str, text: str) -> str:
     return str(path)
 
 
+def _join_job(command: Command) -> None:
+    """Joins the other processes of a job, if this is one; JAX has touched no device so far."""
+    flags = command.flags
+    for name in sorted(command.given & {"coordinator", "num_processes", "process_id"}):
+        if not flags.distributed:
+            raise UserError(f"--{name} needs --distributed")
+    if flags.distributed:
+        cluster.start(flags.coordinator, flags.num_processes, flags.process_id)
+    elif warning := cluster.unshared():
+        print(warning, file=sys.stderr)
+
+
 def _start_device(command: Command) -> None:
     jax_settings.check()
     note = compile_cache.use(command.flags.compile_cache)
-    if note:
+    if note and cluster.leads():
         print(note, file=sys.stderr)
     if command.flags.deterministic:
         hardware.be_deterministic()

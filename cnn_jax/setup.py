@@ -9,7 +9,7 @@ from cnn_jax.data import Dataset
 from cnn_jax.errors import blamed_on
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.runs.workdir import Run
-from cnn_jax.runtime import jax_settings
+from cnn_jax.runtime import cluster, jax_settings
 from cnn_jax.runtime.parallel import Parallel, parallel
 from cnn_jax.training.clock import Clock
 from cnn_jax.training.state import TrainState, first_state, state_shapes
@@ -70,8 +70,8 @@ class Setup:
         """
         jax_settings.check()
         config.check(experiment, "experiment")
-        if run and not run.exists():
-            run = None  # what is in its folder now may be of another run
+        if run and not (cluster.leads() and run.exists()):
+            run = None  # what is in its folder now may be of another run, or of process 0
         experiment = run.with_recorded_paths(experiment, recipe) if run else experiment
         with blamed_on("data"):
             source, note = experiment.data.resolve(data_dir)
@@ -88,7 +88,8 @@ class Setup:
         teacher = initial_weights = None
         if weights and not (run and run.summary()):
             plan, teacher = with_teacher(plan, recipe)
-            if experiment.init_from and not (run and run.checkpoints().steps()):
+            begins = cluster.leads() and not (run and run.checkpoints().steps())
+            if experiment.init_from and begins:
                 initial_weights = load_initial_weights(plan, recipe)
         return cls(plan, data, note, devices, shapes, teacher, initial_weights)
 

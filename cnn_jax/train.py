@@ -7,9 +7,11 @@ from typing import Any
 
 from cnn_jax import config
 from cnn_jax.experiment import Experiment, Plan
+from cnn_jax.runs.follower import Follower
 from cnn_jax.runs.recorder import OnEpoch, Recorder, Writer
 from cnn_jax.runs.summary import ended_early, headline, verdict
 from cnn_jax.runs.workdir import Run
+from cnn_jax.runtime import cluster
 from cnn_jax.setup import Setup
 from cnn_jax.training.clock import Clock
 from cnn_jax.training.evaluator import Evaluator
@@ -27,7 +29,7 @@ class Result:
       summary: The content of summary.json.
       plan: The run's plan.
       state: The state that was tested: the last, or the best with `keep_best`; None if the run had
-        finished before and its checkpoints are lost.
+        finished before and its checkpoints are lost, or are process 0's alone.
     """
 
     summary: dict[str, Any]
@@ -48,6 +50,9 @@ def train(
     console: Any = None,
 ) -> Result:
     """Trains an experiment, or resumes its run where it stopped.
+
+    In a job of several processes (`jax.distributed`), each must call this; process 0 alone uses the
+    folder, prints, and calls `on_epoch` and the writers.
 
     Args:
       experiment: What to train.
@@ -72,12 +77,13 @@ def train(
     run, clock = Run.at(workdir), Clock()
     setup = Setup.of(experiment, recipe, data_dir, run=run)
     plan = setup.plan
-    if not run.summary():
+    if not (cluster.leads() and run.summary()):
         with clock.compiling():
             _ = setup.lowered_steps  # raises UserError if a component cannot take a step
 
     # -- Open the run: lock, identity, logs, clock
-    with Recorder.open(
+    recording = Recorder if cluster.leads() else Follower
+    with recording.open(
         run,
         plan,
         recipe=recipe,
@@ -102,7 +108,7 @@ def train(
         # -- Train
         state = run_steps(
             setup,
-            state,
+            cluster.shared(state),
             recorder,
             log_every_steps=log_every_steps,
             save_every_steps=save_every_steps,
@@ -111,9 +117,10 @@ def train(
         recorder.say(ended_early(plan, reached))
 
         # -- Test once, finish
-        tested = recorder.state_to_test(state)
+        tested = cluster.shared(recorder.state_to_test(state))
         with clock.compiling():
-            evaluator = Evaluator(plan, tested.variables, setup.data.test)
+            devices = setup.parallel.devices
+            evaluator = Evaluator(plan, tested.variables, setup.data.test, devices=devices)
         summary = recorder.finish(evaluator(tested.variables), tested, reached)
     recorder.say(verdict(summary))
     return Result(summary, plan, tested)

@@ -124,6 +124,7 @@ def devices(monkeypatch):
         pytest.skip(f"needs 4 devices, found {len(found)}")
 
     def only(count: int) -> None:
-        monkeypatch.setattr(jax, "local_devices", lambda: found[:count])
+        for name in ("devices", "local_devices"):
+            monkeypatch.setattr(jax, name, lambda: found[:count])
 
     return only

@@ -29,6 +29,7 @@ class Mode(NamedTuple):
       uses_recipe: Whether it works on the recipe's experiment; others take that of the run in
         --workdir.
       next_start: After an interruption, a line on what the same command does.
+      joins_a_job: Whether several processes can share it (--distributed).
     """
 
     run: Callable[[Command], None]
@@ -37,6 +38,7 @@ class Mode(NamedTuple):
     uses_device: bool = True
     uses_recipe: bool = True
     next_start: Callable[[Command], str] = starts_over
+    joins_a_job: bool = False
 
 
 RECORD = Flag(

@@ -8,12 +8,13 @@ from cnn_jax import config
 from cnn_jax.errors import first_line
 from cnn_jax.experiment import Plan
 from cnn_jax.report.training_progress import Progress
+from cnn_jax.runs.agreement import check_all_agree
 from cnn_jax.runs.checkpoint import CheckpointError, NotFinite
 from cnn_jax.runs.summary import draw_figures, summarise
 from cnn_jax.runs.tensorboard import TensorBoard
 from cnn_jax.runs.trained_run import check_log, lost_best, trained_state
 from cnn_jax.runs.workdir import Run
-from cnn_jax.runtime import hardware
+from cnn_jax.runtime import cluster, hardware
 from cnn_jax.storage import json_checks
 from cnn_jax.storage.json_files import write_json
 from cnn_jax.training.clock import Clock
@@ -32,6 +33,8 @@ class Writer(Protocol):
 
 class Recorder:
     """The rows, checkpoints, progress and clock of a run that trains in this process.
+
+    In a job of several processes, this is process 0; it tells the others (`Follower`) what it has.
 
     Attributes:
       run: The run's folder.
@@ -82,11 +85,13 @@ class Recorder:
           RunFailed: the folder was moved or removed while the run was training.
         """
         with contextlib.ExitStack() as stack:
+            check_all_agree(plan, recipe, teacher)
             if not run.summary():
                 stack.enter_context(run.locked())
             # From here on the folder is read again: another process may have finished the run.
             note = run.begin(plan, recipe, hardware.manifest(), teacher)
             recorder = cls(run, plan, clock, console)
+            cluster.told("summary", recorder.summary)
             recorder.note, recorder._writers = note, tuple(writers)
             recorder._on_epoch = on_epoch or recorder._on_epoch
             try:
@@ -163,6 +168,7 @@ class Recorder:
     def open_logs(self, start: int) -> None:
         """Drops the rows after step `start`, and that of a test; opens TensorBoard's file."""
         self.run.metrics.truncate(start, without="test")
+        cluster.told("rows", self.run.metrics.rows())
         try:
             self._board = TensorBoard(self.run.folder / "tensorboard", purge_step=start)
         except ModuleNotFoundError as error:  # a machine where only JAX's own packages are there
@@ -265,4 +271,4 @@ class Recorder:
                 f"{self.run.folder}: the last checkpoint was damaged since it was saved"
             )
         write_json(self.run.folder / "summary.json", summary)
-        return summary
+        return cluster.told("result", summary)

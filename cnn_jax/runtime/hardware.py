@@ -15,7 +15,16 @@ from cnn_jax.runtime import compile_cache, host, jax_settings
 
 # The files that determine results, unlike README and results/, which change with each result.
 CODE = ("cnn_jax", "experiments", "run.py", "pyproject.toml")
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
+PACKAGES = (
+    "cnn_jax",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "tensorflow-datasets",
+    "numpy",
+)
 
 
 def be_deterministic() -> None:
@@ -40,10 +49,11 @@ def check_devices() -> None:
 
 def device_name() -> str:
     """Describes the devices: "AMD EPYC, 2 cores" or "4 x NVIDIA H100"."""
-    devices = jax.local_devices()
+    devices, processes = jax.devices(), jax.process_count()
     kind = devices[0].device_kind
     if devices[0].platform == "cpu":
-        return f"{host.processor()}, {host.cores()} cores"
+        name = f"{host.processor()}, {host.cores()} cores"
+        return name if processes == 1 else f"{processes} processes on {name}"
     return kind if len(devices) == 1 else f"{len(devices)} x {kind}"
 
 
@@ -89,7 +99,7 @@ def manifest() -> dict[str, Any]:
         "git": git(),
         "software": software(),
         "device": device_name(),
-        "devices": [str(device) for device in jax.local_devices()],
+        "devices": [str(device) for device in jax.devices()],
         "platform": platform.platform(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "jax_settings": jax_settings.changing_results(),

@@ -6,10 +6,12 @@ from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jax.stages import Lowered
 
 from cnn_jax.errors import UserError
+from cnn_jax.runtime import cluster
 
 # The mesh axis over which a batch is split.
 BATCH_AXIS = "batch"
@@ -43,7 +45,7 @@ class Parallel(Protocol):
         """Returns the shapes of a placed tree, given arrays or shapes."""
 
     def fetch(self, tree: Any) -> Any:
-        """Returns one replica of a placed tree, as arrays for `jit`."""
+        """Returns one replica of a placed tree, as arrays of this process for `jit`."""
 
     def lower(self, step: Callable, *arguments: Any, whole: bool = False) -> Lowered:
         """Traces `step(state, *rest, split=, total=)` for placed arguments or their shapes.
@@ -59,12 +61,15 @@ class Parallel(Protocol):
 
 
 def parallel(kind: str, batch_size: int) -> Parallel:
-    """Returns the `Parallel` of an experiment ("jit" or "pmap") over all local devices.
+    """Returns the `Parallel` of an experiment ("jit" or "pmap") over all devices of the job.
 
     Raises:
-      UserError: The batch size is not a multiple of the number of devices.
+      UserError: The batch size is not a multiple of the number of devices, or several processes
+        are to use "pmap".
     """
-    devices = jax.local_devices()
+    if kind == "pmap" and cluster.number() > 1:
+        raise UserError("parallel must be 'jit' in a job of several processes, got 'pmap'")
+    devices = jax.devices()
     if batch_size % len(devices):
         raise UserError(
             f"batch_size must be a multiple of the {len(devices)} devices, got {batch_size}"
@@ -87,7 +92,13 @@ class Jit:
         self.sharded = NamedSharding(mesh, PartitionSpec(BATCH_AXIS))
 
     def place(self, tree):
-        return jax.device_put(tree, self.replicated)
+        if self.replicated.is_fully_addressable:
+            return jax.device_put(tree, self.replicated)
+        return jax.tree.map(functools.partial(_put, sharding=self.replicated), tree)
+
+    def split(self, batch: Any) -> jax.Array:
+        """Splits an array that each process has over the devices, by its first axis."""
+        return _put(batch, self.sharded)
 
     def shapes(self, tree):
         return jax.tree.map(
@@ -95,7 +106,9 @@ class Jit:
         )
 
     def fetch(self, tree):
-        return tree
+        if self.replicated.is_fully_addressable:
+            return tree
+        return jax.tree.map(lambda x: x.addressable_data(0), tree)
 
     def lower(self, step, *arguments, whole=False):
         program = self._whole(step) if whole else self.spread(step)
@@ -150,7 +163,8 @@ class Pmap:
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct((devices, *x.shape), x.dtype), tree)
 
     def fetch(self, tree):
-        return jax.tree.map(lambda x: x[0], tree)
+        # The first device's part. To slice the whole array would be a program of all devices.
+        return jax.tree.map(lambda x: jnp.squeeze(x.addressable_data(0), 0), tree)
 
     def lower(self, step, *arguments, whole=False):
         def device_step(*arguments):
@@ -168,6 +182,17 @@ class Pmap:
             donate_argnums=0,
         )
         return mapped.lower(*arguments)
+
+
+def _put(array: Any, sharding: NamedSharding) -> jax.Array:
+    """Places an array that every process has, whole, on the devices of all processes."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(array, sharding)
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        data = _put(jax.random.key_data(array), sharding)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
+    host = np.asarray(array)
+    return jax.make_array_from_callback(host.shape, sharding, lambda part: host[part])
 
 
 def _unchanged(tree: Any) -> Any:

@@ -76,7 +76,13 @@ def _orbax() -> Any:
 
 
 def _checkpointer() -> Any:
-    return _orbax().Checkpointer(_orbax().StandardCheckpointHandler())
+    # This process alone: in a job of several, Orbax would wait for the others to save with it.
+    own = jax.process_index()
+    alone = _orbax().options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process_{own}"
+    )
+    handler = _orbax().StandardCheckpointHandler(multiprocessing_options=alone)
+    return _orbax().Checkpointer(handler, multiprocessing_options=alone)
 
 
 @contextlib.contextmanager

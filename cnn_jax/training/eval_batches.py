@@ -1,6 +1,6 @@
-"""Splits examples into batches of one size, sharded over the local devices."""
+"""Splits examples into batches of one size, sharded over the devices."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -13,15 +13,16 @@ class Batches:
     """Batches of one size, so that one compiled program serves all of them.
 
     Args:
-      batch_size: Examples in a batch; rounded up to a multiple of the local devices.
+      batch_size: Examples in a batch; rounded up to a multiple of the devices.
+      devices: The devices; None: those of this process.
 
     Attributes:
       size: Examples in a batch, after rounding.
       devices: Replicates trees of arrays on every device.
     """
 
-    def __init__(self, batch_size: int):
-        devices = jax.local_devices()
+    def __init__(self, batch_size: int, devices: Sequence[jax.Device] | None = None):
+        devices = devices or jax.local_devices()
         self.devices = Jit(devices)
         self.size = -(-batch_size // len(devices)) * len(devices)
 
@@ -44,4 +45,4 @@ class Batches:
 
     def shard(self, batch: Any) -> jax.Array:
         """Places a batch with its examples split over the devices."""
-        return jax.device_put(batch, self.devices.sharded)
+        return self.devices.split(batch)

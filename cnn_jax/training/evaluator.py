@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -89,10 +90,18 @@ class Evaluator:
       variables: Weights of the shapes to come (`TrainState.variables`).
       split: The examples; they are kept on the device.
       batch_size: Examples in a step. It affects only the last digits of the loss.
+      devices: Where it runs; None: on the devices of this process.
     """
 
-    def __init__(self, plan: Plan, variables: Any, split: Split, batch_size: int = EVAL_BATCH):
-        batches = Batches(min(batch_size, len(split)))
+    def __init__(
+        self,
+        plan: Plan,
+        variables: Any,
+        split: Split,
+        batch_size: int = EVAL_BATCH,
+        devices: Sequence[jax.Device] | None = None,
+    ):
+        batches = Batches(min(batch_size, len(split)), devices)
         self._devices = batches.devices
         self._data = self._devices.place(Resident.of(split))
         self._labels = split.labels

@@ -120,7 +120,8 @@ def run_steps(
         full_step, partial_step = setup.lowered_steps.compile()
         validate = None
         if data.validation:
-            validate = Evaluator(plan, devices.fetch(state).variables, data.validation)
+            variables = devices.fetch(state).variables
+            validate = Evaluator(plan, variables, data.validation, devices=devices.devices)
     host.release_freed_memory()
 
     in_flight: collections.deque[tuple[int, Any]] = collections.deque()

@@ -9,9 +9,6 @@ import json
 import os
 import random
 import signal
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
-from program import ROOT, RUN, TINY, environment, run, run_script, start
+from program import RUN, TINY, run, run_script, start
 from rich.console import Console
 from same_run import assert_same_run, bits, untimed, wait_for_checkpoint
 
@@ -125,38 +122,6 @@ def test_row_2_asked_to_stop_a_run_saves_its_step_and_resumes(number, code, whol
     resumed = run(*RECIPE, f"--workdir={folder}")
     assert f"resumed at step {step} of 24" in resumed.stdout
     assert_same_run(whole, folder)
-
-
-@pytest.mark.slow
-def test_row_2_asked_to_stop_under_jax_distributed(tmp_path):
-    script = f"""
-import sys
-import jax
-jax.distributed.initialize("localhost:{_free_port()}", 1, 0)
-sys.argv = [{str(RUN)!r}, *{[*RECIPE, "--config.epochs=400", f"--workdir={tmp_path}/run"]!r}]
-from cnn_jax.cli import main
-sys.exit(main(sys.argv))
-"""
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-c", script],
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    wait_for_checkpoint(tmp_path / "run", 8)
-    process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=120)
-    assert process.returncode == 143, said
-    step = int(said.split("interrupted: step ")[1].split()[0].replace(",", ""))
-    assert Run(tmp_path / "run").checkpoints().latest() == step >= 8
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        return free.getsockname()[1]
 
 
 class Stop(Exception):
