@@ -161,7 +161,11 @@ def leave() -> None:
     """Ends the job on this process, once all processes have come to its end."""
     if number() == 1:
         return
-    meet("leave")
+    try:
+        meet("leave")
+    except jax.errors.JaxRuntimeError as error:
+        await_verdict(error)
+        raise
     if _watch:
         _watch.over = True
     if leads():  # JAX aborts those that the coordinator leaves behind
