@@ -71,6 +71,9 @@ ONLY_FOR = {"list": ["train"], "print_config": ["train"], "dry_run": ["train"]} 
 PATHS = ("workdir", "data_dir", "model", "output", "contact_sheet")
 
 
+_READER_GONE = "the reader of its output has gone"
+
+
 def main(argv: Sequence[str]) -> int:
     """Runs the program.
 
@@ -87,7 +90,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         with signals.raised():
             outcome = _outcome(argv)
-            _report(outcome.line if cluster.leads() or not outcome.agreed else "")
+            shown = cluster.leads() or not outcome.agreed
+            _report(outcome.line if shown and outcome.line != _READER_GONE else "")
     except KeyboardInterrupt as stop:  # one more, while the first one was being reported
         outcome = Outcome(signals.exit_code(stop), "interrupted")
     if outcome.agreed:
@@ -119,7 +123,7 @@ def _outcome(argv: Sequence[str]) -> Outcome:
         return Outcome(0, agreed=True)
     except BrokenPipeError:  # the reader of the output has gone
         discard(sys.stdout.fileno())
-        return Outcome(1)
+        return Outcome(1, _READER_GONE)
     except KeyboardInterrupt as stop:
         return Outcome(signals.exit_code(stop), _interrupted(stop, command))
     except Interrupted as stop:
@@ -223,9 +227,14 @@ def _join_job(command: Command) -> None:
 
 def _start_device(command: Command) -> None:
     jax_settings.check()
-    note = compile_cache.use(command.flags.compile_cache)
-    if note and cluster.leads():
-        print(note, file=sys.stderr)
     if command.flags.deterministic:
         hardware.be_deterministic()
     hardware.check_devices()
+    kept_at = command.flags.compile_cache
+    if cluster.number() > 1 and jax.default_backend() != "cpu":
+        # JAX writes from process 0 alone. If only that one found a program, the others would wait
+        # for its part in compiling it.
+        kept_at = kept_at or compile_cache.OFF
+    note = compile_cache.use(kept_at)
+    if note and cluster.leads():
+        print(note, file=sys.stderr)

@@ -108,7 +108,7 @@ def train(
         # -- Train
         state = run_steps(
             setup,
-            cluster.shared(state),
+            cluster.broadcast_arrays(state),
             recorder,
             log_every_steps=log_every_steps,
             save_every_steps=save_every_steps,
@@ -117,7 +117,7 @@ def train(
         recorder.say(ended_early(plan, reached))
 
         # -- Test once, finish
-        tested = cluster.shared(recorder.state_to_test(state))
+        tested = cluster.broadcast_arrays(recorder.state_to_test(state))
         with clock.compiling():
             devices = setup.parallel.devices
             evaluator = Evaluator(plan, tested.variables, setup.data.test, devices=devices)

@@ -1,12 +1,15 @@
 """Checks that all processes of a job would train the same."""
 
+import os
 from typing import Any
+
+import jax
 
 from cnn_jax import config
 from cnn_jax.config.names import names_of
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
-from cnn_jax.runtime import cluster, hardware
+from cnn_jax.runtime import cluster, hardware, jax_settings
 
 # The packages of which all processes must have the same version: a step is made of them.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "cnn_jax")
@@ -23,26 +26,35 @@ def check_all_agree(plan: Plan, recipe: config.Recipe | None, teacher: str | Non
       teacher: Digest of the teacher; None without distillation.
 
     Raises:
-      UserError: this process has another version of a package, another config or other data.
+      UserError: this process has another version of a package, other settings or devices, another
+        config or other data.
     """
     if cluster.number() == 1:
         return
     software = hardware.software()
     own: dict[str, Any] = {
         "versions": {name: software.get(name) for name in PACKAGES},
-        "commit": hardware.git().get("commit"),
+        "facts": {
+            "commit": hardware.git().get("commit"),
+            "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
+            "number of devices": jax.local_device_count(),
+            **jax_settings.changing_results(),
+        },
         "experiment": config.to_text(plan.experiment),
         "data": plan.data.fingerprint,
         "teacher": teacher,
     }
-    leader = cluster.told("facts", own)
+    leader = cluster.broadcast("facts", own)
     differing = [
         f"{name} {own['versions'][name]} instead of {version}"
         for name, version in leader["versions"].items()
         if own["versions"][name] != version
     ]
-    if own["commit"] != leader["commit"]:
-        differing += [f"the code is commit {own['commit']} instead of {leader['commit']}"]
+    differing += [
+        f"{name} {own['facts'][name]} instead of {value}"
+        for name, value in leader["facts"].items()
+        if own["facts"][name] != value
+    ]
     # Other code may not even read the config.
     differing = differing or _differing_fields(plan, recipe, leader["experiment"])
     if own["data"] != leader["data"]:

@@ -28,7 +28,7 @@ class Follower:
 
     def __init__(self, clock: Clock):
         self.clock, self.note = clock, ""
-        self.summary: dict[str, Any] | None = cluster.told("summary", None)
+        self.summary: dict[str, Any] | None = cluster.broadcast("summary", None)
         self._rows: list[dict[str, Any]] = []
 
     @classmethod
@@ -65,7 +65,7 @@ class Follower:
     def open_logs(self, start: int) -> None:
         """Receives the rows that were recorded before this launch."""
         del start
-        self._rows = cluster.told("rows", [])
+        self._rows = cluster.broadcast("rows", [])
 
     @contextlib.contextmanager
     def progress(self, start: int) -> Iterator[None]:
@@ -99,4 +99,4 @@ class Follower:
     def finish(self, test: Evaluation, state: TrainState, reached: int) -> dict[str, Any]:
         """Waits until process 0 has finished the run, and returns its summary."""
         del test, state, reached
-        return cluster.told("result", {})
+        return cluster.broadcast("result", {})

@@ -91,7 +91,7 @@ class Recorder:
             # From here on the folder is read again: another process may have finished the run.
             note = run.begin(plan, recipe, hardware.manifest(), teacher)
             recorder = cls(run, plan, clock, console)
-            cluster.told("summary", recorder.summary)
+            cluster.broadcast("summary", recorder.summary)
             recorder.note, recorder._writers = note, tuple(writers)
             recorder._on_epoch = on_epoch or recorder._on_epoch
             try:
@@ -168,7 +168,7 @@ class Recorder:
     def open_logs(self, start: int) -> None:
         """Drops the rows after step `start`, and that of a test; opens TensorBoard's file."""
         self.run.metrics.truncate(start, without="test")
-        cluster.told("rows", self.run.metrics.rows())
+        cluster.broadcast("rows", self.run.metrics.rows())
         try:
             self._board = TensorBoard(self.run.folder / "tensorboard", purge_step=start)
         except ModuleNotFoundError as error:  # a machine where only JAX's own packages are there
@@ -271,4 +271,4 @@ class Recorder:
                 f"{self.run.folder}: the last checkpoint was damaged since it was saved"
             )
         write_json(self.run.folder / "summary.json", summary)
-        return cluster.told("result", summary)
+        return cluster.broadcast("result", summary)

@@ -21,12 +21,13 @@ import jax
 import numpy as np
 
 from cnn_jax.errors import UserError, first_line
+from cnn_jax.runtime import supervisor
 
 T = TypeVar("T")
 
 # The watch of this process; None outside a job, and in one that a program of its own has started.
 _watch: _Watch | None = None
-# Values told and meetings held so far: each needs a name of its own, the same on all processes.
+# Broadcasts and meetings so far: each needs a name of its own, the same on all processes.
 _count = itertools.count()
 
 # Seconds without a heartbeat after which JAX's coordinator takes a process for lost.
@@ -40,7 +41,7 @@ LOST_SECONDS = 40
 # reading its data, or drawing figures.
 START_SECONDS, WAIT_SECONDS = 300, 3600
 RESUMES = "the same command on all processes resumes from the last checkpoint"
-# Where a process says that it has failed, and that it has seen that another one has.
+# Keys under which a process reports its failure, and that it has seen another's.
 _FAILED, _ENDED = "cnn_jax/failed/", "cnn_jax/ended/"
 # Programs that start processes, and the variables in which they say how many, and which one it is.
 LAUNCHERS = (
@@ -48,7 +49,7 @@ LAUNCHERS = (
     ("mpirun", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
     ("mpiexec", "PMI_SIZE", "PMI_RANK"),
 )
-# What errors of collective operations speak of, whatever their class.
+# Words by which errors of collective operations are recognised, whatever their class.
 _COLLECTIVE = re.compile("gloo|nccl|collective|coordination|peer", re.IGNORECASE)
 
 
@@ -113,11 +114,11 @@ def own_number() -> int:
     return _state().process_id
 
 
-def told(name: str, value: T) -> T:
+def broadcast(name: str, value: T) -> T:
     """Returns the JSON value that process 0 has; all processes must call this in the same order.
 
     Args:
-      name: What is told, for the error if process 0 does not come here within `WAIT_SECONDS`.
+      name: What it is, for the error if process 0 does not come here within `WAIT_SECONDS`.
       value: The value on process 0; those of the others are not used.
     """
     if number() == 1:
@@ -129,7 +130,7 @@ def told(name: str, value: T) -> T:
     return json.loads(client.blocking_key_value_get(key, WAIT_SECONDS * 1000))
 
 
-def shared(tree: Any) -> Any:
+def broadcast_arrays(tree: Any) -> Any:
     """Returns process 0's arrays to all processes, bit for bit, in host memory.
 
     Args:
@@ -139,6 +140,7 @@ def shared(tree: Any) -> Any:
         return tree
     from jax.experimental import multihost_utils
 
+    meet("arrays")  # process 0 may still read them from a disk, longer than a collective waits
     # As bytes: the sum by which JAX sends numbers would turn -0.0 into 0.0.
     leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, jax.device_get(tree)))
     sent = multihost_utils.broadcast_one_to_all(
@@ -165,7 +167,7 @@ def leave() -> None:
         meet("leave")
     except jax.errors.JaxRuntimeError as error:
         await_verdict(error)
-        raise
+        abandon(first_line(error), 1)
     if _watch:
         _watch.over = True
     if leads():  # JAX aborts those that the coordinator leaves behind
@@ -200,7 +202,8 @@ def await_verdict(error: BaseException) -> None:
     The collective operations that a lost process takes part in fail first, with errors of many
     kinds; the coordinator needs some seconds to say which process it is.
     """
-    if _watch and (isinstance(error, jax.errors.JaxRuntimeError) or _COLLECTIVE.search(str(error))):
+    collective = isinstance(error, jax.errors.JaxRuntimeError) or _COLLECTIVE.search(str(error))
+    if _watch and number() > 1 and collective:
         time.sleep(HEARTBEAT_SECONDS + 5)
 
 
@@ -247,6 +250,8 @@ class _Watch:
             reason = self._reason_to_end()
             if reason and not self.over:
                 time.sleep(0.2)  # what the main thread is printing
+                if self.over:
+                    return
                 _print_last(f"error: {reason}")
                 with contextlib.suppress(Exception):
                     self._client.key_value_set(f"{_ENDED}{self._own}", "")
@@ -264,7 +269,7 @@ class _Watch:
             names = ", ".join(map(str, lost))
             which = f"process {names} is" if len(lost) == 1 else f"processes {names} are"
             return f"{which} lost (killed, or hanging, or its machine is gone): {RESUMES}"
-        if os.getppid() != self._parent:
+        if supervisor.is_child() and os.getppid() != self._parent:
             return "the parent of this process is gone"
         return ""
 

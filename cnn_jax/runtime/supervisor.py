@@ -1,4 +1,4 @@
-"""Runs a process of a job as a child, so that something can say why it was aborted.
+"""Runs a process of a job as a child, so that the parent can report why it was aborted.
 
 JAX aborts a process whose coordinator is lost from C++, where no Python code runs. Imports only
 light modules of the standard library.
@@ -17,6 +17,11 @@ _ON = {"distributed", "distributed=true", "distributed=1", "distributed=t"}
 _PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 
 
+def is_child() -> bool:
+    """Whether this process has a parent that supervises it."""
+    return _VARIABLE in os.environ
+
+
 def supervise(argv: Sequence[str]) -> None:
     """Runs the program again as a child, and ends with its exit code, if it is part of a job.
 
@@ -26,7 +31,7 @@ def supervise(argv: Sequence[str]) -> None:
       argv: `sys.argv`.
     """
     words = {argument.lstrip("-").lower() for argument in argv[1:] if argument.startswith("-")}
-    if not words & _ON or os.environ.get(_VARIABLE):
+    if not words & _ON or is_child():
         return
     ignored = [n for n in _PASSED_ON if signal.getsignal(getattr(signal, n)) is signal.SIG_IGN]
     environ = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, _VARIABLE: "1"}  # no warnings from C++
@@ -42,7 +47,8 @@ def supervise(argv: Sequence[str]) -> None:
     if code < 0:
         name = signal.Signals(-code).name
         reason = {
-            "SIGABRT": "process 0, the coordinator, is lost (killed, or its machine is gone)",
+            "SIGABRT": "this process was aborted; if no other error stands above, process 0, the "
+            "coordinator, is lost (killed, or its machine is gone)",
             "SIGKILL": "this process was killed, perhaps for lack of memory",
         }.get(name, f"this process was ended by {name}")
         print(

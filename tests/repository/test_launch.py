@@ -20,6 +20,7 @@ SCRIPTS = sorted(LAUNCH.glob("*.sh"))
 VALUES = {
     "$(printf '%q ' \"$@\")": "--config=cifar10_resnet18 --workdir=runs/mine",
     '"$@"': "--config=cifar10_resnet18 --workdir=runs/mine",
+    '"runs/slurm-$SLURM_JOB_ID"': "runs/slurm-1",
     '"$(echo "$SKYPILOT_NODE_IPS" | head -n1):8476"': "10.0.0.1:8476",
     '"$SKYPILOT_NUM_NODES"': "2",
     '"$SKYPILOT_NODE_RANK"': "1",
@@ -29,7 +30,7 @@ VALUES = {
 
 def parsed(command: str):
     """The command line that follows `run.py` in a shell command, as the program reads it."""
-    words = command.replace("\\\n", " ").partition("run.py")[2].splitlines()[0]
+    words = command.replace("\\\n", " ").partition("python run.py")[2].splitlines()[0]
     for variable, value in VALUES.items():
         words = words.replace(variable, value)
     assert "$" not in words
@@ -52,12 +53,12 @@ def test_a_shell_script_has_no_mistake_and_starts_a_job(script):
 
 
 def test_slurm_is_asked_for_a_warning_that_the_run_saves_at():
-    """And for one process on each node, as JAX expects them."""
+    """And for one process for each GPU: under Slurm, JAX gives a process the GPU of its number."""
     text = (LAUNCH / "slurm.sh").read_text()
     asked = dict(re.findall(r"^#SBATCH --([\w-]+)=(\S+)$", text, re.MULTILINE))
-    assert asked["ntasks-per-node"] == "1"
+    assert asked["ntasks-per-node"] == asked["gpus-per-node"]
     assert asked["signal"] == "USR1@120"
-    assert re.search(r'"\$code" -eq 138 .* "\$code" -eq 143 ', text)  # 128 + SIGUSR1, SIGTERM
+    assert "138 | 143) again=1" in text  # 128 + SIGUSR1, 128 + SIGTERM
 
 
 def test_kubernetes_gets_a_jobset_with_one_pod_for_each_process():
