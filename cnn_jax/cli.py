@@ -71,9 +71,6 @@ ONLY_FOR = {"list": ["train"], "print_config": ["train"], "dry_run": ["train"]} 
 PATHS = ("workdir", "data_dir", "model", "output", "contact_sheet")
 
 
-_READER_GONE = "the reader of its output has gone"
-
-
 def main(argv: Sequence[str]) -> int:
     """Runs the program.
 
@@ -91,13 +88,14 @@ def main(argv: Sequence[str]) -> int:
         with signals.raised():
             outcome = _outcome(argv)
             shown = cluster.leads() or not outcome.agreed
-            _report(outcome.line if shown and outcome.line != _READER_GONE else "")
+            _report(outcome.line if shown else "")
     except KeyboardInterrupt as stop:  # one more, while the first one was being reported
         outcome = Outcome(signals.exit_code(stop), "interrupted")
     if outcome.agreed:
         cluster.leave()
     elif cluster.number() > 1:
-        cluster.abandon(outcome.line.removeprefix("error: "), outcome.code)
+        reason = outcome.line.removeprefix("error: ") or "the reader of its output has gone"
+        cluster.abandon(reason, outcome.code)
     return outcome.code
 
 
@@ -123,7 +121,7 @@ def _outcome(argv: Sequence[str]) -> Outcome:
         return Outcome(0, agreed=True)
     except BrokenPipeError:  # the reader of the output has gone
         discard(sys.stdout.fileno())
-        return Outcome(1, _READER_GONE)
+        return Outcome(1)
     except KeyboardInterrupt as stop:
         return Outcome(signals.exit_code(stop), _interrupted(stop, command))
     except Interrupted as stop:

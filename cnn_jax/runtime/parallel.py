@@ -92,9 +92,7 @@ class Jit:
         self.sharded = NamedSharding(mesh, PartitionSpec(BATCH_AXIS))
 
     def place(self, tree):
-        if self.replicated.is_fully_addressable:
-            return jax.device_put(tree, self.replicated)
-        return jax.tree.map(functools.partial(_put, sharding=self.replicated), tree)
+        return _put(tree, self.replicated)
 
     def split(self, batch: Any) -> jax.Array:
         """Splits an array that each process has over the devices, by its first axis."""
@@ -184,15 +182,19 @@ class Pmap:
         return mapped.lower(*arguments)
 
 
-def _put(array: Any, sharding: NamedSharding) -> jax.Array:
-    """Places an array that every process has, whole, on the devices of all processes."""
+def _put(tree: Any, sharding: NamedSharding) -> Any:
+    """Places arrays that every process has, whole, on the devices of all processes."""
     if sharding.is_fully_addressable:
-        return jax.device_put(array, sharding)
-    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
-        data = _put(jax.random.key_data(array), sharding)
-        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
-    host = np.asarray(array)
-    return jax.make_array_from_callback(host.shape, sharding, lambda part: host[part])
+        return jax.device_put(tree, sharding)
+
+    def put(array):
+        if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+            data = put(jax.random.key_data(array))
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
+        host = np.asarray(array)
+        return jax.make_array_from_callback(host.shape, sharding, lambda part: host[part])
+
+    return jax.tree.map(put, tree)
 
 
 def _unchanged(tree: Any) -> Any:
