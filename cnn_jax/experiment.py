@@ -153,6 +153,7 @@ class DataFacts:
       fingerprint: Digest of the content.
       class_counts: Number of training images of each class; () for a run recorded before this
         field existed.
+      streamed: Whether images are decoded when they are needed, and not kept in memory.
     """
 
     name: str
@@ -167,10 +168,11 @@ class DataFacts:
     # The digest of a teacher hashes the repr of its facts, and digests recorded before stay valid.
     # `fingerprint` covers the labels.
     class_counts: tuple[int, ...] = dataclasses.field(default=(), repr=False)
+    streamed: bool = dataclasses.field(default=False, repr=False)
 
     @classmethod
     def of(cls, data: Dataset) -> DataFacts:
-        """Returns the facts of a data set in memory."""
+        """Returns the facts of a data set."""
         return cls(
             name=data.name,
             classes=data.classes,
@@ -182,6 +184,7 @@ class DataFacts:
             test=len(data.test),
             fingerprint=data.fingerprint,
             class_counts=tuple(np.bincount(data.train.labels, minlength=data.num_classes).tolist()),
+            streamed=not isinstance(data.train.images, np.ndarray),
         )
 
     @property

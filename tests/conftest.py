@@ -125,6 +125,6 @@ def devices(monkeypatch):
 
     def only(count: int) -> None:
         for name in ("devices", "local_devices"):
-            monkeypatch.setattr(jax, name, lambda: found[:count])
+            monkeypatch.setattr(jax, name, lambda *_, **__: found[:count])
 
     return only

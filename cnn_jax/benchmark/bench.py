@@ -28,7 +28,7 @@ from cnn_jax.data import Dataset, Split
 from cnn_jax.experiment import Plan
 from cnn_jax.runs.checkpoint import Checkpoints
 from cnn_jax.runtime.timing import Timing, measure
-from cnn_jax.training.evaluator import EVAL_BATCH, Evaluator
+from cnn_jax.training.evaluator import Evaluator, eval_batch
 from cnn_jax.training.state import first_state
 
 TIMES_THE_DATA = (1, 2, 4)
@@ -64,14 +64,15 @@ class Bench:
         """Times an evaluation of up to 20 batches of the test set, with all views."""
         self.say("Timing inference")
         test = self.data.test
-        batches = max(1, min(20, round(3 * train_images_per_second / EVAL_BATCH)))
-        images = min(len(test), batches * EVAL_BATCH)
+        size = eval_batch(test.images.shape)
+        batches = max(1, min(20, round(3 * train_images_per_second / size)))
+        images = min(len(test), batches * size)
         split = Split(test.images[:images], test.labels[:images])
         evaluator = Evaluator(self.plan, self.state.variables, split)
         timing = measure(lambda: evaluator(self.state.variables).loss, self.seconds / 2)
         return {
             "eval_images_per_second": images / timing.p50,
-            "eval_batch_size": min(EVAL_BATCH, images),
+            "eval_batch_size": min(size, images),
             "eval_images": images,
         }
 

@@ -1,6 +1,7 @@
-"""Defines what a data set is: checked arrays in memory, with their statistics."""
+"""Defines what a data set is: checked images and labels, with their statistics."""
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -18,6 +19,21 @@ class DataInvalid(UserError):
     """The data is damaged or malformed. The message names the file or field."""
 
 
+class Images(Protocol):
+    """Images u8[N,H,W,C]: an array, or `StreamedImages`, which are indexed like one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype: ...
+    @property
+    def ndim(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: Any, /) -> Any: ...
+    def __iter__(self) -> Any: ...
+    def __array__(self) -> np.ndarray: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """The examples of one part of a data set.
@@ -30,7 +46,7 @@ class Split:
       DataInvalid: A wrong shape or dtype, or different lengths.
     """
 
-    images: np.ndarray
+    images: Images
     labels: np.ndarray
 
     def __post_init__(self) -> None:
@@ -61,7 +77,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set in memory.
+    """A data set. Its labels are in memory, and its images too, or they are decoded when needed.
 
     Attributes:
       name: Name under which results are recorded: "cifar10", "shapes", ...
@@ -117,7 +133,8 @@ class Dataset:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of every image."""
-        return self.train.images.shape[1:]
+        _, height, width, channels = self.train.images.shape
+        return height, width, channels
 
     @property
     def num_classes(self) -> int:
@@ -152,31 +169,54 @@ def combined_digest(digests: list[str]) -> str:
 def fingerprint(splits: Iterable[Split]) -> str:
     """Returns one fingerprint for the images and labels of several splits."""
     return combined_digest(
-        [digest(array) for split in splits for array in (split.images, split.labels)]
+        [digest(np.asarray(a)) for split in splits for a in (split.images, split.labels)]
     )
 
 
-def channel_statistics(*arrays: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+# Mean and standard deviation of each channel, pixels scaled to 0..1.
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def channel_statistics(*arrays: np.ndarray) -> Statistics:
     """Returns mean and standard deviation of each channel of u8[N,H,W,C], scaled to 0..1."""
+    pixels = sum(images[..., 0].size for images in arrays)
+    return statistics_of_sums(pixels, np.sum([channel_sums(one) for one in arrays], axis=0))
+
+
+def channel_sums(images: np.ndarray) -> np.ndarray:
+    """Returns i64[2,C], the sum and the sum of squares of each channel of u8[...,H,W,C]."""
     from PIL import Image
 
-    channels = arrays[0].shape[-1]
+    channels = images.shape[-1]
     counts = np.zeros((channels, 256), np.int64)
-    for images in arrays:
-        rows = images.reshape(-1, images.shape[2], channels)
-        for start in range(0, len(rows), 2**15):
-            # Pillow counts bytes ten times as fast as np.bincount, which takes integers of 64 bits.
-            block = rows[start : start + 2**15]
-            picture = Image.fromarray(block if channels == 3 else block[..., 0])
-            counts += np.reshape(picture.histogram(), counts.shape)
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    levels = np.arange(256) / 255
-    mean = shares @ levels
-    variance = shares @ levels**2 - mean**2
-    return tuple(mean.tolist()), tuple(np.sqrt(np.maximum(variance, 0)).tolist())
+    rows = images.reshape(-1, images.shape[-2], channels)
+    for start in range(0, len(rows), 2**15):
+        # Pillow counts bytes ten times as fast as np.bincount, which takes integers of 64 bits.
+        block = rows[start : start + 2**15]
+        picture = Image.fromarray(block if channels == 3 else block[..., 0])
+        counts += np.reshape(picture.histogram(), counts.shape)
+    levels = np.arange(256)
+    return np.stack([counts @ levels, counts @ levels**2])
 
 
-def _first_not_finite(array: np.ndarray) -> str:
+def statistics_of_sums(pixels: int, sums: np.ndarray) -> Statistics:
+    """Returns mean and standard deviation of each channel, scaled to 0..1; rounded once each.
+
+    Args:
+      pixels: Number of pixels.
+      sums: i64[2,C], as `channel_sums` returns them; those of several arrays may be added.
+    """
+    # Python's integers: the products would overflow 64 bits.
+    total, squares = sums.tolist()
+    mean = tuple(one / (255 * pixels) for one in total)
+    variances = (
+        (pixels * square - one**2) / (255 * pixels) ** 2
+        for one, square in zip(total, squares, strict=True)
+    )
+    return mean, tuple(map(math.sqrt, variances))
+
+
+def _first_not_finite(array: Any) -> str:
     """Names the first example with NaN or infinity; "" if there is none."""
     if array.dtype.kind != "f" or array.ndim == 0:
         return ""

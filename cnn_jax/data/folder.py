@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,14 +24,14 @@ from cnn_jax.data.dataset import (
     DataInvalid,
     Dataset,
     Split,
-    channel_statistics,
     combined_digest,
     digest,
-    fingerprint,
 )
 from cnn_jax.data.image_files import PictureForm
-from cnn_jax.data.memory_check import check_memory
-from cnn_jax.data.picture_cache import PictureCache, Row
+from cnn_jax.data.picture_cache import Row
+from cnn_jax.data.picture_index import Seen
+from cnn_jax.data.picture_stores import InFiles, InMemory, Store
+from cnn_jax.data.random_resized_crop import RandomResizedCrop, check_crop
 from cnn_jax.errors import some
 from cnn_jax.ranges import Checked, Fraction, LocalPath, OpenFraction, Positive, added_field
 from cnn_jax.storage import cache_folder, files
@@ -65,6 +63,9 @@ class Folder(Checked):
       decode: "draft": a JPEG much larger than `size` is decoded at a lower resolution, at least
         twice the size's, which is several times faster and changes pixels slightly; "full": every
         pixel is decoded.
+      stream: Whether to decode pictures when they are needed, for sets that do not fit in memory.
+      crop: RandomResizedCrop() of each training picture, from its full size, instead of `fit`;
+        needs `stream`. Validation and test keep to `fit`.
     """
 
     path: LocalPath
@@ -75,11 +76,14 @@ class Folder(Checked):
     skip_bad: bool = False
     fit: Literal["crop", "pad", "stretch"] = "crop"
     decode: Literal["draft", "full"] = added_field("draft", before="full")
+    stream: bool = False
+    crop: RandomResizedCrop | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.path:
             raise ValueError("path must name a folder, got ''")
+        check_crop(self.crop, self.stream)
 
     @property
     def form(self) -> PictureForm:
@@ -110,7 +114,7 @@ class Folder(Checked):
           DataInvalid: The folder has another layout, a file can't be read, or the images need more
             memory than is free.
         """
-        return self._cached(list_pictures(self.root, self.test), self._load)
+        return self._from_store(list_pictures(self.root, self.test), self._load)
 
     def load_labelled(self) -> Dataset:
         """Reads all images as the test set, whatever their number and that of the classes.
@@ -120,38 +124,35 @@ class Folder(Checked):
         Raises:
           DataInvalid: There is no image, a file can't be read, or the memory is too small.
         """
-        return self._cached(list_labelled(self.root), self._load_labelled)
+        return self._from_store(list_labelled(self.root), self._load_labelled)
 
-    def _cached(self, listing: Listing, load: Callable[[Listing, PictureCache], T]) -> T:
+    def _from_store(self, listing: Listing, load: Callable[[Listing, Store], T]) -> T:
         root = self.root
-        check_memory(str(root), len(listing.pictures), self.image_shape)
         settings = [str(root), *self.image_shape, self.fit, self.decode]
-        cache = PictureCache(
-            cache_folder.user_cache()
-            / "pictures"
-            / f"{root.name[:32]}-{cache_folder.key(settings)}",
-            self.form,
-        )
+        name = f"{root.name[:32]}-{cache_folder.key(settings)}"
+        folder = cache_folder.user_cache() / "pictures"
+        if self.stream:
+            return load(listing, InFiles(folder / f"{name}.index", self.form, self.crop))
         try:
-            return load(listing, cache)
+            return load(listing, InMemory(folder / name, self.form))
         except arrays.ArraysDamaged as damage:
             arrays.notify(f"{damage}: reading its pictures again.")
-            return load(listing, cache)
+            return load(listing, InMemory(folder / name, self.form))
 
-    def _load_labelled(self, listing: Listing, cache: PictureCache) -> Dataset:
-        found = cache.read(self.root, listing.pictures)
+    def _load_labelled(self, listing: Listing, store: Store) -> Dataset:
+        found = store.read(self.root, listing.pictures)
         self._report_bad([reason for reason in found if isinstance(reason, str)])
-        good = [
-            (row, picture)
+        rows = [row for row in found if not isinstance(row, str)]
+        pictures = [
+            picture
             for row, picture in zip(found, listing.pictures, strict=True)
-            if isinstance(row, Row)
+            if not isinstance(row, str)
         ]
-        if not good:
+        if not pictures:
             raise DataInvalid(f"{self.root}: none of the images can be read: replace them")
-        images = cache.gather([row for row, _ in good])
-        split = Split(images, np.array([picture.label for _, picture in good], np.int32))
-        parts = {"test": [picture for _, picture in good]}
-        self._report(listing, parts, {"test": split}, {}, [row for row, _ in good])
+        split = _split(store, pictures)
+        self._report(listing, store, {"test": pictures}, {}, rows)
+        digests = [store.digest_and_statistics(pictures, [pictures])[0], digest(split.labels)]
         return Dataset(
             name=f"folder:{self.root.name}",
             classes=listing.classes,
@@ -160,15 +161,15 @@ class Folder(Checked):
             test=split,
             mean=(0.5,) * self.channels,
             std=(1.0,) * self.channels,
-            fingerprint=fingerprint([split]),
+            fingerprint=combined_digest(digests),
         )
 
-    def _load(self, listing: Listing, cache: PictureCache) -> Dataset:
-        root, found = self.root, cache.read(self.root, listing.pictures)
+    def _load(self, listing: Listing, store: Store) -> Dataset:
+        root, found = self.root, store.read(self.root, listing.pictures)
         read = dict(zip((picture.name for picture in listing.pictures), found, strict=True))
         self._report_bad([reason for reason in found if isinstance(reason, str)])
         parts = {
-            part: [picture for picture in pictures if isinstance(read[picture.name], Row)]
+            part: [picture for picture in pictures if not isinstance(read[picture.name], str)]
             for part, pictures in listing.parts.items()
         }
         for part, pictures in parts.items():
@@ -190,15 +191,12 @@ class Folder(Checked):
             if cut:
                 parts = {"train": parts["train"], "validation": cut, "test": parts["test"]}
         splits = {
-            part: Split(
-                cache.gather([read[picture.name] for picture in pictures]),  # type: ignore[misc]
-                np.array([picture.label for picture in pictures], np.int32),
-            )
+            part: _split(store, pictures, training=part == "train")
             for part, pictures in parts.items()
         }
-        del cache
-        self._report(listing, parts, splits, shares, [row for row in found if isinstance(row, Row)])
-        return _dataset(root, listing, parts, splits, whole)
+        rows = [row for row in found if not isinstance(row, str)]
+        self._report(listing, store, parts, shares, rows)
+        return _dataset(root, listing, store, parts, splits, whole)
 
     def _report_bad(self, reasons: Sequence[str]) -> None:
         if not reasons:
@@ -213,18 +211,18 @@ class Folder(Checked):
     def _report(
         self,
         listing: Listing,
+        store: Store,
         parts: Mapping[str, Sequence[Picture]],
-        splits: Mapping[str, Split],
         shares: Mapping[str, float],
-        rows: Sequence[Row],
+        rows: Sequence[Row | Seen],
     ) -> None:
-        order = [part for part in ("train", "validation", "test") if part in splits]
-        labels = {part: splits[part].labels for part in order}
+        order = [part for part in ("train", "validation", "test") if part in parts]
+        labels = {part: _labels(parts[part]) for part in order}
         lines = [
             folder_report.content(str(self.root), listing.classes, labels),
             *listing.notes,
             *folder_report.equal_pictures(
-                {part: (pictures, splits[part].images) for part, pictures in parts.items()}
+                {part: (pictures, store.prints(pictures)) for part, pictures in parts.items()}
             ),
             *folder_report.without_pictures(listing, labels, shares),
             folder_report.cut_off(rows, self.form),
@@ -233,39 +231,40 @@ class Folder(Checked):
             arrays.notify(f"  {line}" if number else line)
 
 
+def _split(store: Store, pictures: Sequence[Picture], *, training: bool = False) -> Split:
+    return Split(store.images(pictures, training=training), _labels(pictures))
+
+
+def _labels(pictures: Sequence[Picture]) -> np.ndarray:
+    return np.array([picture.label for picture in pictures], np.int32)
+
+
 def _dataset(
     root: Path,
     listing: Listing,
+    store: Store,
     parts: Mapping[str, Sequence[Picture]],
     splits: Mapping[str, Split],
     whole: Sequence[Picture],
 ) -> Dataset:
     """The data set of these splits; `whole` is the training set before a validation set was cut."""
-    train, validation = splits["train"], splits.get("validation")
     own_validation = "validation" in listing.parts
-    seen = [train] if own_validation or validation is None else [train, validation]
-    # The fingerprint is that of the data before a validation set is cut, whose share it ignores.
-    image = {
-        picture.name: split.images[number]
-        for part, split in splits.items()
-        for number, picture in enumerate(parts[part])
-        if split in seen
-    }
-    order = hashlib.sha256()
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        statistics = pool.submit(channel_statistics, *(split.images for split in seen))
-        for picture in whole:
-            order.update(image[picture.name])
-        digests = [order.hexdigest(), digest(np.array([p.label for p in whole], np.int32))]
-        others = [split for part, split in splits.items() if part == "test" or own_validation]
-        for split in (split for split in others if split is not train):
-            digests += [digest(split.images), digest(split.labels)]
-        mean, std = statistics.result()
+    # The statistics and the fingerprint are those of the data before a validation set is cut, whose
+    # share they ignore.
+    seen = [parts["train"]]
+    if "validation" in parts and not own_validation:
+        seen.append(parts["validation"])
+    pixels, (mean, std) = store.digest_and_statistics(whole, seen)
+    digests = [pixels, digest(_labels(whole))]
+    others = [part for part in parts if part == "test" or (part == "validation" and own_validation)]
+    for part in others:
+        content, _ = store.digest_and_statistics(parts[part], [parts[part]])
+        digests += [content, digest(splits[part].labels)]
     return Dataset(
         name=f"folder:{root.name}",
         classes=listing.classes,
-        train=train,
-        validation=validation,
+        train=splits["train"],
+        validation=splits.get("validation"),
         test=splits["test"],
         mean=mean,
         std=std,

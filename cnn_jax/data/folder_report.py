@@ -7,6 +7,7 @@ import numpy as np
 from cnn_jax.data.class_folders import Listing, Picture, absent, enough
 from cnn_jax.data.image_files import PictureForm
 from cnn_jax.data.picture_cache import Row
+from cnn_jax.data.picture_index import Seen
 from cnn_jax.errors import some
 
 # Bytes of an image that are compared first.
@@ -71,7 +72,7 @@ def equal_pictures(parts: Mapping[str, tuple[Sequence[Picture], np.ndarray]]) ->
     """Lines on pictures that are equal and in different classes, or in different splits.
 
     Args:
-      parts: The pictures of each split, and their images u8[N,H,W,C].
+      parts: The pictures of each split, and their images or their digests, u8[N,...].
     """
     seen: dict[bytes, tuple[str, Picture, np.ndarray]] = {}
     classes: list[str] = []
@@ -95,7 +96,7 @@ def equal_pictures(parts: Mapping[str, tuple[Sequence[Picture], np.ndarray]]) ->
     ]
 
 
-def cut_off(rows: Sequence[Row], form: PictureForm) -> str:
+def cut_off(rows: Sequence[Row | Seen], form: PictureForm) -> str:
     """A line if the form cuts much off the median picture; "" if not."""
     if form.fit != "crop":
         return ""

@@ -10,12 +10,13 @@ import math
 import os
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
+from cnn_jax.data.random_resized_crop import Box
 from cnn_jax.errors import UserError, first_line
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ FORMATS = {
 OPTIONAL = ("AVIF", "WEBP")
 # A JPEG is decoded at a lower scale if that still has at least so many times the pixels' side.
 DRAFT_MARGIN = 2
+
+
+# Chooses a part of a picture, given its height and width in pixels, upright.
+Part = Callable[[int, int], Box]
 
 
 class BadImage(UserError):
@@ -142,8 +147,21 @@ def quietly() -> Iterator[None]:
         yield
 
 
-def decode(path: str | os.PathLike[str], form: PictureForm) -> Decoded:
-    """Reads a picture like `read_image`; may be called in several threads, inside `quietly`."""
+def decode(
+    path: str | os.PathLike[str],
+    form: PictureForm,
+    *,
+    part: Part | None = None,
+    verify: bool = True,
+) -> Decoded:
+    """Reads a picture like `read_image`; may be called in several threads, inside `quietly`.
+
+    Args:
+      path: The file.
+      form: The form of the result.
+      part: Chooses a part of the picture, which is resized to the form's size; None: `form.fit`.
+      verify: Whether to compare a PNG with its checksums first.
+    """
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):
@@ -151,33 +169,43 @@ def decode(path: str | os.PathLike[str], form: PictureForm) -> Decoded:
         if found.st_size == 0:
             raise BadImage(f"{path}: the file is empty")
         with open(path, "rb") as file:
-            return _decode_file(file, str(path), form, verify=True)
+            return _decode_file(file, str(path), form, part, verify)
     except OSError as error:
         raise BadImage(f"{path}: {_reason(error)}") from error
 
 
-def decode_bytes(content: bytes, name: str, form: PictureForm) -> Decoded:
+def decode_bytes(content: bytes, name: str, form: PictureForm, part: Part | None = None) -> Decoded:
     """Decodes a picture in memory like `decode`, without its checksums, if any.
 
     Args:
       content: A picture's file, from storage that has verified it.
       name: What the message of a `BadImage` starts with.
       form: The form of the result.
+      part: As in `decode`.
     """
-    return _decode_file(io.BytesIO(content), name, form, verify=False)
+    return _decode_file(io.BytesIO(content), name, form, part, verify=False)
 
 
-def _decode_file(file: BinaryIO, name: str, form: PictureForm, verify: bool) -> Decoded:
+def _decode_file(
+    file: BinaryIO, name: str, form: PictureForm, part: Part | None, verify: bool
+) -> Decoded:
     from PIL import Image, UnidentifiedImageError
 
     try:
         with _opened(file, verify) as picture:
             height, width = _upright_size(picture)
+            box = part(height, width) if part else None
+            scales = form.scales(height, width)
+            if box:
+                scales = form.height / box.height, form.width / box.width
             if form.decode == "draft":
-                _draft(picture, form, height, width)
+                _draft(picture, scales, height, width)
             picture.load()
             picture = _plain(name, picture, form.channels)
-        image = _fitted(picture, form)
+        if box:
+            image = _resized_part(picture, box, (height, width), form)
+        else:
+            image = _fitted(picture, form)
     except BadImage:
         raise
     except UnidentifiedImageError as error:
@@ -223,9 +251,9 @@ def _upright_size(picture: PIL.Image.Image) -> tuple[int, int]:
     return picture.size if turned else (picture.height, picture.width)
 
 
-def _draft(picture: PIL.Image.Image, form: PictureForm, height: int, width: int) -> None:
+def _draft(picture: PIL.Image.Image, scales: tuple[float, float], height: int, width: int) -> None:
     """Lets a JPEG be decoded at a lower scale; does nothing to other formats."""
-    vertical, horizontal = form.scales(height, width)
+    vertical, horizontal = scales
     least = [
         math.ceil(DRAFT_MARGIN * side * scale)
         for side, scale in ((width, horizontal), (height, vertical))
@@ -252,6 +280,22 @@ def _plain(name: str, picture: PIL.Image.Image, channels: int) -> PIL.Image.Imag
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     mode = "L" if channels == 1 else "RGB"
     return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _resized_part(
+    picture: PIL.Image.Image, box: Box, size: tuple[int, int], form: PictureForm
+) -> PIL.Image.Image:
+    """A part of a picture that had this size, and may be decoded at a lower scale."""
+    from PIL import Image
+
+    down, across = picture.height / size[0], picture.width / size[1]
+    corners = (
+        round(box.left * across),
+        round(box.top * down),
+        max(round((box.left + box.width) * across), round(box.left * across) + 1),
+        max(round((box.top + box.height) * down), round(box.top * down) + 1),
+    )
+    return picture.crop(corners).resize((form.width, form.height), Image.Resampling.BILINEAR)
 
 
 def _fitted(picture: PIL.Image.Image, form: PictureForm) -> PIL.Image.Image:

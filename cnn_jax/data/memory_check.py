@@ -15,5 +15,5 @@ def check_memory(name: str, number: int, shape: Sequence[int]) -> None:
         images = f"{number:,} images of {shape_text(shape)} bytes"
         raise DataInvalid(
             f"{name}: {images} are {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of "
-            "memory are free: lower data.size, or use fewer images"
+            "memory are free: set data.stream=true, lower data.size, or use fewer images"
         )

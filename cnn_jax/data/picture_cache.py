@@ -79,7 +79,7 @@ class PictureCache:
         Returns:
           Where each picture is, or why it can't be read.
         """
-        stamps = [_stamp(picture) for picture in pictures]
+        stamps = [stamp_of(picture) for picture in pictures]
         with contextlib.ExitStack() as stack:
             writable = arrays.writable(self._folder.parent)
             if writable:
@@ -213,7 +213,7 @@ class PictureCache:
             images[number] = one.image
         content: dict[str, Any] = {
             "pictures": [[*stamp, one.height, one.width] for stamp, one in good],
-            "bad": [[*stamp, str(one)] for stamp, one in bad if not _passing(one)],
+            "bad": [[*stamp, str(one)] for stamp, one in bad if not is_passing(one)],
             "sha256": digest(images),
         }
         text = json.dumps(content).encode()
@@ -254,7 +254,8 @@ def _known(part: str, content: Any) -> dict[Stamp, Row | str]:
     return known
 
 
-def _stamp(picture: Picture) -> Stamp:
+def stamp_of(picture: Picture) -> Stamp:
+    """A picture's file as it is now; a size of -1 if it is not there."""
     try:
         found = picture.path.stat()
     except OSError:
@@ -262,7 +263,7 @@ def _stamp(picture: Picture) -> Stamp:
     return picture.name, found.st_size, found.st_mtime_ns
 
 
-def _passing(error: BadImage) -> bool:
+def is_passing(error: BadImage) -> bool:
     """Whether the system, not the file's content, is the reason: it may be over at the next try."""
     return isinstance(error.__cause__, OSError | MemoryError) and bool(
         getattr(error.__cause__, "strerror", "memory")

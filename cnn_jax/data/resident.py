@@ -1,4 +1,4 @@
-"""Gathers batches from a data set that is resident on the device, inside the compiled step."""
+"""Orders of epochs, and batches of a data set that is resident on the device."""
 
 from __future__ import annotations
 
@@ -22,14 +22,54 @@ class Resident(NamedTuple):
     def of(cls, split: Split) -> Resident:
         return cls(split.images, split.labels)
 
+    def batch(self, index: jax.Array, epoch: jax.Array) -> Batch:
+        """The examples at index i32[B]; an index beyond the last example is padding, masked."""
+        mask = index < self.labels.shape[0]
+        index = jnp.minimum(index, self.labels.shape[0] - 1)
+        return Batch(
+            image=self.images[index],
+            label=self.labels[index],
+            index=index,
+            epoch=epoch,
+            mask=mask.astype(jnp.float32),
+        )
 
-def epoch_order(key: jax.Array, epoch: jax.Array, examples: int) -> jax.Array:
+
+def drawn_order(
+    sampling: str,
+    key: jax.Array,
+    epoch: jax.Array | int,
+    labels: jax.Array | np.ndarray,
+    *,
+    classes: int,
+    drawn: int,
+) -> jax.Array:
+    """Returns an epoch's order, i32[N], by the experiment's `sampling`.
+
+    Args:
+      sampling: "uniform" or "balanced".
+      key: The run's `order` key.
+      epoch: i32[], number of completed epochs.
+      labels: i32[N], the class of each example; only "balanced" depends on their values.
+      classes: Number of classes.
+      drawn: Number of entries that the epoch's steps use.
+    """
+    if sampling == "uniform":
+        return epoch_order(key, epoch, len(labels))
+    return balanced_order(key, epoch, labels, classes, drawn)
+
+
+def epoch_order(key: jax.Array, epoch: jax.Array | int, examples: int) -> jax.Array:
     """Returns the random order of an epoch: i32[N], a permutation of the example indices."""
     return jax.random.permutation(jax.random.fold_in(key, epoch), examples)
 
 
 def balanced_order(
-    key: jax.Array, epoch: jax.Array, labels: jax.Array | np.ndarray, classes: int, drawn: int
+    key: jax.Array,
+    epoch: jax.Array | int,
+    labels: jax.Array | np.ndarray,
+    classes: int,
+    drawn: int,
 ) -> jax.Array:
     """Returns an epoch's order in which all classes are equally frequent: i32[N], with repetitions.
 
@@ -55,16 +95,3 @@ def balanced_order(
     by_class, first = jnp.argsort(labels, stable=True), jnp.cumsum(counts) - counts
     within_class = jax.random.randint(of_examples, label.shape, 0, counts[label])
     return by_class[first[label] + within_class]
-
-
-def gather(data: Resident, index: jax.Array, epoch: jax.Array) -> Batch:
-    """Returns the examples at index i32[B]; masks an index beyond the last example (padding)."""
-    mask = index < data.labels.shape[0]
-    index = jnp.minimum(index, data.labels.shape[0] - 1)
-    return Batch(
-        image=data.images[index],
-        label=data.labels[index],
-        index=index,
-        epoch=epoch,
-        mask=mask.astype(jnp.float32),
-    )

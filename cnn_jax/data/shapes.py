@@ -48,7 +48,7 @@ class Shapes(Checked):
         assert train is not None
         assert test is not None
         parts = [split for split in (train, validation, test) if split is not None]
-        mean, std = channel_statistics(train.images)
+        mean, std = channel_statistics(np.asarray(train.images))
         return Dataset(
             name="shapes",
             classes=tuple(shapes_drawing.FIGURES),

@@ -6,19 +6,21 @@ This module and `tfds_preparing` alone import `tensorflow_datasets`, in the func
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import itertools
 import json
 import logging
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnn_jax.data.arrays import aligned_empty
-from cnn_jax.data.dataset import DataInvalid
+from cnn_jax.data.dataset import DataInvalid, channel_sums
 from cnn_jax.data.decoding import in_threads
-from cnn_jax.data.image_files import BadImage, PictureForm, decode_bytes
+from cnn_jax.data.image_files import BadImage, Part, PictureForm, decode_bytes
 from cnn_jax.data.tfrecord import RecordDamaged, read_records
 from cnn_jax.errors import first_line, shape_text, some
 from cnn_jax.terminal.console import RunConsole
@@ -124,11 +126,60 @@ class PreparedFolder:
         Raises:
           DataInvalid: A file can't be read, a checksum is wrong, or an example is no such image.
         """
+        images = aligned_empty((self.number(split), *form.shape), np.uint8)
+
+        def keep(number: int, decoded: np.ndarray) -> None:
+            images[number] = decoded
+
+        return images, self._decode(split, form, image, label, keep)
+
+    def look_through(
+        self, split: str, form: PictureForm, image: str = "image", label: str = "label"
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Decodes the examples like `read`, but does not keep them.
+
+        Returns:
+          Labels i32[N], the SHA-256 of each image u8[N,32], and its sums i64[N,2,C], as
+          `dataset.channel_sums`.
+        """
+        number = self.number(split)
+        digests = np.empty((number, 32), np.uint8)
+        sums = np.empty((number, 2, form.channels), np.int64)
+
+        def keep(number: int, decoded: np.ndarray) -> None:
+            digests[number] = np.frombuffer(hashlib.sha256(decoded.data).digest(), np.uint8)
+            sums[number] = channel_sums(decoded)
+
+        return self._decode(split, form, image, label, keep), digests, sums
+
+    def pictures(self, split: str, image: str = "image") -> PreparedPictures:
+        """The images of a split, each to be read when it is needed.
+
+        Raises:
+          DataInvalid: The folder's format has no random access.
+        """
+        if self.format != "array_record":
+            raise DataInvalid(
+                f"{self.folder} is in the format {self.format}, which has no random access: set "
+                "stream=False, or prepare it as array_record, in another folder"
+            )
+        return PreparedPictures(self._split(split).file_instructions, split, image)
+
+    def _decode(
+        self,
+        split: str,
+        form: PictureForm,
+        image: str,
+        label: str,
+        keep: Callable[[int, np.ndarray], None],
+    ) -> np.ndarray:
+        """Decodes each image of a split for `keep`, given its number; returns the labels i32[N]."""
         number = self.number(split)
         height, width = self.features[image].shape[:2]
 
-        def decoded(example: tuple[str, bytes, int]) -> tuple[np.ndarray, int] | BadImage:
-            name, content, label = example
+        def decoded(example: tuple[int, bytes, int]) -> int | BadImage:
+            place, content, label = example
+            name = f"{split} example {place}"
             try:
                 found = decode_bytes(content, name, form)
             except BadImage as error:
@@ -137,9 +188,10 @@ class PreparedFolder:
             if height and width and size != (height, width):
                 should = shape_text((height, width))
                 return BadImage(f"{name} is {shape_text(size)}, and should be {should}")
-            return found.image, label
+            if place < number:
+                keep(place, found.image)
+            return label
 
-        images = aligned_empty((number, *form.shape), np.uint8)
         labels: np.ndarray = np.empty(number, np.int32)
         read = 0
         with (
@@ -150,7 +202,8 @@ class PreparedFolder:
             for result in results:
                 if isinstance(result, BadImage):
                     raise DataInvalid(f"{self.folder}: {result}") from result
-                images[read], labels[read] = result
+                if read < number:
+                    labels[read] = result
                 read += 1
                 progress.done(SECONDS, f"{read:,} of {number:,} images")
         if read != number:
@@ -158,7 +211,7 @@ class PreparedFolder:
                 f"{self.folder}: {split} has {read:,} examples, and dataset_info.json states "
                 f"{number:,}: a file is cut short or of another preparation"
             )
-        return images, labels
+        return labels
 
     def _split(self, split: str) -> Any:
         try:
@@ -169,20 +222,14 @@ class PreparedFolder:
                 f"{some(list(self.splits))}"
             ) from error
 
-    def _examples(self, split: str, image: str, label: str) -> Generator[tuple[str, bytes, int]]:
-        """Yields a name for people, the encoded image, and the label of each example."""
-        from tensorflow_datasets.proto import tf_example_pb2
-
+    def _examples(self, split: str, image: str, label: str) -> Generator[tuple[int, bytes, int]]:
+        """Yields the number, the encoded image and the label of each example."""
         number = itertools.count()
         for path, record in self._records(split):
             with _explained(path):
-                features = tf_example_pb2.Example.FromString(record).features.feature
+                features = _features(record)
                 content = features[image].bytes_list.value[0]
-                yield (
-                    f"{split} example {next(number)}",
-                    content,
-                    features[label].int64_list.value[0],
-                )
+                yield next(number), content, features[label].int64_list.value[0]
 
     def _records(self, split: str) -> Iterator[tuple[Path, bytes]]:
         """Yields each record, and the file that it is in."""
@@ -195,6 +242,44 @@ class PreparedFolder:
                         yield path, record
                     continue
                 yield from ((path, record) for record in _array_records(part))
+
+
+class PreparedPictures:
+    """The images of a split of a TFDS folder, as `streamed_images.Pictures`.
+
+    Args:
+      files: Its array_record files, as TFDS's file instructions.
+      split: Its name, for messages.
+      image: Name of the image feature.
+    """
+
+    def __init__(self, files: Sequence[Any], split: str, image: str):
+        self._files, self._split, self._image = list(files), split, image
+        self._number = sum(part.take for part in files)
+
+    def __len__(self) -> int:
+        return self._number
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != "_source"}
+
+    @functools.cached_property
+    def _source(self) -> Any:
+        from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+        return ArrayRecordDataSource(self._files)
+
+    def read(self, number: int, form: PictureForm, part: Part | None = None) -> np.ndarray:
+        """Decodes an image; raises BadImage or DataInvalid if it can't be read."""
+        with _explained(Path(self._files[0].filename).parent):
+            content = _features(self._source[number])[self._image].bytes_list.value[0]
+        return decode_bytes(content, f"{self._split} example {number}", form, part).image
+
+
+def _features(record: bytes) -> Any:
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    return tf_example_pb2.Example.FromString(record).features.feature
 
 
 def _feature(feature: Any) -> Feature:

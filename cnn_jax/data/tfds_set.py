@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,14 +17,18 @@ from cnn_jax.data.dataset import (
     DataInvalid,
     Dataset,
     DataUnavailable,
+    Images,
     Split,
+    Statistics,
     channel_statistics,
     combined_digest,
     digest,
-    fingerprint,
+    statistics_of_sums,
 )
 from cnn_jax.data.image_files import PictureForm
 from cnn_jax.data.memory_check import check_memory
+from cnn_jax.data.random_resized_crop import RandomResizedCrop, check_crop
+from cnn_jax.data.streamed_images import StreamedImages
 from cnn_jax.data.tfds import Feature, PreparedFolder
 from cnn_jax.data.tfds_folders import OURS, Found, data_root, prepared_folders
 from cnn_jax.data.tfds_metadata import customary_splits, image_and_label
@@ -61,6 +65,9 @@ class Tfds(Checked):
       label: Name of the label; "": the one that the set declares.
       fit: What happens to an image of another aspect ratio; see `Folder`.
       decode: "draft" or "full"; see `Folder`.
+      stream: Whether to decode images when they are needed, for sets that do not fit in memory; the
+        format must be array_record.
+      crop: RandomResizedCrop() of each training image; see `Folder`.
     """
 
     name: str
@@ -72,9 +79,12 @@ class Tfds(Checked):
     label: str = ""
     fit: Literal["crop", "pad", "stretch"] = "crop"
     decode: Literal["draft", "full"] = "draft"
+    stream: bool = False
+    crop: RandomResizedCrop | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_crop(self.crop, self.stream)
         if not _NAME.fullmatch(self.name):
             raise ValueError(
                 "name must be NAME, NAME/CONFIG, NAME:VERSION or NAME/CONFIG:VERSION, got "
@@ -116,18 +126,17 @@ class Tfds(Checked):
                 f"{self.name} has the split {exact.splits[0]} alone, which can be evaluated on: "
                 "splits=(train, test) names others"
             )
-        splits, classes, digests = exact._read(data_dir, found, prepared)
-        parts = [splits[part] for part in ("train", "validation") if part in splits]
-        mean, std = channel_statistics(*(part.images for part in parts))
+        splits, cached = exact._read(data_dir, found, prepared)
+        mean, std = exact._statistics(splits, cached)
         return Dataset(
             name=exact._title,
-            classes=classes,
+            classes=exact._classes(prepared),
             train=splits["train"],
             validation=splits.get("validation"),
             test=splits["test"],
             mean=mean,
             std=std,
-            fingerprint=combined_digest(digests),
+            fingerprint=combined_digest(_digests(cached)),
         )
 
     def load_labelled(self, data_dir: str | None = None) -> Dataset:
@@ -141,19 +150,22 @@ class Tfds(Checked):
         found, prepared = self._open(data_dir)
         exact = self._exact(found, prepared)
         exact = dataclasses.replace(exact, splits=exact.splits[-1:])
-        splits, classes, _ = exact._read(data_dir, found, prepared)
+        splits, cached = exact._read(data_dir, found, prepared)
         split = splits["test"]
         channels = split.images.shape[-1]
         return Dataset(
             name=exact._title,
-            classes=classes,
+            classes=exact._classes(prepared),
             train=split,
             validation=None,
             test=split,
             mean=(0.5,) * channels,
             std=(1.0,) * channels,
-            fingerprint=fingerprint([split]),
+            fingerprint=combined_digest(_digests(cached)),
         )
+
+    def _classes(self, prepared: PreparedFolder) -> tuple[str, ...]:
+        return prepared.features[image_and_label(prepared, self.label)[1]].classes
 
     @property
     def _title(self) -> str:
@@ -203,37 +215,59 @@ class Tfds(Checked):
 
     def _read(
         self, data_dir: str | None, found: Found, prepared: PreparedFolder
-    ) -> tuple[dict[str, Split], tuple[str, ...], list[str]]:
-        """The parts by name, the classes, and a digest of each array."""
+    ) -> tuple[dict[str, Split], arrays.Cached]:
+        """The parts by name, and what is cached of them."""
         image, label = image_and_label(prepared, self.label)
         form = self._form(prepared.features[image])
         parts = dict(zip(_PARTS[len(self.splits)], self.splits, strict=True))
-        number = sum(map(prepared.number, self.splits))
-        check_memory(self.name, number, form.shape)
+        pictures = {}
+        if self.stream:
+            pictures = {part: prepared.pictures(split, image) for part, split in parts.items()}
+        else:
+            check_memory(self.name, sum(map(prepared.number, self.splits)), form.shape)
         settings = [*parts.items(), form.shape, form.fit, form.decode, image, label]
+        settings += ["stream"] if self.stream else []
         folder = self._arrays_folder(data_root(data_dir), found, settings)
-        files, classes = prepared.files(self.splits), prepared.features[label].classes
+        files, classes = prepared.files(self.splits), self._classes(prepared)
 
         def make(remark: str) -> arrays.Cached:
             arrays.notify(f"Decoding {self.name} from {found.folder} ({remark}).")
             made: dict[str, np.ndarray] = {}
             # The test set first: it may be unlabelled.
             for part, split in reversed(parts.items()):
-                images, labels = prepared.read(split, form, image, label)
+                if self.stream:
+                    labels, digests, sums = prepared.look_through(split, form, image, label)
+                    of_images = {f"{part}_digests": digests, f"{part}_sums": sums}
+                else:
+                    images, labels = prepared.read(split, form, image, label)
+                    of_images = {f"{part}_images": images}
                 self._check_labels(split, labels, len(classes))
-                made = {f"{part}_images": images, f"{part}_labels": labels} | made
+                made = of_images | {f"{part}_labels": labels} | made
             record = {name: [list(a.shape), str(a.dtype), digest(a)] for name, a in made.items()}
             return arrays.Cached(made, {"arrays": record, "files": files})
 
         cached = arrays.load_or_make(folder, functools.partial(_cached, folder, files), make)
-        splits = {
-            part: Split(cached.arrays[f"{part}_images"], cached.arrays[f"{part}_labels"])
-            for part in parts
-        }
+        splits = {}
+        for part in parts:
+            images: Images
+            if self.stream:
+                crop = self.crop if part == "train" else None
+                images = StreamedImages(pictures[part], form, crop)
+            else:
+                images = cached.arrays[f"{part}_images"]
+            splits[part] = Split(images, cached.arrays[f"{part}_labels"])
         labels = {part: split.labels for part, split in splits.items()}
         arrays.notify(folder_report.content(self.name, classes, labels))
-        digests = [entry[2] for entry in cached.record["arrays"].values()]
-        return splits, classes, digests
+        return splits, cached
+
+    def _statistics(self, splits: Mapping[str, Split], cached: arrays.Cached) -> Statistics:
+        """Mean and standard deviation over training and validation set."""
+        parts = [part for part in ("train", "validation") if part in splits]
+        if not self.stream:
+            return channel_statistics(*(cached.arrays[f"{part}_images"] for part in parts))
+        sums = np.sum([cached.arrays[f"{part}_sums"].sum(0) for part in parts], axis=0)
+        _, height, width, _ = splits["train"].images.shape
+        return statistics_of_sums(sum(len(splits[p]) for p in parts) * height * width, sums)
 
     def _check_labels(self, split: str, labels: np.ndarray, classes: int) -> None:
         wrong = np.flatnonzero((labels < 0) | (labels >= classes))
@@ -251,6 +285,10 @@ class Tfds(Checked):
             return beside
         key = cache_folder.key([*settings, str(found.folder)])
         return cache_folder.user_cache() / "tfds" / f"{stem}-{key}"
+
+
+def _digests(cached: arrays.Cached) -> list[str]:
+    return [entry[2] for entry in cached.record["arrays"].values()]
 
 
 def _cached(folder: Path, files: Sequence[Any]) -> arrays.Cached | None:

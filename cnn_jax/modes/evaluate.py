@@ -26,7 +26,7 @@ from cnn_jax.runs.trained_run import trained_state
 from cnn_jax.runs.workdir import Run
 from cnn_jax.storage import json_checks
 from cnn_jax.storage.json_files import write_json
-from cnn_jax.training.evaluator import EVAL_BATCH, Evaluation, Evaluator
+from cnn_jax.training.evaluator import EVAL_BATCH, Evaluation, Evaluator, eval_batch
 
 
 def evaluate(
@@ -35,7 +35,7 @@ def evaluate(
     recipe: config.Recipe | None = None,
     data: DataConfig | None = None,
     data_dir: str | None = None,
-    batch_size: int = EVAL_BATCH,
+    batch_size: int | None = None,
     tta: Views | None = None,
     robustness: bool = False,
     examples: int | None = None,
@@ -54,7 +54,7 @@ def evaluate(
       data: Other labelled data to score; None: the run's test set. `runs.other_data` describes
         which images are scored.
       data_dir: Where TFDS data is.
-      batch_size: Examples in a step.
+      batch_size: Examples in a step; None: 500, or fewer of more than 64x64 pixels.
       tta: Views of each image whose scores are averaged; None: the run's.
       robustness: Whether to also score other views, corruptions, other test sets and attacks, which
         takes minutes; the results go to evaluation.json, robustness.png and corruptions.png.
@@ -82,6 +82,7 @@ def evaluate(
         scored = scored_images.of_other_data(run, plan, data, data_dir)
     for note in scored.notes:
         say(note)
+    batch_size = batch_size or eval_batch(scored.split.images.shape)
     result = Evaluator(plan, state.variables, scored.split, batch_size)(state.variables)
     counts, classes = result.confusion(), plan.data.classes
     per_class = (result.precision(), result.per_class(), result.f1())
@@ -273,7 +274,13 @@ def run(command: Command) -> None:
 MODE = Mode(
     run,
     (
-        Flag("eval_batch", int, EVAL_BATCH, "Examples in a step", minimum=1),
+        Flag(
+            "eval_batch",
+            int | None,
+            None,
+            f"Examples in a step; default: {EVAL_BATCH}, or fewer of more than 64x64 pixels",
+            minimum=1,
+        ),
         Flag(
             "tta",
             Views | None,

@@ -53,6 +53,13 @@ LOG_EVERY_STEPS = Flag(
 SAVE_EVERY_STEPS = Flag(
     "save_every_steps", int | None, None, "Also save a checkpoint every so many steps", minimum=1
 )
+WORKERS = Flag(
+    "workers",
+    int | None,
+    None,
+    "Processes that decode streamed images (data.stream); 0: threads; default: one for each core",
+    minimum=0,
+)
 OUTPUT = Flag(
     "output",
     str | None,

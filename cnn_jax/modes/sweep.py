@@ -19,6 +19,7 @@ from cnn_jax.modes.mode import (
     LOG_EVERY_STEPS,
     RECORD,
     SAVE_EVERY_STEPS,
+    WORKERS,
     Mode,
     new_workdir,
     record_result,
@@ -30,6 +31,7 @@ from cnn_jax.results.writing import check_recordable
 from cnn_jax.runs.workdir import Run
 from cnn_jax.setup import Setup
 from cnn_jax.train import Diverged, train
+from cnn_jax.training import stream
 
 Assignment = dict[str, str]
 
@@ -182,9 +184,10 @@ def run(command: Command) -> None:
         raise UserError("--mode=sweep needs --sweep='field=value,value,...; ...'")
     if flags.record:
         check_recordable(command.recipe, (*command.overridden, *grid(flags.sweep)[0]))
-    summaries = sweep(
-        command.experiment, flags.sweep, new_workdir(command), **training_options(command)
-    )
+    with stream.workers(flags.workers):
+        summaries = sweep(
+            command.experiment, flags.sweep, new_workdir(command), **training_options(command)
+        )
     if flags.record:
         if len(summaries) < len(grid(flags.sweep)):
             raise RunFailed("nothing is recorded, since some of the runs diverged")
@@ -210,6 +213,7 @@ MODE = Mode(
         RECORD,
         LOG_EVERY_STEPS,
         SAVE_EVERY_STEPS,
+        WORKERS,
     ),
     next_start=next_start,
 )

@@ -5,6 +5,7 @@ from cnn_jax.modes.mode import (
     LOG_EVERY_STEPS,
     RECORD,
     SAVE_EVERY_STEPS,
+    WORKERS,
     Mode,
     new_workdir,
     record_result,
@@ -14,13 +15,15 @@ from cnn_jax.results.writing import check_recordable
 from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime import cluster
 from cnn_jax.train import train
+from cnn_jax.training import stream
 
 
 def run(command: Command) -> None:
     """Trains the recipe, or resumes its run."""
     if command.flags.record and cluster.leads():
         check_recordable(command.recipe, command.overridden)
-    result = train(command.experiment, new_workdir(command), **training_options(command))
+    with stream.workers(command.flags.workers):
+        result = train(command.experiment, new_workdir(command), **training_options(command))
     if command.flags.record and cluster.leads():
         record_result(command, [result.summary])
 
@@ -45,5 +48,8 @@ PROCESS_ID = Flag("process_id", int | None, None, "Which of them this is, from 0
 JOB = (DISTRIBUTED, COORDINATOR, NUM_PROCESSES, PROCESS_ID)
 
 MODE = Mode(
-    run, (RECORD, LOG_EVERY_STEPS, SAVE_EVERY_STEPS, *JOB), next_start=next_start, joins_a_job=True
+    run,
+    (RECORD, LOG_EVERY_STEPS, SAVE_EVERY_STEPS, WORKERS, *JOB),
+    next_start=next_start,
+    joins_a_job=True,
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.cells import cell_len
 
+from cnn_jax.data.dataset import Images
 from cnn_jax.report import class_names, contact_sheet, figure_style
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def most_confident(values: np.ndarray, labels: np.ndarray, most: int = MOST) -> 
 
 
 def confident_errors(
-    images: np.ndarray,
+    images: Images,
     labels: np.ndarray,
     values: np.ndarray,
     classes: Sequence[str],
@@ -56,7 +57,7 @@ def confident_errors(
 
 
 def build_confident_errors(
-    images: np.ndarray,
+    images: Images,
     labels: np.ndarray,
     values: np.ndarray,
     classes: Sequence[str],

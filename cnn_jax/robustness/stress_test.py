@@ -144,7 +144,7 @@ def spread(whole: int, examples: int | None) -> np.ndarray:
 
 
 def _accuracy(scorer: BatchScorer, split: Split) -> float:
-    return float((scorer(split.images).argmax(1) == split.labels).mean())
+    return float((scorer(np.asarray(split.images)).argmax(1) == split.labels).mean())
 
 
 def corrupted(split: Split, kind: str, severity: int) -> Split:

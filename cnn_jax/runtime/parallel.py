@@ -31,6 +31,10 @@ def is_split() -> bool:
     return True
 
 
+class OfBatch:
+    """Base class of a step's arguments that are split over the devices, by their first axis."""
+
+
 class Parallel(Protocol):
     """Places replicated pytrees on the devices and lowers steps that run on them."""
 
@@ -43,6 +47,18 @@ class Parallel(Protocol):
 
     def shapes(self, tree: Any) -> Any:
         """Returns the shapes of a placed tree, given arrays or shapes."""
+
+    def rows(self, size: int) -> np.ndarray:
+        """Returns which examples of a batch of this size the devices of this process take."""
+
+    def join(self, rows: Any, size: int) -> Any:
+        """Places a batch of this size on the devices, given this process's rows, as `OfBatch`.
+
+        If the devices do not divide the size, each of them has the whole batch.
+        """
+
+    def batch_shapes(self, tree: Any) -> Any:
+        """Returns the shapes of a batch that `join` places, given those of the whole batch."""
 
     def fetch(self, tree: Any) -> Any:
         """Returns one replica of a placed tree, as arrays of this process for `jit`."""
@@ -99,9 +115,32 @@ class Jit:
         return _put(batch, self.sharded)
 
     def shapes(self, tree):
-        return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.replicated), tree
-        )
+        return _shapes(tree, self.replicated)
+
+    def rows(self, size):
+        if size % len(self.devices):
+            return np.arange(size)
+        parts = self.sharded.addressable_devices_indices_map((size,)).values()
+        return np.unique([np.arange(size)[part] for part in parts])
+
+    def join(self, rows, size):
+        if size % len(self.devices):
+            return self.place(rows)
+        if self.sharded.is_fully_addressable:
+            return jax.device_put(rows, self.sharded)
+        own = self.rows(size)
+
+        def put(array):
+            def part(index):
+                return array[np.searchsorted(own, np.arange(size)[index[0]])]
+
+            return jax.make_array_from_callback((size, *array.shape[1:]), self.sharded, part)
+
+        return jax.tree.map(put, rows)
+
+    def batch_shapes(self, tree):
+        size = jax.tree.leaves(tree)[0].shape[0]
+        return _shapes(tree, self.replicated if size % len(self.devices) else self.sharded)
 
     def fetch(self, tree):
         if self.replicated.is_fully_addressable:
@@ -127,14 +166,23 @@ class Jit:
         return lambda *arguments: copy(step(*arguments, split=_unchanged, total=_unchanged))
 
     def _on_each(self, function: Callable) -> Callable:
-        """Runs a function on each device; its arguments and results are replicated."""
-        return jax.shard_map(
-            function,
-            mesh=self.replicated.mesh,
-            in_specs=PartitionSpec(),
-            out_specs=PartitionSpec(),
-            check_vma=False,
-        )
+        """Runs a function on each device. Results are replicated, arguments too, or `OfBatch`."""
+
+        def on_each(*arguments):
+            specs = tuple(
+                PartitionSpec(BATCH_AXIS) if isinstance(argument, OfBatch) else PartitionSpec()
+                for argument in arguments
+            )
+            mapped = jax.shard_map(
+                function,
+                mesh=self.replicated.mesh,
+                in_specs=specs,
+                out_specs=PartitionSpec(),
+                check_vma=False,
+            )
+            return mapped(*arguments)
+
+        return on_each
 
 
 class Pmap:
@@ -159,6 +207,23 @@ class Pmap:
     def shapes(self, tree):
         devices = len(self.devices)
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct((devices, *x.shape), x.dtype), tree)
+
+    def rows(self, size):
+        return np.arange(size)
+
+    def join(self, rows, size):
+        if size % len(self.devices):
+            return self.place(rows)
+        return jax.device_put(self._stacked(rows), self.stacked)
+
+    def batch_shapes(self, tree):
+        size = jax.tree.leaves(tree)[0].shape[0]
+        return (
+            self.shapes(tree) if size % len(self.devices) else jax.eval_shape(self._stacked, tree)
+        )
+
+    def _stacked(self, tree):
+        return jax.tree.map(lambda x: x.reshape(len(self.devices), -1, *x.shape[1:]), tree)
 
     def fetch(self, tree):
         # The first device's part. To slice the whole array would be a program of all devices.
@@ -195,6 +260,10 @@ def _put(tree: Any, sharding: NamedSharding) -> Any:
         return jax.make_array_from_callback(host.shape, sharding, lambda part: host[part])
 
     return jax.tree.map(put, tree)
+
+
+def _shapes(tree: Any, sharding: NamedSharding) -> Any:
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
 
 def _unchanged(tree: Any) -> Any:

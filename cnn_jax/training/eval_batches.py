@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from cnn_jax.data.dataset import Images
 from cnn_jax.runtime.parallel import Jit
 
 
@@ -30,7 +31,7 @@ class Batches:
         """The number of batches that these examples fill, the last one perhaps in part."""
         return -(-examples // self.size)
 
-    def split(self, array: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def split(self, array: Images) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields consecutive parts of an array [N,...], each also padded to the batch size.
 
         Padding repeats examples of the part; results at its positions are to be dropped.

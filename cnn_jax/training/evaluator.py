@@ -1,20 +1,33 @@
 """Scores splits and images in batches; sums over a split are exact, whatever the batch size."""
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Sequence
+import itertools
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from cnn_jax.data import Split
+from cnn_jax.data.dataset import Images
 from cnn_jax.data.resident import Resident
+from cnn_jax.data.streamed import Streamed
+from cnn_jax.data.streamed_images import StreamedImages
 from cnn_jax.experiment import Plan
+from cnn_jax.runtime.parallel import IN_FLIGHT
 from cnn_jax.training.eval_batches import Batches
 from cnn_jax.training.step import eval_step, image_scores
 
-EVAL_BATCH = 500
+# Images in a step, and their pixels: the activations of larger images would take too much memory.
+EVAL_BATCH, EVAL_PIXELS = 500, 500 * 64 * 64
+
+
+def eval_batch(shape: Sequence[int]) -> int:
+    """How many images of u8[N,H,W,C] to score in a step."""
+    _, height, width, _ = shape
+    return max(1, min(EVAL_BATCH, EVAL_PIXELS // (height * width)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,8 +101,9 @@ class Evaluator:
     Args:
       plan: The run's plan.
       variables: Weights of the shapes to come (`TrainState.variables`).
-      split: The examples; they are kept on the device.
-      batch_size: Examples in a step. It affects only the last digits of the loss.
+      split: The examples; they are kept on the device, unless they are streamed.
+      batch_size: Examples in a step; None: 500, or fewer of more than 64x64 pixels. It affects only
+        the last digits of the loss.
       devices: Where it runs; None: on the devices of this process.
     """
 
@@ -98,32 +112,56 @@ class Evaluator:
         plan: Plan,
         variables: Any,
         split: Split,
-        batch_size: int = EVAL_BATCH,
+        batch_size: int | None = None,
         devices: Sequence[jax.Device] | None = None,
     ):
+        batch_size = batch_size or eval_batch(split.images.shape)
         batches = Batches(min(batch_size, len(split)), devices)
-        self._devices = batches.devices
-        self._data = self._devices.place(Resident.of(split))
-        self._labels = split.labels
-        # An index beyond the last example is padding: `gather` masks it.
+        self._devices, self._split = batches.devices, split
+        # An index beyond the last example is padding, which is masked.
         indices = np.arange(batches.count(len(split)) * batches.size, dtype=np.int32)
-        self._batches = [batches.shard(batch) for batch in indices.reshape(-1, batches.size)]
+        self._indices = indices.reshape(-1, batches.size)
+        self._batches = [batches.shard(batch) for batch in self._indices]
         step = jax.jit(functools.partial(eval_step, plan), out_shardings=self._devices.replicated)
         variables = self._devices.place(variables)
-        self._step = step.lower(variables, self._data, self._batches[0]).compile()
+        self._data = None
+        if isinstance(split.images, StreamedImages):
+            data = self._devices.batch_shapes(Streamed.shapes(batches.size, split.images.shape[1:]))
+        else:
+            data = self._data = self._devices.place(Resident.of(split))
+        self._step = step.lower(variables, data, self._batches[0]).compile()
 
     def __call__(self, variables: Any) -> Evaluation:
         """Evaluates these weights (`TrainState.variables`)."""
         variables = self._devices.place(variables)
-        results = [self._step(variables, self._data, batch) for batch in self._batches]
+        results: list[Any] = []
+        with contextlib.closing(self._data_of_batches()) as data_of_batches:
+            for data, batch in zip(data_of_batches, self._batches, strict=True):
+                results.append(self._step(variables, data, batch))
+                # Batches that wait for the device take memory.
+                jax.block_until_ready(results[-IN_FLIGHT:][:1])
         sums, logits = zip(*jax.device_get(results), strict=True)
-        examples = len(self._labels)
+        examples = len(self._split)
         return Evaluation(
             loss=float(sum(float(part.loss) for part in sums)) / examples,
             accuracy=sum(int(part.correct) for part in sums) / examples,
             logits=np.concatenate(logits)[:examples],
-            labels=self._labels,
+            labels=self._split.labels,
         )
+
+    def _data_of_batches(self) -> Generator[Resident | Streamed]:
+        """Yields the data that the step takes for each batch."""
+        images, labels = self._split.images, self._split.labels
+        if not isinstance(images, StreamedImages):
+            yield from itertools.repeat(self._data, len(self._batches))
+            return
+        size = self._indices.shape[1]
+        index = self._indices[:, self._devices.rows(size)]
+        numbers = np.minimum(index, len(labels) - 1)
+        with contextlib.closing(images.batches(numbers.ravel(), index.shape[1])) as batches:
+            for own, place, number in zip(batches, index, numbers, strict=True):
+                mask = (place < len(labels)).astype(np.float32)
+                yield self._devices.join(Streamed(own, labels[number], mask), size)
 
 
 class BatchScorer:
@@ -132,11 +170,11 @@ class BatchScorer:
     Args:
       plan: The run's plan.
       variables: The net's weights (`TrainState.variables`).
-      batch_size: Images in a step.
+      batch_size: Images in a step; None: as `Evaluator`.
     """
 
-    def __init__(self, plan: Plan, variables: Any, batch_size: int = EVAL_BATCH):
-        self._batches = Batches(batch_size)
+    def __init__(self, plan: Plan, variables: Any, batch_size: int | None = None):
+        self._batches = Batches(batch_size or eval_batch((1, *plan.data.image_shape)))
         devices = self._batches.devices
         self._variables = devices.place(variables)
         shape = (self._batches.size, *plan.data.image_shape)
@@ -144,7 +182,7 @@ class BatchScorer:
         step = jax.jit(functools.partial(image_scores, plan), out_shardings=devices.replicated)
         self._step = step.lower(self._variables, images).compile()
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
+    def __call__(self, images: Images) -> np.ndarray:
         """u8[N,H,W,C] -> f32[N,K]."""
         logits = [
             self._step(self._variables, self._batches.shard(batch))

@@ -1,6 +1,7 @@
 """The loop over the steps of a run: it trains, and asks for rows, checkpoints and validation."""
 
 import collections
+import contextlib
 import functools
 import math
 from contextlib import AbstractContextManager
@@ -9,13 +10,13 @@ from typing import Any, Protocol
 import jax
 
 from cnn_jax.data import Dataset
-from cnn_jax.data.resident import Resident
 from cnn_jax.errors import RunFailed
 from cnn_jax.experiment import Plan
 from cnn_jax.runtime import host, signals
 from cnn_jax.runtime.parallel import IN_FLIGHT, Parallel
 from cnn_jax.training.clock import Clock
 from cnn_jax.training.evaluator import Evaluation, Evaluator
+from cnn_jax.training.feed import feed
 from cnn_jax.training.order import draw_order
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.state import TrainState
@@ -111,81 +112,87 @@ def run_steps(
     per_epoch, last = plan.steps_per_epoch, plan.total_steps
     log_every, save_every = log_every_steps or last, save_every_steps or last
     start = int(state.step)
-    with recorder.clock.compiling():
-        keys = streams(plan.experiment.seed)
-        draw = jax.jit(functools.partial(draw_order, plan, keys.order))
-        images, keys, teacher = map(devices.place, (Resident.of(data.train), keys, setup.teacher))
-        order = devices.place(draw(start // per_epoch, data.train.labels))
-        state = devices.place(state)
-        full_step, partial_step = setup.lowered_steps.compile()
-        validate = None
-        if data.validation:
-            variables = devices.fetch(state).variables
-            validate = Evaluator(plan, variables, data.validation, devices=devices.devices)
-    host.release_freed_memory()
+    with contextlib.ExitStack() as stack:
+        with recorder.clock.compiling():
+            # First: processes that decode images start while the steps are compiled.
+            data_of_step = stack.enter_context(feed(plan, data, devices, start))
+            keys = streams(plan.experiment.seed)
+            draw = jax.jit(functools.partial(draw_order, plan, keys.order))
+            keys, teacher = map(devices.place, (keys, setup.teacher))
+            order = devices.place(draw(start // per_epoch, data.train.labels))
+            state = devices.place(state)
+            full_step, partial_step = setup.lowered_steps.compile()
+            validate = None
+            if data.validation:
+                variables = devices.fetch(state).variables
+                validate = Evaluator(plan, variables, data.validation, devices=devices.devices)
+        host.release_freed_memory()
 
-    in_flight: collections.deque[tuple[int, Any]] = collections.deque()
+        in_flight: collections.deque[tuple[int, Any]] = collections.deque()
 
-    def wait(most: int) -> dict[str, float]:
-        """Waits until at most so many steps are in flight; the epoch's means at the last one done.
+        def wait(most: int) -> dict[str, float]:
+            """Waits until at most so many steps are in flight; the means at the last one done.
 
-        Checks the loss after every step, so that the message names the first that is not finite.
-        """
-        means: dict[str, float] = {}
-        while len(in_flight) > most:
-            number, sums = in_flight.popleft()
-            means = devices.fetch(sums).means()
-            check_finite(plan, metrics_row(plan, number, "train", means))
-        return means
+            Checks the loss after every step, so that the message names the first not finite.
+            """
+            means: dict[str, float] = {}
+            while len(in_flight) > most:
+                number, sums = in_flight.popleft()
+                means = devices.fetch(sums).means()
+                check_finite(plan, metrics_row(plan, number, "train", means))
+            return means
 
-    with recorder.progress(start), signals.noted() as stop:
-        logged_step, logged_at = start, recorder.clock.seconds()
-        for step in range(start + 1, last + 1):
-            begins = (step - 1) % per_epoch == 0
-            if begins and plan.experiment.patience and out_of_patience(plan, recorder.rows()):
-                break
-            # -- Take the step
-            train_step = partial_step if partial_step and step % per_epoch == 0 else full_step
-            state, sums = train_step(state, images, order, keys, teacher)
-            in_flight.append((step, sums))
-            means = wait(IN_FLIGHT)
-            if means:
-                recorder.update(step - IN_FLIGHT, means)
-            # -- Measure
-            signal = stop.after(step)
-            epoch_ends = step % per_epoch == 0 or step == last
-            logs = epoch_ends or step % log_every == 0
-            saves = epoch_ends or step % save_every == 0 or signal is not None
-            rows, measure = [], None
-            if logs or saves:
-                means = wait(0)
-            if logs:
-                row = metrics_row(plan, step, "train", means)
-                seconds = recorder.clock.seconds()
-                row["learning_rate"] = plan.learning_rate(step - 1)
-                trained = plan.examples(step) - plan.examples(logged_step)
-                row["images_per_second"] = trained / (seconds - logged_at)
-                row["seconds"] = seconds
-                rows.append(row)
-            if epoch_ends and validate:
-                validation = validation_means(plan, validate(devices.fetch(state).variables))
-                measure = validation[plan.experiment.select_by]
-                row = metrics_row(plan, step, "validation", validation)
-                rows.append(row | {"seconds": recorder.clock.seconds()})
-            # -- Record: a row is on disk before the checkpoint of its step
-            for row in rows:
-                check_finite(plan, row)
-                recorder.record(row)
-            if saves:
-                recorder.save(step, devices.fetch(state), measure)
-            if rows:
-                logged_step, logged_at = step, recorder.clock.seconds()
-            if epoch_ends:
-                recorder.epoch_done(rows)
-                order = devices.place(draw(step // per_epoch, data.train.labels))
-            if signal is not None:
-                raise Interrupted(step, signal)
-    return devices.fetch(state)
+        with recorder.progress(start), signals.noted() as stop:
+            data_of_step.reset()
+            logged_step, logged_at = start, recorder.clock.seconds()
+            for step in range(start + 1, last + 1):
+                begins = (step - 1) % per_epoch == 0
+                if begins and plan.experiment.patience and out_of_patience(plan, recorder.rows()):
+                    break
+                # -- Take the step
+                train_step = partial_step if partial_step and step % per_epoch == 0 else full_step
+                state, sums = train_step(state, data_of_step(), order, keys, teacher)
+                in_flight.append((step, sums))
+                means = wait(IN_FLIGHT)
+                if means:
+                    recorder.update(step - IN_FLIGHT, means)
+                # -- Measure
+                signal = stop.after(step)
+                epoch_ends = step % per_epoch == 0 or step == last
+                logs = epoch_ends or step % log_every == 0
+                saves = epoch_ends or step % save_every == 0 or signal is not None
+                rows, measure = [], None
+                if logs or saves:
+                    means = wait(0)
+                if logs:
+                    row = metrics_row(plan, step, "train", means)
+                    seconds = recorder.clock.seconds()
+                    row["learning_rate"] = plan.learning_rate(step - 1)
+                    trained = plan.examples(step) - plan.examples(logged_step)
+                    row["images_per_second"] = trained / (seconds - logged_at)
+                    row["seconds"] = seconds
+                    if plan.data.streamed:
+                        row["input_wait"] = data_of_step.reset() / (seconds - logged_at)
+                    rows.append(row)
+                if epoch_ends and validate:
+                    validation = validation_means(plan, validate(devices.fetch(state).variables))
+                    measure = validation[plan.experiment.select_by]
+                    row = metrics_row(plan, step, "validation", validation)
+                    rows.append(row | {"seconds": recorder.clock.seconds()})
+                # -- Record: a row is on disk before the checkpoint of its step
+                for row in rows:
+                    check_finite(plan, row)
+                    recorder.record(row)
+                if saves:
+                    recorder.save(step, devices.fetch(state), measure)
+                if rows:
+                    logged_step, logged_at = step, recorder.clock.seconds()
+                if epoch_ends:
+                    recorder.epoch_done(rows)
+                    order = devices.place(draw(step // per_epoch, data.train.labels))
+                if signal is not None:
+                    raise Interrupted(step, signal)
+        return devices.fetch(state)
 
 
 def out_of_patience(plan: Plan, rows: list[dict[str, Any]]) -> bool:

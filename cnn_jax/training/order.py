@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from cnn_jax.data.resident import balanced_order, epoch_order
+from cnn_jax.data.resident import drawn_order
 from cnn_jax.experiment import Plan
 
 
@@ -20,6 +20,11 @@ def draw_order(
       epoch: i32[], number of completed epochs.
       labels: i32[N], those of the training set; only "balanced" depends on their values.
     """
-    if plan.experiment.sampling == "uniform":
-        return epoch_order(key, epoch, len(labels))
-    return balanced_order(key, epoch, labels, plan.data.num_classes, plan.examples_per_epoch)
+    return drawn_order(
+        plan.experiment.sampling,
+        key,
+        epoch,
+        labels,
+        classes=plan.data.num_classes,
+        drawn=plan.examples_per_epoch,
+    )

@@ -1,16 +1,17 @@
 """The train state: everything that a step changes, and that a checkpoint holds."""
 
 import functools
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import struct
 
 from cnn_jax import config, ops
 from cnn_jax.config.names import NAMES
+from cnn_jax.data.dataset import Images
 from cnn_jax.errors import UserError, located_message, shape_text
 from cnn_jax.experiment import Plan
 from cnn_jax.optim.averages import initial_average
@@ -47,17 +48,19 @@ class TrainState:
         return {"params": eval_params(self.params, self.opt_state), "batch_stats": self.batch_stats}
 
 
-# Training images passed to the model's initialisation; the whitening filters use them.
-INIT_IMAGES = 5000
+# Training images passed to the model's initialisation, and their bytes: the whitening filters use
+# them. Images of up to 66x66x3 are limited by their number.
+INIT_IMAGES, INIT_BYTES = 5000, 2**26
 # Initialisation runs once: optimising it would take half a second of compile time per kernel.
 NO_OPTIMIZATION = {"xla_backend_optimization_level": 0}
 
 
-def first_state(plan: Plan, images: np.ndarray) -> TrainState:
+def first_state(plan: Plan, images: Images) -> TrainState:
     """The initial state for the experiment's seed and the first training images, jitted."""
     options = NO_OPTIMIZATION if jax.default_backend() == "cpu" else None
     init = jax.jit(functools.partial(init_state, plan), compiler_options=options)
-    return init(streams(plan.experiment.seed).init, images[:INIT_IMAGES])
+    number = max(1, min(INIT_IMAGES, INIT_BYTES // math.prod(plan.data.image_shape)))
+    return init(streams(plan.experiment.seed).init, images[:number])
 
 
 def init_state(plan: Plan, key: jax.Array, images: jax.Array) -> TrainState:

@@ -14,7 +14,8 @@ import optax
 
 from cnn_jax import ops
 from cnn_jax.augment.test_time import average_scores
-from cnn_jax.data.resident import Resident, gather
+from cnn_jax.data.resident import Resident
+from cnn_jax.data.streamed import Streamed
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
 from cnn_jax.models import layers
@@ -63,7 +64,7 @@ def scores(
 def train_step(
     plan: Plan,
     state: TrainState,
-    data: Resident,
+    data: Resident | Streamed,
     order: jax.Array,
     keys: Streams,
     teacher: Any = None,
@@ -77,7 +78,7 @@ def train_step(
     Args:
       plan: The run's plan.
       state: The state before.
-      data: The training set.
+      data: The training set, or this program's part of the step's examples.
       order: i32[N], the order of the current epoch, from `draw_order`.
       keys: The run's random keys.
       teacher: The teacher's variables; None without distillation.
@@ -94,7 +95,7 @@ def train_step(
     examples = examples or batch_size
     epoch, place = state.step // plan.steps_per_epoch, state.step % plan.steps_per_epoch
     index = split(jax.lax.dynamic_slice_in_dim(order, place * batch_size, examples))
-    batch = gather(data, index, epoch)
+    batch = data.batch(index, epoch)
     if plan.experiment.sampling == "balanced":
         # The index seeds an example's augmentation. A batch may hold an example several times, each
         # to be augmented differently: the place in the epoch takes the index's part.
@@ -164,13 +165,13 @@ def image_scores(plan: Plan, variables: dict[str, Any], image: jax.Array) -> jax
 
 
 def eval_step(
-    plan: Plan, variables: dict[str, Any], data: Resident, index: jax.Array
+    plan: Plan, variables: dict[str, Any], data: Resident | Streamed, index: jax.Array
 ) -> tuple[Sums, jax.Array]:
     """Evaluates the examples at index i32[B] in all views; an index past the end is padding.
 
     Returns:
       The metric sums, and the scores f32[B,K].
     """
-    batch = gather(data, index, jnp.zeros((), jnp.int32))
+    batch = data.batch(index, jnp.zeros((), jnp.int32))
     logits = image_scores(plan, variables, batch.image)
     return Sums.of(plan.loss(logits, batch.label), logits, batch), logits

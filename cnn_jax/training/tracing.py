@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.stages import Compiled, Lowered
 
 from cnn_jax.data.resident import Resident
+from cnn_jax.data.streamed import Streamed
 from cnn_jax.errors import UserError, blamed_on
 from cnn_jax.experiment import Plan
 from cnn_jax.runtime.parallel import Parallel
@@ -80,7 +81,8 @@ def lowered_step(
 ) -> Lowered:
     """The training step, ready to compile.
 
-    Its arguments are the placed state, training set, order of the epoch, random keys and teacher.
+    Its arguments are the placed state, training set (or, of one that is streamed, the batch), order
+    of the epoch, random keys and teacher.
 
     Args:
       plan: The run's plan.
@@ -94,13 +96,18 @@ def lowered_step(
       UserError: a component of the experiment returns a wrong shape or dtype, or fails in the
         user's own code.
     """
-    images = jax.ShapeDtypeStruct((plan.data.train, *plan.data.image_shape), jnp.uint8)
+    size = examples or plan.experiment.batch_size
     labels = order = jax.ShapeDtypeStruct((plan.data.train,), jnp.int32)
+    if plan.data.streamed:
+        data = devices.batch_shapes(Streamed.shapes(size, plan.data.image_shape))
+    else:
+        images = jax.ShapeDtypeStruct((plan.data.train, *plan.data.image_shape), jnp.uint8)
+        data = devices.shapes(Resident(images, labels))
     keys = jax.eval_shape(lambda: streams(0))
-    shapes = devices.shapes((state, Resident(images, labels), order, keys, teacher))
+    state, order, keys, teacher = devices.shapes((state, order, keys, teacher))
     with blamed_on("a training step", HINTS):
         step = functools.partial(train_step, plan, examples=examples)
-        whole = bool((examples or plan.experiment.batch_size) % len(devices.devices))
-        lowered = devices.lower(step, *shapes, whole=whole)
-    component_checks.check_state_unchanged(shapes[0], lowered.out_info[0])
+        whole = bool(size % len(devices.devices))
+        lowered = devices.lower(step, state, data, order, keys, teacher, whole=whole)
+    component_checks.check_state_unchanged(state, lowered.out_info[0])
     return lowered

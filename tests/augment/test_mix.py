@@ -14,7 +14,7 @@ from program import TINY
 from cnn_jax.augment import CutMix, Flip, Mixup, RandomCrop
 from cnn_jax.cli import main
 from cnn_jax.data import Shapes
-from cnn_jax.data.resident import Resident, epoch_order, gather
+from cnn_jax.data.resident import Resident, epoch_order
 from cnn_jax.experiment import Experiment
 from cnn_jax.losses import MulticlassHinge, Softmax
 from cnn_jax.models import MLP, LeNet
@@ -170,7 +170,7 @@ def test_a_step_learns_from_mixed_labels(plan_of, dataset, state_of):
     @jax.jit
     def mixed(data, index):
         key = jax.random.fold_in(keys.augment, 0)
-        rows = Flip()(jax.random.fold_in(key, 0), gather(data, index, jnp.int32(0)))
+        rows = Flip()(jax.random.fold_in(key, 0), data.batch(index, jnp.int32(0)))
         rows = rows.replace(label=jax.nn.one_hot(rows.label, 10))
         rows = Mixup()(jax.random.fold_in(key, 1), rows)
         image = plan.normalize(rows.image)

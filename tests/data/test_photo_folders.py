@@ -237,7 +237,7 @@ def test_much_that_is_cut_off_is_told(tmp_path, capfd):
 def test_more_pictures_than_memory_are_refused_before_they_are_read(tmp_path, monkeypatch, capfd):
     fill(tmp_path)
     monkeypatch.setattr("cnn_jax.data.memory_check.free_memory", lambda: 20 * 8 * 8 * 3 - 1)
-    refused(tmp_path, "20 images of 8x8x3 bytes", "memory are free: lower data.size")
+    refused(tmp_path, "20 images of 8x8x3 bytes", "are free: set data.stream=true, lower data.size")
     assert "Reading" not in capfd.readouterr().err
     monkeypatch.setattr("cnn_jax.data.memory_check.free_memory", lambda: 20 * 8 * 8 * 3)
     load(tmp_path)

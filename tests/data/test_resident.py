@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnn_jax.data import Split
-from cnn_jax.data.resident import Resident, balanced_order, epoch_order, gather
+from cnn_jax.data.resident import Resident, balanced_order, epoch_order
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (11, 4, 5, 3)).astype(np.uint8)
 LABELS = np.arange(11, dtype=np.int32) % 3
@@ -87,7 +87,7 @@ def test_the_balanced_order_is_a_function_of_seed_and_epoch():
 
 def gathered(index, epoch=0):
     data = Resident.of(Split(IMAGES, LABELS))
-    return jax.jit(gather)(data, jnp.array(index, jnp.int32), jnp.int32(epoch))
+    return jax.jit(Resident.batch)(data, jnp.array(index, jnp.int32), jnp.int32(epoch))
 
 
 def test_gathers_images_with_their_labels():

@@ -49,7 +49,7 @@ def train_here(devices: int, *arguments: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         found = jax.devices()[:devices]
         patch.setattr(jax, "devices", lambda: found)
-        patch.setattr(jax, "local_devices", lambda: found)
+        patch.setattr(jax, "local_devices", lambda *_, **__: found)
         patch.setattr("cnn_jax.runs.recorder.draw_figures", lambda *_: None)
         assert cli.main(["run.py", *arguments]) == 0
 

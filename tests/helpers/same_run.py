@@ -12,7 +12,7 @@ from tensorboard_events import scalars_shown
 
 from cnn_jax.runs import restore
 
-TIMES = {"seconds", "images_per_second"}
+TIMES = {"seconds", "images_per_second", "input_wait"}
 
 
 def bits(state) -> list[bytes]:

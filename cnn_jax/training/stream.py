@@ -1,0 +1,117 @@
+"""Runs ahead of the training and decodes its images, by grain, in worker processes."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from absl import flags
+
+from cnn_jax.errors import RunFailed, UserError, first_line
+from cnn_jax.runtime import host, jax_settings
+from cnn_jax.runtime.signals import SIGNALS
+from cnn_jax.training.step_images import StepImages
+
+# More workers than this have not helped anyone, and each takes 250 MB.
+MOST_WORKERS = 32
+# Seconds between two looks of a worker at whether its parent is alive.
+LOOK = 1.0
+
+_workers: contextvars.ContextVar[int | None] = contextvars.ContextVar("workers", default=None)
+
+
+@contextlib.contextmanager
+def workers(number: int | None) -> Iterator[None]:
+    """A block whose trainings decode streamed images in so many processes.
+
+    Args:
+      number: 0: in threads of this process; None: one process for each core, at most 32.
+    """
+    token = _workers.set(number)
+    try:
+        yield
+    finally:
+        _workers.reset(token)
+
+
+@contextlib.contextmanager
+def opened(source: StepImages, start: int) -> Iterator[Iterator[tuple[np.ndarray, np.ndarray]]]:
+    """A block with an iterator over the images and labels of the steps from `start` on.
+
+    Raises:
+      UserError: grain is not installed.
+      RunFailed: in the block, from the iterator: a worker process was killed.
+      DataInvalid: likewise: a picture can't be read.
+    """
+    try:
+        import grain
+    except ImportError as error:
+        raise UserError(
+            f"data.stream needs grain ({first_line(error)}): pip install grain, or set "
+            "data.stream=false"
+        ) from error
+    if not flags.FLAGS.is_parsed():  # grain reads its own flags, in a program of any kind
+        flags.FLAGS.mark_as_parsed()
+    number = _workers.get()
+    if number is None:
+        number = min(host.cores(), MOST_WORKERS)
+    threads = 1 if number else host.cores()
+    steps: Any = grain.MapDataset.source(source)[start:].to_iter_dataset(
+        grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
+    )
+    if number:
+        options = grain.MultiprocessingOptions(num_workers=number, per_worker_buffer_size=1)
+        steps = steps.mp_prefetch(options, worker_init_fn=_Worker(jax_settings.changing_results()))
+    iterator = iter(steps)
+    try:
+        yield _explained(iterator)
+    finally:
+        iterator.close()
+
+
+def _explained(iterator: Iterator[Any]) -> Iterator[Any]:
+    try:
+        yield from iterator
+    except RuntimeError as error:
+        if "terminated unexpectedly" not in str(error):
+            raise
+        raise RunFailed(
+            f"a process that decodes images ended ({first_line(error)}): if memory ran out, lower "
+            "--workers; the same command resumes"
+        ) from error
+
+
+class _Worker:
+    """Prepares a worker process.
+
+    Args:
+      settings: JAX's settings that change results, in this process.
+    """
+
+    def __init__(self, settings: dict[str, Any]):
+        self._settings, self._parent = settings, os.getpid()
+
+    def __call__(self, number: int, of: int) -> None:
+        del number, of
+        # A scheduler and a terminal signal all processes of a group. The training saves its state,
+        # and may need images until then.
+        for one in SIGNALS:
+            signal.signal(one, signal.SIG_IGN)
+        threading.Thread(target=self._end_with_parent, daemon=True).start()
+        jax.config.update("jax_platforms", "cpu")
+        for name, value in self._settings.items():
+            jax.config.update(name, value)
+
+    def _end_with_parent(self) -> None:
+        """Ends this process after a parent that was killed, and could not end it."""
+        while os.getppid() == self._parent:
+            time.sleep(LOOK)
+        os._exit(1)
