@@ -1,4 +1,4 @@
-"""Data sets, which load as arrays in memory behind one protocol (`DataConfig`).
+"""Data sets behind one protocol (`DataConfig`), in memory or streamed.
 
 Imports only `errors`, `ranges`, `storage`, `runtime` and `terminal`.
 """
@@ -9,6 +9,7 @@ from cnn_jax.data.dataset import DataConfig, DataInvalid, Dataset, DataUnavailab
 from cnn_jax.data.first_available import FirstAvailable
 from cnn_jax.data.folder import Folder
 from cnn_jax.data.mnist import FashionMnist, Mnist
+from cnn_jax.data.random_resized_crop import RandomResizedCrop
 from cnn_jax.data.shapes import Shapes
 from cnn_jax.data.svhn import Svhn
 from cnn_jax.data.tfds_set import Tfds
@@ -24,6 +25,7 @@ __all__ = [
     "FirstAvailable",
     "Folder",
     "Mnist",
+    "RandomResizedCrop",
     "Shapes",
     "Split",
     "Svhn",

@@ -20,20 +20,22 @@ class Shapes(Checked):
 
     Needs no download and no files. A linear model reaches about 30 % accuracy, a small ConvNet
     about 94 % within minutes on a CPU: position, rotation and colour carry no information on the
-    class. An image depends only on the seed, its split and its index: a longer split begins with
-    the images of a shorter one, and no split depends on another's length.
+    class. An image depends only on the seed, the size, its split and its index: a longer split
+    begins with the images of a shorter one, and no split depends on another's length.
 
     Attributes:
       train: Number of training images.
       validation: Number of validation images; 0: none.
       test: Number of test images.
       seed: Seed of the images.
+      size: Height and width of the images, in pixels.
     """
 
     train: Positive[int] = 10000
     validation: NonNegative[int] = 1000
     test: Positive[int] = 2000
     seed: NonNegative[int] = 0
+    size: Positive[int] = SIZE
 
     def resolve(self, data_dir: str | None = None) -> tuple[Shapes, str]:
         """Returns this config and an empty note."""
@@ -42,7 +44,7 @@ class Shapes(Checked):
     def load(self, data_dir: str | None = None) -> Dataset:
         """Draws the images; ignores `data_dir`."""
         train, validation, test = (
-            _split(self.seed, stream, number)
+            _split(self.seed, stream, number, self.size)
             for stream, number in enumerate((self.train, self.validation, self.test))
         )
         assert train is not None
@@ -61,15 +63,16 @@ class Shapes(Checked):
         )
 
 
-def _split(seed: int, stream: int, number: int) -> Split | None:
+def _split(seed: int, stream: int, number: int, size: int) -> Split | None:
     """Returns the first images of a random stream; None if `number` is 0."""
     if number == 0:
         return None
-    images = np.empty((number, SIZE, SIZE, 3), np.uint8)
+    images = np.empty((number, size, size, 3), np.uint8)
     labels = np.empty(number, np.int32)
-    for start in range(0, number, BLOCK):
-        sequence = np.random.SeedSequence(seed, spawn_key=(stream, start // BLOCK))
-        block = shapes_drawing.draw(np.random.Generator(np.random.PCG64(sequence)), BLOCK, SIZE)
-        stop = min(start + BLOCK, number)
+    most = max(1, BLOCK * SIZE**2 // size**2)
+    for start in range(0, number, most):
+        sequence = np.random.SeedSequence(seed, spawn_key=(stream, start // most))
+        block = shapes_drawing.draw(np.random.Generator(np.random.PCG64(sequence)), most, size)
+        stop = min(start + most, number)
         images[start:stop], labels[start:stop] = (array[: stop - start] for array in block)
     return Split(images, labels)

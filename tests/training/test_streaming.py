@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-import os
 import pickle
 
 import flax.linen as nn
@@ -19,7 +17,6 @@ from small_run import QUIET
 from cnn_jax.augment import Flip
 from cnn_jax.data import DataInvalid, Folder
 from cnn_jax.data.random_resized_crop import RandomResizedCrop
-from cnn_jax.errors import RunFailed
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.models import layers
 from cnn_jax.optim import SGD
@@ -204,36 +201,6 @@ def test_an_evaluation_equals_that_of_images_in_memory(folder, devices):
     assert of[True].means() == of[False].means()
     np.testing.assert_array_equal(of[True].logits, of[False].logits)
     np.testing.assert_array_equal(of[True].labels, of[False].labels)
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_picture_that_is_damaged_later_is_named(workers, tmp_path):
-    folder = fill(tmp_path / "pictures", number=20)
-    one = experiment(str(folder), streamed=True)
-    one.data.load()
-    setup = Setup.of(one)
-    pictures = setup.data.train.images.pictures
-    path = next(path for path in folder.rglob("*.png") if os.fsencode(path) in pictures._names)
-    kept = path.stat()
-    path.write_bytes(path.read_bytes()[: kept.st_size // 2].ljust(kept.st_size, b"\0"))
-    os.utime(path, ns=(kept.st_atime_ns, kept.st_mtime_ns))
-    with pytest.raises(DataInvalid, match=f"{path.name}.*has changed since") as caught:
-        run(one, tmp_path / "run", workers=workers)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_worker_that_is_killed_ends_the_run_in_one_line(folder, tmp_path):
-    """As Linux does when memory runs out."""
-
-    class Kills:
-        def write(self, row):
-            for child in multiprocessing.active_children():
-                child.kill()
-
-    one = experiment(folder, streamed=True, epochs=9)
-    with pytest.raises(RunFailed, match=r"decodes images ended.*--workers.*resumes"):
-        run(one, tmp_path / "run", workers=1, writers=[Kills()], save_every_steps=1)
-    assert int(run(one, tmp_path / "run").state.step) == 54
 
 
 def test_a_crop_needs_streaming(folder):
