@@ -33,6 +33,8 @@ def dry_run(
     data = plan.data
     flops = structure.forward_flops(plan.model, data.image_shape)
     passes = 3 * experiment.gradient.passes
+    # Recomputation is no part of the model's FLOPs, as in the utilisation of a benchmark.
+    recomputed = ", not counting what remat recomputes" if experiment.remat else ""
     images = plan.examples(plan.total_steps)
     facts = {
         "model": config.to_text(plan.model, NAMES),
@@ -44,7 +46,7 @@ def dry_run(
         "parameters": f"{structure.numbers(params):,}",
         "forward FLOPs an image": f"{flops:,}",
         "training FLOPs": f"{passes * flops * images / 1e15:.3g} P "
-        f"({passes} forward passes an image)",
+        f"({passes} forward passes an image{recomputed})",
         "steps": f"{plan.total_steps:,} ({plan.steps_per_epoch:,} an epoch, "
         f"{experiment.epochs:g} epochs)",
         "learning rate": f"{plan.learning_rate(0):g} at first, peak "

@@ -24,6 +24,7 @@ from cnn_jax.optim.freezing import stop_frozen_gradients
 from cnn_jax.training import component_checks
 from cnn_jax.training.metric_sums import Sums
 from cnn_jax.training.random_keys import Streams
+from cnn_jax.training.rematerialisation import rematerialised
 from cnn_jax.training.state import TrainState
 
 OnDevices = Callable[[Any], Any]
@@ -116,14 +117,15 @@ def train_step(
             jax.random.fold_in(keys.dropout, state.step), batch.index[0]
         )
         params = stop_frozen_gradients(params, plan.experiment.freeze)
-        logits, updates = scores(
-            plan,
-            {"params": params, "batch_stats": state.batch_stats},
-            plan.normalize(batch.image),
-            train=True,
-            rngs={"dropout": dropout_key},
-            mutable=["batch_stats"],
-        )
+        with rematerialised(plan.model, plan.experiment.remat):
+            logits, updates = scores(
+                plan,
+                {"params": params, "batch_stats": state.batch_stats},
+                plan.normalize(batch.image),
+                train=True,
+                rngs={"dropout": dropout_key},
+                mutable=["batch_stats"],
+            )
         losses = plan.loss(logits, batch.label)
         component_checks.check_losses(plan.loss, losses, len(batch.index))
         if plan.experiment.distill and plan.teacher:

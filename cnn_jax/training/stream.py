@@ -13,8 +13,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import flags
 
+from cnn_jax.config.flags import ready_for_libraries
 from cnn_jax.errors import RunFailed, UserError, first_line
 from cnn_jax.runtime import host, jax_settings
 from cnn_jax.runtime.signals import SIGNALS
@@ -58,8 +58,7 @@ def opened(source: StepImages, start: int) -> Iterator[Iterator[tuple[np.ndarray
             f"data.stream needs grain ({first_line(error)}): pip install grain, or set "
             "data.stream=false"
         ) from error
-    if not flags.FLAGS.is_parsed():  # grain reads its own flags, in a program of any kind
-        flags.FLAGS.mark_as_parsed()
+    ready_for_libraries()
     number = _workers.get()
     if number is None:
         number = min(host.cores(), MOST_WORKERS)
