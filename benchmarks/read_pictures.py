@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import functools
 import json
 import os
 import platform
@@ -41,6 +42,8 @@ def main() -> None:
     parser.add_argument("what", choices=("make", "compare", *SIDES))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--number", type=int, default=10_000, help="Photos that are made")
+    parser.add_argument("--height", type=int, default=750, help="Of photos that are made")
+    parser.add_argument("--width", type=int, default=1000, help="Of photos that are made")
     parser.add_argument("--size", type=int, nargs="+", default=[224], help="Sizes to compare")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--decode", nargs="+", default=["full", "draft"], help="As Folder's")
@@ -56,11 +59,12 @@ def make(flags: argparse.Namespace) -> None:
             flags.folder / f"class{number % CLASSES}" / f"{number:05}.jpg"
             for number in range(flags.number)
         ]
-        sizes = list(pool.map(_draw, range(flags.number), paths, chunksize=50))
+        draw = functools.partial(_draw, flags.height, flags.width)
+        sizes = list(pool.map(draw, range(flags.number), paths, chunksize=50))
     print(f"{len(sizes):,} photos, {statistics.mean(sizes) / 1000:.0f} kB each on average")
 
 
-def _draw(seed: int, path: Path) -> int:
+def _draw(down: int, across: int, seed: int, path: Path) -> int:
     import numpy as np
     from PIL import Image
 
@@ -68,7 +72,7 @@ def _draw(seed: int, path: Path) -> int:
 
     def noise(height: int, width: int) -> np.ndarray:
         coarse = Image.fromarray(random.integers(0, 256, (height, width, 3)).astype(np.uint8))
-        return np.asarray(coarse.resize((1000, 750), Image.Resampling.BICUBIC), np.float32)
+        return np.asarray(coarse.resize((across, down), Image.Resampling.BICUBIC), np.float32)
 
     pixels = 0.85 * noise(24, 32) + 0.15 * noise(180, 240)
     path.parent.mkdir(parents=True, exist_ok=True)

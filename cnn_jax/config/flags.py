@@ -24,6 +24,12 @@ _HELP = {"-h", "--h", "-help", "--help", "-helpshort", "--helpshort", *_HELP_FUL
 _JAX, _LOGGING = "jax", "absl.logging"  # modules that define flags: JAX's are in its submodules
 
 
+def ready_for_libraries() -> None:
+    """Lets libraries read their own absl flags in a program that has not parsed a command line."""
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+
+
 class _Reader(flags.ArgumentParser):
     def __init__(self, *, read: Callable[[str], Any]):
         self._read = read

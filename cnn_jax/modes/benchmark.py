@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from cnn_jax import config
 from cnn_jax.analysis import structure
@@ -13,8 +14,9 @@ from cnn_jax.benchmark.bench import Bench
 from cnn_jax.benchmark.tables import tables
 from cnn_jax.config import Command, Flag
 from cnn_jax.config.names import NAMES
+from cnn_jax.data import Split
 from cnn_jax.errors import UserError
-from cnn_jax.experiment import Experiment, Plan
+from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.modes.mode import RECORD, Mode, as_tuple, new_workdir
 from cnn_jax.report import benchmark_figure
 from cnn_jax.report.tables import console as standard_output
@@ -26,6 +28,8 @@ from cnn_jax.setup import Setup
 from cnn_jax.storage.json_files import write_json
 
 SECONDS = 6.0
+# Batches that are kept of a streamed training set.
+STREAMED_BATCHES = 4
 
 
 def benchmark(
@@ -60,6 +64,8 @@ def benchmark(
       DataUnavailable: the data can't be had.
     """
     setup = Setup.of(experiment, recipe, data_dir, weights=False)
+    if setup.plan.data.streamed:
+        setup = _in_memory(setup)
     plan = setup.plan
     resized = [_resized(plan, size) for size in sorted(set(batch_sizes))]
     run = Run.at(workdir)
@@ -93,6 +99,21 @@ def benchmark(
         out.print(line, highlight=False, soft_wrap=True)
     out.print(f"benchmark.json and figures/benchmark.png are in {run.folder}", soft_wrap=True)
     return result
+
+
+def _in_memory(setup: Setup) -> Setup:
+    """The setup on the first images of a streamed set: what is measured is the step."""
+    data, size = setup.data, setup.plan.experiment.batch_size
+    train, test = (
+        Split(np.asarray(split.images[:number]), split.labels[:number])
+        for split, number in ((data.train, STREAMED_BATCHES * size), (data.test, size))
+    )
+    data = dataclasses.replace(data, train=train, validation=None, test=test)
+    facts = dataclasses.replace(DataFacts.of(data), fingerprint=setup.plan.data.fingerprint)
+    held = f"the data is streamed: timed on its first {len(train):,} training images, in memory"
+    note = "; ".join(filter(None, (setup.note, held)))
+    experiment = dataclasses.replace(setup.plan.experiment, keep_best=False, patience=None)
+    return dataclasses.replace(setup, plan=Plan.of(experiment, facts), data=data, note=note)
 
 
 def _resized(plan: Plan, size: int) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -233,3 +234,30 @@ def test_an_unlabelled_test_split_is_found_before_the_training_set_is_decoded(ap
     with pytest.raises(DataInvalid, match=r"label of test example 0 is -1.*split is unlabelled"):
         Tfds("blind").load(str(tmp_path))
     assert not list((tmp_path / "cnn_jax").glob("arrays/*/"))
+
+
+def test_streamed_images_equal_those_in_memory(apart, tmp_path, capsys):
+    random = np.random.default_rng(0)
+    pictures = [
+        (random.integers(0, 256, (9 + n % 4, 12, 3)).astype(np.uint8), n % 3) for n in range(30)
+    ]
+    splits = {"train": pictures[:24], "test": pictures[24:]}
+    write_set(tmp_path, "photos", splits, CLASSES, shape=(None, None, 3))
+    still = Tfds("photos", size=(6, 8)).load(str(tmp_path))
+    for _ in range(2):
+        data = Tfds("photos", size=(6, 8), stream=True).load(str(tmp_path))
+        for part in ("train", "validation", "test"):
+            one, other = getattr(data, part), getattr(still, part)
+            assert one.images.shape == other.images.shape
+            np.testing.assert_array_equal(one.images, other.images)
+            np.testing.assert_array_equal(one.images[[1, 0]], other.images[[1, 0]])
+            np.testing.assert_array_equal(one.labels, other.labels)
+        assert (data.mean, data.std, data.classes) == (still.mean, still.std, still.classes)
+    assert capsys.readouterr().err.count("Decoding photos") == 2, "one of each kind"
+    again = pickle.loads(pickle.dumps(data.train.images))
+    np.testing.assert_array_equal(again[5], still.train.images[5])
+
+
+def test_records_without_random_access_can_not_be_streamed(data_dir):
+    with pytest.raises(DataInvalid, match="tfrecord, which has no random access: set stream=False"):
+        Tfds("shapes_tfrecord", stream=True).load(str(data_dir))

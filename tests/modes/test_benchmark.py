@@ -21,7 +21,7 @@ from cnn_jax.benchmark.compiling import compile_twice
 from cnn_jax.benchmark.machine import peak_memory
 from cnn_jax.config.names import NAMES
 from cnn_jax.data import Shapes
-from cnn_jax.data.resident import Resident, epoch_order, gather
+from cnn_jax.data.resident import Resident, epoch_order
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Experiment
 from cnn_jax.models import MLP
@@ -210,7 +210,7 @@ def test_images_of_the_data_part_are_the_batch_augmented_and_normalised(taken):
 
     @jax.jit
     def expected(data):
-        batch = gather(data, order[16:32], jnp.zeros((), jnp.int32))
+        batch = data.batch(order[16:32], jnp.zeros((), jnp.int32))
         key = jax.random.fold_in(keys.augment, 1)
         for number, augment in enumerate(plan.experiment.augment):
             batch = augment(jax.random.fold_in(key, number), batch)
