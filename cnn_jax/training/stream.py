@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import contextvars
 import os
@@ -70,15 +71,20 @@ def opened(source: StepImages, start: int) -> Iterator[Iterator[tuple[np.ndarray
         options = grain.MultiprocessingOptions(num_workers=number, per_worker_buffer_size=1)
         steps = steps.mp_prefetch(options, worker_init_fn=_Worker(jax_settings.changing_results()))
     iterator = iter(steps)
-    try:
-        yield _explained(iterator)
-    finally:
-        iterator.close()
+    with concurrent.futures.ThreadPoolExecutor(1, "first step") as pool:
+        # grain starts its workers with the first request; meanwhile the caller compiles.
+        first = pool.submit(next, iterator, None)
+        try:
+            yield _explained(first, iterator)
+        finally:
+            iterator.close()
 
 
-def _explained(iterator: Iterator[Any]) -> Iterator[Any]:
+def _explained(first: concurrent.futures.Future[Any], rest: Iterator[Any]) -> Iterator[Any]:
     try:
-        yield from iterator
+        if first.result() is not None:
+            yield first.result()
+        yield from rest
     except RuntimeError as error:
         if "terminated unexpectedly" not in str(error):
             raise
