@@ -137,8 +137,8 @@ def test_list_shows_recipes_and_models_with_exact_counts(capsys):
     printed = capsys.readouterr().out
     for recipe in config.recipes():
         assert recipe in printed
-    assert re.search(r"ResNet18\s+11,173,962\s+1,110,845,440", printed)
-    assert re.search(r"LeNet\s+62,006\s+1,303,440", printed)
+    assert re.search(r"ResNet18 +32x32x3, 10 classes +11,173,962 +1,110,845,440", printed)
+    assert re.search(r"LeNet +32x32x3, 10 classes +62,006 +1,303,440", printed)
     assert "91.25 %" in printed
     measured, _, unverified = printed.partition("Unverified recipes")
     assert re.search(r"quickstart.*?\n +published +none\n +measured +86\.12 %", measured)
@@ -268,7 +268,7 @@ def test_a_part_of_a_net_and_one_for_other_images_do_not_disturb_the_list(tmp_pa
     recipe.write_text(OWN_RECIPE.replace("experiment = ", PARTS + "experiment = "))
     assert call("--list", f"--config={recipe}") == 0
     printed = capsys.readouterr().out
-    assert re.search(r"Tiny +162 ", printed) and "Block" not in printed
+    assert re.search(r"Tiny +32x32x3, 10 classes +162 ", printed) and "Block" not in printed
     assert re.search(r"(?m)^Large cannot be traced on this shape: .*mine.py:", printed)
 
 

@@ -18,6 +18,16 @@ from cnn_jax.models.densenet import (
     DenseNetBC190_40,
 )
 from cnn_jax.models.googlenet import GoogLeNet
+from cnn_jax.models.imagenet_alexnet import AlexNet2012, AlexNet2014
+from cnn_jax.models.imagenet_googlenet import ImageNetGoogLeNet
+from cnn_jax.models.imagenet_mobilenetv2 import ImageNetMobileNetV2
+from cnn_jax.models.imagenet_vgg import (
+    ImageNetVGG,
+    ImageNetVGG11,
+    ImageNetVGG13,
+    ImageNetVGG16,
+    ImageNetVGG19,
+)
 from cnn_jax.models.lenet import LeNet
 from cnn_jax.models.mlp import MLP
 from cnn_jax.models.mobilenet import MobileNet
@@ -54,6 +64,8 @@ __all__ = [
     "Airbench94",
     "Airbench96",
     "AlexNet",
+    "AlexNet2012",
+    "AlexNet2014",
     "AllCNN",
     "BottleneckResNet",
     "ConvMixer",
@@ -68,6 +80,13 @@ __all__ = [
     "DenseNetBC100_12",
     "DenseNetBC190_40",
     "GoogLeNet",
+    "ImageNetGoogLeNet",
+    "ImageNetMobileNetV2",
+    "ImageNetVGG",
+    "ImageNetVGG11",
+    "ImageNetVGG13",
+    "ImageNetVGG16",
+    "ImageNetVGG19",
     "LeNet",
     "MobileNet",
     "MobileNetV2",

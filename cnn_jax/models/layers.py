@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -15,13 +15,29 @@ from cnn_jax.runtime.parallel import BATCH_AXIS, is_split
 he_normal = nn.initializers.he_normal()
 
 
+class Published(NamedTuple):
+    """The images and classes for which a net's size is stated in tables.
+
+    Attributes:
+      image_shape: Height, width and channels.
+      classes: Number of classes.
+    """
+
+    image_shape: tuple[int, int, int]
+    classes: int
+
+
 class Net(nn.Module):
     """Base class of every model in the package; checks that its fields are in range.
+
+    A class for larger images than CIFAR-10's sets `published_on`.
 
     Raises:
       ValueError: a field is not in the range that its annotation declares; without one, an integer
         or an element of a tuple of integers is not positive.
     """
+
+    published_on: ClassVar[Published] = Published((32, 32, 3), 10)
 
     def __post_init__(self):
         cls: Any = type(self)

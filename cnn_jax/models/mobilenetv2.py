@@ -38,14 +38,14 @@ class MobileNetV2(layers.Net):
 
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
-        x = layers.Conv(_round_to_8(32 * self.width), use_bias=False)(image)
+        x = layers.Conv(round_to_8(32 * self.width), use_bias=False)(image)
         x = nn.relu(layers.batch_norm(train=train)(x))
         for expansion, filters, blocks, stride in STAGES:
             for block in range(blocks):
-                x = Block(expansion, _round_to_8(filters * self.width), 1 if block else stride)(
+                x = Block(expansion, round_to_8(filters * self.width), 1 if block else stride)(
                     x, train=train
                 )
-        last = _round_to_8(1280 * max(1.0, self.width))
+        last = round_to_8(1280 * max(1.0, self.width))
         x = layers.Conv(last, kernel_size=(1, 1), use_bias=False)(x)
         x = nn.relu(layers.batch_norm(train=train)(x))
         return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
@@ -77,7 +77,7 @@ class Block(nn.Module):
         return y + x
 
 
-def _round_to_8(filters: float) -> int:
+def round_to_8(filters: float) -> int:
     # As in the reference code: rounding must not remove more than a tenth of the filters.
     nearest = max(8, int(filters + 4) // 8 * 8)
     return nearest if nearest >= 0.9 * filters else nearest + 8

@@ -44,13 +44,20 @@ def show(names: Mapping[str, Any] = MappingProxyType({}), console: Any = None) -
     for name, make in names.items():
         if name not in known and _is_net(make):
             try:
-                known[name] = sizes.size(make(num_classes=sizes.CLASSES))
+                known[name] = sizes.size(make)
             except Exception as error:  # a custom model may need another image size
                 failed.append(f"{name} cannot be traced on this shape: {located_message(error)}")
-    shape = shape_text(sizes.IMAGE_SHAPE)
-    line(f"Models on {shape} with {sizes.CLASSES} classes: --config.model=NAME\n")
-    rows = [[name, *(f"{number:,}" for number in size)] for name, size in known.items()]
-    out.print(tables.table(["model", "parameters", "forward FLOPs per image"], rows))
+    line("Models, on the images and classes that they are for: --config.model=NAME\n")
+    rows = [
+        [
+            name,
+            f"{shape_text(size.image_shape)}, {size.classes:,} classes",
+            f"{size.parameters:,}",
+            f"{size.forward_flops:,}",
+        ]
+        for name, size in known.items()
+    ]
+    out.print(tables.table(["model", "images", "parameters", "forward FLOPs per image"], rows))
     for text in failed:
         line(text, markup=False)
 

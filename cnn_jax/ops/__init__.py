@@ -1,4 +1,4 @@
-"""Convolution, pooling and activation with gradients that are fast on CPUs.
+"""Convolution, pooling, activation and normalisation, with gradients that are fast on CPUs.
 
 Imports no other sub-package.
 
@@ -12,8 +12,18 @@ A function traced before keeps its form, because JAX caches by function, hence t
 """
 
 from cnn_jax.ops.activation import gelu
+from cnn_jax.ops.adaptive_pooling import adaptive_avg_pool
 from cnn_jax.ops.convolution import conv_general_dilated
 from cnn_jax.ops.pooling import max_pool
+from cnn_jax.ops.response_norm import local_response_norm
 from cnn_jax.ops.stock_or_fast import fast, stock
 
-__all__ = ["conv_general_dilated", "fast", "gelu", "max_pool", "stock"]
+__all__ = [
+    "adaptive_avg_pool",
+    "conv_general_dilated",
+    "fast",
+    "gelu",
+    "local_response_norm",
+    "max_pool",
+    "stock",
+]

@@ -1,7 +1,7 @@
 """Converts a PyTorch state dict to the variables of the same net in Flax.
 
-Supported names are those of github.com/kuangliu/pytorch-cifar, and of torchvision's residual nets,
-which call "shortcut" "downsample" and "linear" "fc".
+Supported names are those of github.com/kuangliu/pytorch-cifar, and of torchvision for the nets on
+ImageNet and all residual nets, where "shortcut" is called "downsample" and "linear" "fc".
 """
 
 import functools
@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax import config, models
+from cnn_jax import config, models, ops
 from cnn_jax.analysis import structure
 from cnn_jax.config.names import NAMES
 from cnn_jax.errors import UserError
-from cnn_jax.models import googlenet, mobilenet, mobilenetv2, vgg
+from cnn_jax.models import googlenet, imagenet_mobilenetv2, mobilenet, mobilenetv2, vgg
 
 # PyTorch's name of each leaf of a Flax module.
 LEAVES = {
@@ -27,6 +27,8 @@ LEAVES = {
     "mean": "running_mean",
     "var": "running_var",
 }
+# The classifiers that torchvision's GoogLeNet has for training alone.
+AUXILIARY = ("aux1.", "aux2.")
 
 
 def from_torch(
@@ -49,6 +51,8 @@ def from_torch(
     for wrapper in ("_orig_mod.", "module."):  # of torch.compile and of data-parallel training
         if all(name.startswith(wrapper) for name in state):
             state = {name.removeprefix(wrapper): array for name, array in state.items()}
+    if isinstance(model, models.ImageNetGoogLeNet):
+        state = {name: a for name, a in state.items() if not name.startswith(AUXILIARY)}
     prefixes = list(torch_names(model))
     last = f"{_known(prefixes[-1], state)}.weight"
     if last not in state:
@@ -82,11 +86,15 @@ def from_torch(
             raise UserError(
                 f"{name} of the PyTorch weights has the shape {list(state[name].shape)}, which "
                 f"does not fit {list(leaf.shape)} of {'/'.join(keys)}"
+                + _other_stem(model, prefix, state[name])
             )
         return array
 
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    shapes = jax.eval_shape(lambda image: model.init(jax.random.key(0), image, train=False), images)
+    with ops.stock():  # shapes are the same, and it is traced faster
+        shapes = jax.eval_shape(
+            lambda image: model.init(jax.random.key(0), image, train=False), images
+        )
     variables = jax.tree_util.tree_map_with_path(convert, shapes)
     unused = [n for n in state if n not in used and not n.endswith("num_batches_tracked")]
     if unused:
@@ -111,6 +119,14 @@ def _transposed(array: np.ndarray, ndim: int, volume: tuple[int, int, int]) -> n
         array = array.reshape(filters, depth, height, width)
         return array.transpose(2, 3, 1, 0).reshape(-1, filters)
     return array
+
+
+def _other_stem(model: nn.Module, prefix: str, kernel: np.ndarray) -> str:
+    """Advice where the weights are those of a residual net with the other stem."""
+    stem = {3: "cifar", 7: "imagenet"}.get(kernel.shape[-1] if kernel.ndim == 4 else 0)
+    if prefix != "conv1" or stem is None or getattr(model, "stem", stem) == stem:
+        return ""
+    return f"; set model.stem={stem}"
 
 
 def _known(prefix: str, state: Mapping[str, np.ndarray]) -> str:
@@ -207,6 +223,48 @@ def _mobilenetv2(model: models.MobileNetV2) -> Iterator[str]:
             yield from (f"layers.{number}.{part}" for part in parts)
             number, depth = number + 1, filters
     yield from ("conv2", "bn2", "linear")
+
+
+@torch_names.register
+def _imagenet_alexnet(model: models.AlexNet2014) -> Iterator[str]:
+    yield from (f"features.{index}" for index in (0, 3, 6, 8, 10))
+    yield from ("classifier.1", "classifier.4", "classifier.6")
+
+
+@torch_names.register
+def _imagenet_vgg(model: models.ImageNetVGG) -> Iterator[str]:
+    index = 0
+    for convolutions in vgg.STAGES[model.depth]:
+        yield from (f"features.{index + 2 * number}" for number in range(convolutions))
+        index += 2 * convolutions + 1  # with the ReLUs and the pool
+    yield from ("classifier.0", "classifier.3", "classifier.6")
+
+
+@torch_names.register
+def _imagenet_googlenet(model: models.ImageNetGoogLeNet) -> Iterator[str]:
+    branches = ("branch1", "branch2.0", "branch2.1", "branch3.0", "branch3.1", "branch4.1")
+    convolutions = ["conv1", "conv2", "conv3"]
+    for stage, modules in enumerate(googlenet.STAGES, start=3):
+        for letter in "abcde"[: len(modules)]:
+            convolutions += [f"inception{stage}{letter}.{branch}" for branch in branches]
+    for convolution in convolutions:
+        yield from (f"{convolution}.conv", f"{convolution}.bn")
+    yield "fc"
+
+
+@torch_names.register
+def _imagenet_mobilenetv2(model: models.ImageNetMobileNetV2) -> Iterator[str]:
+    yield from ("features.0.0", "features.0.1")
+    number = 1
+    for expansion, _, blocks, _ in imagenet_mobilenetv2.STAGES:
+        for _ in range(blocks):
+            places = [f"{place}.{part}" for place in range(1 + (expansion > 1)) for part in (0, 1)]
+            end = len(places) // 2
+            yield from (
+                f"features.{number}.conv.{place}" for place in (*places, str(end), str(end + 1))
+            )
+            number += 1
+    yield from (f"features.{number}.0", f"features.{number}.1", "classifier.1")
 
 
 def _stages(

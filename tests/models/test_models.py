@@ -15,6 +15,7 @@ from cnn_jax.models.whitening import EPSILON, Whitening
 from cnn_jax.ranges import NonNegative, Probability
 from cnn_jax.results import sizes
 
+# For the images and classes of `published_on`.
 PUBLISHED = {
     "Airbench": 1_971_352,
     "Airbench93": 568_728,
@@ -36,6 +37,8 @@ PUBLISHED = {
     "AlexNet": 2_472_266,
     "ZFNet": 7_147_338,
     "NIN": 966_986,
+    "AlexNet2012": 60_965_224,
+    "AlexNet2014": 61_100_840,
     "AllCNN": 1_369_738,
     "VGG": 14_728_266,
     "VGG11": 9_231_114,
@@ -43,6 +46,13 @@ PUBLISHED = {
     "VGG16": 14_728_266,
     "VGG19": 20_040_522,
     "GoogLeNet": 6_166_250,
+    "ImageNetGoogLeNet": 6_624_904,
+    "ImageNetMobileNetV2": 3_504_872,
+    "ImageNetVGG": 138_357_544,
+    "ImageNetVGG11": 132_863_336,
+    "ImageNetVGG13": 133_047_848,
+    "ImageNetVGG16": 138_357_544,
+    "ImageNetVGG19": 143_667_240,
     "MobileNet": 3_217_226,
     "MobileNetV2": 2_296_922,
     "ConvMixer": 594_186,
@@ -95,6 +105,11 @@ SHORT = {
 GREY = {"QuickNet": {"filters": 32}}
 
 
+def image_size(family, *usual):
+    """The usual height and width, or some that the nets for ImageNet take."""
+    return usual if family.published_on.image_shape[0] == 32 else (70, 84)
+
+
 def shapes(model, *image_shape):
     """The shapes of the scores and variables of a training pass over 2 images."""
     image = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
@@ -119,15 +134,16 @@ def test_parameters_as_published_and_as_documented(name):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_grey_images_give_scores(family):
     fields = SHORT.get(family.__name__, {}) | GREY.get(family.__name__, {})
-    scores, _ = shapes(family(num_classes=7, **fields), 28, 28, 1)
+    scores, _ = shapes(family(num_classes=7, **fields), *image_size(family, 28, 28), 1)
     assert (scores.shape, scores.dtype) == ((2, 7), jnp.float32)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_any_batch_of_oblong_images_can_be_scored(family):
     model = family(num_classes=7, **SHORT.get(family.__name__, {}))
-    _, variables = shapes(model, 33, 47, 3)
-    images = jax.ShapeDtypeStruct((5, 33, 47, 3), jnp.float32)
+    size = image_size(family, 33, 47)
+    _, variables = shapes(model, *size, 3)
+    images = jax.ShapeDtypeStruct((5, *size, 3), jnp.float32)
     with ops.stock():  # shapes are the same, and it is traced faster
         scores = jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, images)
     assert scores.shape == (5, 7)
