@@ -19,8 +19,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from cnn_jax import config
-from cnn_jax.analysis.volumes import of_experiment
+from cnn_jax import config, models
+from cnn_jax.analysis.volumes import of_experiment, volumes
 from cnn_jax.config.names import NAMES
 from cnn_jax.report.volume_table import to_markdown
 from cnn_jax.results.recipes_table import (
@@ -36,7 +36,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def _volumes(name: str) -> str:
-    table = of_experiment(config.load(name, NAMES).experiment)
+    if name in models.__all__:
+        shape, classes = getattr(models, name)().published_on
+        table = volumes(getattr(models, name)(num_classes=classes), shape)
+    else:
+        table = of_experiment(config.load(name, NAMES).experiment)
     return to_markdown(table).rstrip("\n")
 
 

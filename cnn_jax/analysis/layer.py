@@ -23,6 +23,8 @@ class Layer:
       weights: Number of kernel weights.
       biases: Number of other parameters: biases, and scales and shifts of norms.
       multiply_adds: Multiply-adds for one image.
+      uncovered: Rows at the bottom and columns at the right of the input volume that no window
+        covers, because the stride does not fit; 0 where windows leave gaps between them anyway.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Layer:
     weights: int = 0
     biases: int = 0
     multiply_adds: int = 0
+    uncovered: tuple[int, int] = (0, 0)
 
     @property
     def fully_connected_weights(self) -> int:

@@ -18,11 +18,13 @@ class Image:
       receptive_field: Height and width of one entry's receptive field, in pixels of the image.
       jump: Vertical and horizontal distance of neighbouring entries, in pixels of the image.
       volume: Height, width and depth.
+      padded: Rows at the bottom and columns at the right that an operation of its own has added.
     """
 
     receptive_field: tuple[int, int]
     jump: tuple[int, int]
     volume: Volume
+    padded: tuple[int, int] = (0, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +106,7 @@ class Walk:
             _pairwise(max, *(i.receptive_field for i in images)),
             _pairwise(max, *(i.jump for i in images)),
             images[0].volume,
+            images[0].padded,
         )
         if name == "conv_general_dilated":
             return self._convolution(equation, before, paths)
@@ -118,6 +121,9 @@ class Walk:
         if name == "reshape":
             return before
         after = dataclasses.replace(before, volume=_volume(shape, before.volume))
+        if name == "pad" and len(shape) == 4:
+            added = [high for _, high, _ in equation.params["padding_config"]][1:3]
+            after = dataclasses.replace(after, padded=_pairwise(sum, before.padded, added))
         self._count_parameters(paths, before, after)
         return after
 
@@ -141,6 +147,13 @@ class Walk:
             stride=stride,
             weights=weights,
             multiply_adds=math.prod(out) * weights // kernel[numbers.rhs_spec[0]],
+            uncovered=_uncovered(
+                before,
+                reach=reach,
+                stride=stride,
+                padding=equation.params["padding"],
+                dilation=equation.params["lhs_dilation"],
+            ),
         )
 
     def _dot(self, equation, before: Image, paths) -> Image:
@@ -166,12 +179,16 @@ class Walk:
         )
 
     def _pool(self, equation, before: Image) -> Image:
-        window, stride = (
-            tuple(equation.params[key][1:3]) for key in ("window_dimensions", "window_strides")
+        window, stride, padding, dilation = (
+            tuple(equation.params[key][1:3])
+            for key in ("window_dimensions", "window_strides", "padding", "base_dilation")
         )
         after = self._after_window(before, window, stride, equation.outvars[0].aval.shape[1:])
         label = f"{_pooling(equation.primitive.name)} pool"
-        self._add(label, "pool", before, after, window=window, stride=stride)
+        uncovered = _uncovered(
+            before, reach=window, stride=stride, padding=padding, dilation=dilation
+        )
+        self._add(label, "pool", before, after, window=window, stride=stride, uncovered=uncovered)
         return after
 
     def _after_window(self, before: Image, window, stride, volume) -> Image:
@@ -208,6 +225,18 @@ class Walk:
         layer = Layer(name, kind, before.volume, after.volume, after.receptive_field, **more)
         self.layers.append(layer)
         return layer
+
+
+def _uncovered(before: Image, *, reach, stride, padding, dilation) -> tuple[int, int]:
+    """Rows and columns at the end of a volume that no window covers; see `Layer`."""
+    found = []
+    for axis in (0, 1):
+        low, high = padding[axis]
+        rest = (before.volume[axis] + low + high - reach[axis]) % stride[axis]
+        gaps = reach[axis] < stride[axis] or dilation[axis] > 1
+        # Padding is at the very end, so it is the first to be left out.
+        found.append(0 if gaps else max(0, rest - high - before.padded[axis]))
+    return found[0], found[1]
 
 
 def _inner(parameters: dict[str, Any]) -> core.Jaxpr | None:

@@ -32,6 +32,7 @@ class Row:
       kind: "input", "conv", "pool", "fc", "product" or "norm".
       input: Height, width and depth of the input volume.
       volume: Height, width and depth of the output volume.
+      values: Number of values in the output volume, or in those of all layers of the row.
       weights: Number of kernel weights.
       biases: Number of biases, and of scales and shifts of the norm that follows.
       multiply_adds: Multiply-adds for one image.
@@ -46,6 +47,7 @@ class Row:
     kind: str
     input: Volume
     volume: Volume
+    values: int
     weights: int = 0
     biases: int = 0
     multiply_adds: int = 0
@@ -68,6 +70,7 @@ class Row:
             kind=layer.kind,
             input=layer.input,
             volume=layer.output,
+            values=math.prod(layer.output),
             weights=layer.weights,
             biases=layer.biases,
             multiply_adds=layer.multiply_adds,
@@ -98,6 +101,11 @@ class Table:
     @property
     def image_shape(self) -> Volume:
         return self.rows[0].volume
+
+    @property
+    def values(self) -> int:
+        """Number of values in the volumes, the image included, each counted once."""
+        return sum(row.values for row in self.rows)
 
     @property
     def weights(self) -> int:
@@ -146,7 +154,7 @@ def volumes(model: nn.Module, image_shape: Volume) -> Table:
         raise UserError(
             f"model {config.to_text(model, NAMES)} can't take {images}: {reason}"
         ) from error
-    rows = [Row("INPUT", "", "input", image_shape, image_shape)]
+    rows = [Row("INPUT", "", "input", image_shape, image_shape, math.prod(image_shape))]
     for layer in layers:
         before = rows[-1]
         if layer.kind == "norm" and before.kind in ("conv", "fc") and before.volume == layer.input:

@@ -67,7 +67,7 @@ def _joined(rows: Sequence[Row], what: str) -> Row:
         return rows[0]
     numbers = {
         key: sum(getattr(row, key) for row in rows)
-        for key in ("weights", "biases", "multiply_adds", "count")
+        for key in ("values", "weights", "biases", "multiply_adds", "count")
     }
     fields = [row.receptive_field for row in rows if row.receptive_field]
     full = [row.fully_connected for row in rows if row.fully_connected is not None]

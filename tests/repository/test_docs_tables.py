@@ -62,13 +62,14 @@ def test_links_and_pictures_are_there(page):
         assert (page.parent / target).exists(), target
 
 
-def test_the_lesson_s_program_runs_and_prints_what_the_page_says(capsys):
+def test_the_lesson_s_programs_run_and_print_what_the_page_says(capsys):
     lesson = (docs_tables.ROOT / "docs" / "lesson.md").read_text()
-    program, printed = re.search(
-        r"```python\n(.*?)```\n+```text\n(.*?)```", lesson, re.DOTALL
-    ).groups()
-    exec(program, {})
-    assert capsys.readouterr().out == printed
+    programs = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", lesson, re.DOTALL)
+    assert len(programs) == lesson.count("```python") == 4
+    names: dict[str, object] = {}
+    for program, printed in programs:
+        exec(program, names)
+        assert capsys.readouterr().out == printed
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/architecture.md"])
