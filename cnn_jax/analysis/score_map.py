@@ -33,9 +33,10 @@ def score_map(
     Raises:
       UserError: no fully connected layer of the net takes a volume.
     """
+    _, height, width, channels = images.shape
     windows, volumes = (
         {layer.name: layer.input for layer in structure.layers(model, shape) if layer.kind == "fc"}
-        for shape in (image_shape, images.shape[1:])
+        for shape in (image_shape, (height, width, channels))
     )
     windows = {name: window for name, window in windows.items() if window[:2] != (1, 1)}
     if not windows:
@@ -59,4 +60,5 @@ def score_map(
         return scores + params["bias"]
 
     with nn.intercept_methods(convolve):
-        return model.apply(variables, images, train=False)
+        scores: Any = model.apply(variables, images, train=False)
+    return scores
