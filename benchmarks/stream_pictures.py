@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import time
@@ -23,6 +22,8 @@ from pathlib import Path
 
 # From a checkout it goes uninstalled too, as run.py does.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import pairs
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
 BATCH, SIZE = 128, 224
@@ -109,21 +110,23 @@ def compare(flags: argparse.Namespace) -> None:
                     check=True,
                 )
                 rates[side].append(json.loads(done.stdout.splitlines()[-1]))
-        ratios = [a / b for a, b in zip(*rates.values(), strict=True)]
-        row = {"workers": workers, "ratio": statistics.median(ratios), "ratios": ratios} | rates
-        rows.append(row)
-        shown = ", ".join(f"{side} {statistics.median(rates[side]):,.0f}" for side in pythons)
-        print(
-            f"{workers} workers: images/s {shown}; ratio {row['ratio']:.2f} "
-            f"({min(ratios):.2f} to {max(ratios):.2f})",
-            flush=True,
+        ratio = pairs.ratios(rates["ours"], rates["torchvision"])
+        rows.append({"workers": workers, "ratio": ratio, "images_per_second": rates})
+        shown = ", ".join(
+            f"{side} {pairs.in_words(pairs.spread(speeds), 0)}" for side, speeds in rates.items()
         )
+        print(f"{workers} workers: images/s {shown}; ratio {pairs.in_words(ratio)}", flush=True)
+    from cnn_jax.runtime import hardware, host
+
     record = {
         "command": "python benchmarks/stream_pictures.py /tmp/photos",
         "batch_size": BATCH,
         "size": SIZE,
+        "processor": host.processor(),
+        "cores": host.cores(),
         "python": platform.python_version(),
-        "cores": len(os.sched_getaffinity(0)),
+        "git": hardware.git(),
+        "date": time.strftime("%Y-%m-%d"),
         "rows": rows,
     }
     RESULTS.mkdir(parents=True, exist_ok=True)

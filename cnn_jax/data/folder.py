@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from cnn_jax.data.dataset import (
     Split,
     combined_digest,
     digest,
+    statistics_of_sums,
 )
 from cnn_jax.data.image_files import PictureForm
 from cnn_jax.data.picture_cache import Row
@@ -131,13 +133,14 @@ class Folder(Checked):
         settings = [str(root), *self.image_shape, self.fit, self.decode]
         name = f"{root.name[:32]}-{cache_folder.key(settings)}"
         folder = cache_folder.user_cache() / "pictures"
+        store: Store = InMemory(folder / name, self.form)
         if self.stream:
-            return load(listing, InFiles(folder / f"{name}.index", self.form, self.crop))
+            store = InFiles(folder / f"{name}.index", self.form, self.crop)
         try:
-            return load(listing, InMemory(folder / name, self.form))
+            return load(listing, store)
         except arrays.ArraysDamaged as damage:
             arrays.notify(f"{damage}: reading its pictures again.")
-            return load(listing, InMemory(folder / name, self.form))
+            return load(listing, store)
 
     def _load_labelled(self, listing: Listing, store: Store) -> Dataset:
         found = store.read(self.root, listing.pictures)
@@ -151,8 +154,7 @@ class Folder(Checked):
         if not pictures:
             raise DataInvalid(f"{self.root}: none of the images can be read: replace them")
         split = _split(store, pictures)
-        self._report(listing, store, {"test": pictures}, {}, rows)
-        digests = [store.digest_and_statistics(pictures, [pictures])[0], digest(split.labels)]
+        self._report(listing, store, {"test": pictures}, {"test": split}, {}, rows)
         return Dataset(
             name=f"folder:{self.root.name}",
             classes=listing.classes,
@@ -161,7 +163,7 @@ class Folder(Checked):
             test=split,
             mean=(0.5,) * self.channels,
             std=(1.0,) * self.channels,
-            fingerprint=combined_digest(digests),
+            fingerprint=combined_digest([store.digest(pictures), digest(split.labels)]),
         )
 
     def _load(self, listing: Listing, store: Store) -> Dataset:
@@ -195,7 +197,7 @@ class Folder(Checked):
             for part, pictures in parts.items()
         }
         rows = [row for row in found if not isinstance(row, str)]
-        self._report(listing, store, parts, shares, rows)
+        self._report(listing, store, parts, splits, shares, rows)
         return _dataset(root, listing, store, parts, splits, whole)
 
     def _report_bad(self, reasons: Sequence[str]) -> None:
@@ -213,16 +215,20 @@ class Folder(Checked):
         listing: Listing,
         store: Store,
         parts: Mapping[str, Sequence[Picture]],
+        splits: Mapping[str, Split],
         shares: Mapping[str, float],
         rows: Sequence[Row | Seen],
     ) -> None:
-        order = [part for part in ("train", "validation", "test") if part in parts]
-        labels = {part: _labels(parts[part]) for part in order}
+        order = [part for part in ("train", "validation", "test") if part in splits]
+        labels = {part: splits[part].labels for part in order}
         lines = [
             folder_report.content(str(self.root), listing.classes, labels),
             *listing.notes,
             *folder_report.equal_pictures(
-                {part: (pictures, store.prints(pictures)) for part, pictures in parts.items()}
+                {
+                    part: (pictures, store.prints(pictures, splits[part].images))
+                    for part, pictures in parts.items()
+                }
             ),
             *folder_report.without_pictures(listing, labels, shares),
             folder_report.cut_off(rows, self.form),
@@ -251,15 +257,17 @@ def _dataset(
     own_validation = "validation" in listing.parts
     # The statistics and the fingerprint are those of the data before a validation set is cut, whose
     # share they ignore.
-    seen = [parts["train"]]
-    if "validation" in parts and not own_validation:
-        seen.append(parts["validation"])
-    pixels, (mean, std) = store.digest_and_statistics(whole, seen)
-    digests = [pixels, digest(_labels(whole))]
-    others = [part for part in parts if part == "test" or (part == "validation" and own_validation)]
-    for part in others:
-        content, _ = store.digest_and_statistics(parts[part], [parts[part]])
-        digests += [content, digest(splits[part].labels)]
+    others = {"test", "validation"} if own_validation else {"test"}
+    seen = [part for part in parts if part not in others]
+    with concurrent.futures.ThreadPoolExecutor(len(seen)) as pool:
+        sums = [pool.submit(store.sums, parts[part], splits[part].images) for part in seen]
+        digests = [store.digest(whole), digest(_labels(whole))]
+        for part in parts:
+            if part in others:
+                digests += [store.digest(parts[part]), digest(splits[part].labels)]
+    _, height, width, _ = splits["train"].images.shape
+    pixels = sum(len(parts[part]) for part in seen) * height * width
+    mean, std = statistics_of_sums(pixels, np.sum([one.result() for one in sums], axis=0))
     return Dataset(
         name=f"folder:{root.name}",
         classes=listing.classes,

@@ -92,7 +92,8 @@ class PictureCache:
                 if stamp not in self._known
             }
             if there := [stamp for stamp in missing if stamp[1] >= 0]:
-                self._announce(root, len(there), len(pictures), writable)
+                kept = None if not writable else f"they are cached in {self._folder}"
+                announce(root, len(there), len(pictures), kept, self._folder.parent)
             if missing:
                 self._decode(missing, writable)
         return [self._known[stamp] for stamp in stamps]
@@ -171,13 +172,6 @@ class PictureCache:
                 path.unlink()
                 path.with_suffix(".npy").unlink(missing_ok=True)
 
-    def _announce(self, root: Path, missing: int, number: int, writable: bool) -> None:
-        which = f"{number:,}" if missing == number else f"{missing:,} of {number:,}"
-        where = f"once; they are cached in {self._folder}"
-        if not writable:
-            where = f"repeated at every start, since {self._folder.parent} cannot be written"
-        arrays.notify(f"Reading {which} pictures of {root} ({where}).")
-
     def _decode(self, missing: dict[Stamp, Picture], writable: bool) -> None:
         """Decodes pictures and keeps them, part by part; an interruption loses none of them."""
         paths = [picture.path for picture in missing.values()]
@@ -242,6 +236,21 @@ class PictureCache:
         os.replace(temporary, path)
         temporary.write_bytes(text)
         os.replace(temporary, path.with_suffix(".json"))  # last: this makes it a part
+
+
+def announce(root: Path, missing: int, number: int, kept: str | None, cache: Path) -> None:
+    """Tells the user that pictures are read, and what is kept of them.
+
+    Args:
+      root: The folder of the pictures.
+      missing: How many of them are read.
+      number: How many there are.
+      kept: What is kept; None: nothing, since the cache can't be written.
+      cache: The folder of the cache.
+    """
+    which = f"{number:,}" if missing == number else f"{missing:,} of {number:,}"
+    where = f"once; {kept}" if kept else f"repeated at every start, since {cache} cannot be written"
+    arrays.notify(f"Reading {which} pictures of {root} ({where}).")
 
 
 def _known(part: str, content: Any) -> dict[Stamp, Row | str]:

@@ -20,7 +20,7 @@ from cnn_jax.data.class_folders import Picture
 from cnn_jax.data.dataset import channel_sums
 from cnn_jax.data.decoding import in_threads, seconds_each
 from cnn_jax.data.image_files import BadImage, PictureForm, decode
-from cnn_jax.data.picture_cache import Stamp, is_passing, stamp_of
+from cnn_jax.data.picture_cache import Stamp, announce, is_passing, stamp_of
 from cnn_jax.storage import files, json_checks
 from cnn_jax.terminal.console import RunConsole
 from cnn_jax.terminal.timed_progress import TimedProgress
@@ -77,13 +77,8 @@ class PictureIndex:
                 if stamp not in known
             }
             if missing:
-                which = f"{len(missing):,}"
-                if len(missing) < len(pictures):
-                    which += f" of {len(pictures):,}"
-                what = f"{self._path} remembers what they are"
-                if not writable:
-                    what = f"repeated at every start, since {self._path.parent} cannot be written"
-                arrays.notify(f"Reading {which} pictures of {root} once ({what}).")
+                kept = f"{self._path} remembers what they are" if writable else None
+                announce(root, len(missing), len(pictures), kept, self._path.parent)
                 known |= self._decode(missing, writable)
         return [known[stamp] for stamp in stamps]
 

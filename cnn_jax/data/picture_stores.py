@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from cnn_jax.data.class_folders import Picture
-from cnn_jax.data.dataset import Images, Statistics, channel_statistics, statistics_of_sums
+from cnn_jax.data.dataset import Images, channel_sums, digest
 from cnn_jax.data.image_files import Part, PictureForm, decode
 from cnn_jax.data.memory_check import check_memory
 from cnn_jax.data.picture_cache import PictureCache, Row
@@ -30,13 +29,14 @@ class Store(Protocol):
     def images(self, pictures: Sequence[Picture], *, training: bool = False) -> Images:
         """The images of these pictures."""
 
-    def prints(self, pictures: Sequence[Picture]) -> np.ndarray:
-        """u8[N,...], equal for pictures that are equal; `images` was asked for them."""
+    def prints(self, pictures: Sequence[Picture], images: Any) -> np.ndarray:
+        """u8[N,...], equal for pictures that are equal, given their `images`."""
 
-    def digest_and_statistics(
-        self, pictures: Sequence[Picture], seen: Sequence[Sequence[Picture]]
-    ) -> tuple[str, Statistics]:
-        """A digest of the pictures' pixels in this order, and the statistics of those `seen`."""
+    def digest(self, pictures: Sequence[Picture]) -> str:
+        """The digest of the pixels of pictures in this order; `images` was asked for all."""
+
+    def sums(self, pictures: Sequence[Picture], images: Any) -> np.ndarray:
+        """i64[2,C], as `dataset.channel_sums`, of these pictures, given their `images`."""
 
 
 class InMemory:
@@ -46,7 +46,6 @@ class InMemory:
         self._cache, self._form = PictureCache(folder, form), form
         self._row: dict[str, Row] = {}
         self._image: dict[str, np.ndarray] = {}
-        self._gathered: dict[tuple[str, ...], np.ndarray] = {}
 
     def read(self, root: Path, pictures: Sequence[Picture]) -> Sequence[Row | str]:
         check_memory(str(root), len(pictures), self._form.shape)
@@ -60,23 +59,21 @@ class InMemory:
         del training
         images = self._cache.gather([self._row[picture.name] for picture in pictures])
         self._image |= dict(zip((picture.name for picture in pictures), images, strict=True))
-        self._gathered[_names(pictures)] = images
         return images
 
-    def prints(self, pictures: Sequence[Picture]) -> np.ndarray:
-        return self._gathered[_names(pictures)]
+    def prints(self, pictures: Sequence[Picture], images: Any) -> np.ndarray:
+        del pictures
+        return images
 
-    def digest_and_statistics(
-        self, pictures: Sequence[Picture], seen: Sequence[Sequence[Picture]]
-    ) -> tuple[str, Statistics]:
+    def digest(self, pictures: Sequence[Picture]) -> str:
         digest = hashlib.sha256()
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            statistics = pool.submit(
-                channel_statistics, *(self._gathered[_names(part)] for part in seen)
-            )
-            for picture in pictures:
-                digest.update(self._image[picture.name].data)
-            return digest.hexdigest(), statistics.result()
+        for picture in pictures:
+            digest.update(self._image[picture.name].data)
+        return digest.hexdigest()
+
+    def sums(self, pictures: Sequence[Picture], images: Any) -> np.ndarray:
+        del pictures
+        return channel_sums(images)
 
 
 class InFiles:
@@ -104,16 +101,16 @@ class InFiles:
         files = PictureFiles([picture.path for picture in pictures])
         return StreamedImages(files, self._form, crop)
 
-    def prints(self, pictures: Sequence[Picture]) -> np.ndarray:
+    def prints(self, pictures: Sequence[Picture], images: Any = None) -> np.ndarray:
+        del images
         return digests([self._seen[picture.name] for picture in pictures])
 
-    def digest_and_statistics(
-        self, pictures: Sequence[Picture], seen: Sequence[Sequence[Picture]]
-    ) -> tuple[str, Statistics]:
-        digest = hashlib.sha256(self.prints(pictures).data).hexdigest()
-        sums = [np.array(self._seen[one.name].sums) for part in seen for one in part]
-        pixels = len(sums) * self._form.height * self._form.width
-        return digest, statistics_of_sums(pixels, np.sum(sums, axis=0))
+    def digest(self, pictures: Sequence[Picture]) -> str:
+        return digest(self.prints(pictures))
+
+    def sums(self, pictures: Sequence[Picture], images: Any) -> np.ndarray:
+        del images
+        return np.sum([self._seen[picture.name].sums for picture in pictures], axis=0)
 
 
 class PictureFiles:
@@ -131,7 +128,3 @@ class PictureFiles:
         start = self._ends[number - 1] if number else 0
         path = os.fsdecode(self._names[start : self._ends[number]])
         return decode(path, form, part=part, verify=False).image
-
-
-def _names(pictures: Sequence[Picture]) -> tuple[str, ...]:
-    return tuple(picture.name for picture in pictures)

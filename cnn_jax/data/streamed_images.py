@@ -67,12 +67,9 @@ class StreamedImages:
 
     def __getitem__(self, index: Any) -> np.ndarray:
         numbers = np.arange(len(self))[index]
-        if np.ndim(numbers) == 0:
-            return next(self._decoded(np.array([numbers])))
-        images = np.empty((len(numbers), *self.form.shape), np.uint8)
-        for place, image in enumerate(self._decoded(numbers)):
-            images[place] = image
-        return images
+        with contextlib.closing(self._decoded(np.atleast_1d(numbers))) as decoded:
+            images = self._stacked(decoded, np.size(numbers))
+        return images if np.ndim(numbers) else images[0]
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return self._decoded(np.arange(len(self)))
@@ -90,11 +87,13 @@ class StreamedImages:
         """
         with contextlib.closing(self._decoded(numbers)) as decoded:
             for start in range(0, len(numbers), size):
-                number = min(size, len(numbers) - start)
-                batch = np.empty((number, *self.form.shape), np.uint8)
-                for place in range(number):
-                    batch[place] = next(decoded)
-                yield batch
+                yield self._stacked(decoded, min(size, len(numbers) - start))
+
+    def _stacked(self, decoded: Iterator[np.ndarray], number: int) -> np.ndarray:
+        images = np.empty((number, *self.form.shape), np.uint8)
+        for place in range(number):
+            images[place] = next(decoded)
+        return images
 
     def _decoded(self, numbers: np.ndarray) -> Generator[np.ndarray]:
         def one(number: int) -> np.ndarray:

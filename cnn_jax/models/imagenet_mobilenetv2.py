@@ -5,20 +5,12 @@ from typing import ClassVar
 import flax.linen as nn
 import jax
 
-from cnn_jax.models import layers
+from cnn_jax.models import layers, mobilenetv2
 from cnn_jax.models.mobilenetv2 import round_to_8
 from cnn_jax.ranges import Fraction, Positive
 
-# Expansion, filters, number of blocks and stride of the first block, by stage.
-STAGES = (
-    (1, 16, 1, 1),
-    (6, 24, 2, 2),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
-)
+# As in the form for small images, but for the second stage's stride.
+STAGES = (mobilenetv2.STAGES[0], (6, 24, 2, 2), *mobilenetv2.STAGES[2:])
 
 
 class ImageNetMobileNetV2(layers.Net):

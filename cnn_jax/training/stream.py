@@ -21,7 +21,7 @@ from cnn_jax.runtime import host, jax_settings
 from cnn_jax.runtime.signals import SIGNALS
 from cnn_jax.training.step_images import StepImages
 
-# More workers than this have not helped anyone, and each takes 250 MB.
+# Without --workers. A worker takes about 300 MB: NumPy, JAX, Pillow, and its batches.
 MOST_WORKERS = 32
 # Seconds between two looks of a worker at whether its parent is alive.
 LOOK = 1.0

@@ -14,6 +14,7 @@ import pytest
 from program import one_line
 from rich.console import Console
 from same_run import bits
+from small_net import Small
 
 from cnn_jax.augment import Mixup
 from cnn_jax.benchmark.bench import Bench
@@ -35,17 +36,6 @@ from cnn_jax.training.loop import run_steps
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.state import state_shapes
 from cnn_jax.training.tracing import LoweredSteps, lowered_step
-
-
-class Small(nn.Module):
-    """A fully connected layer on each pixel and BatchNorm, which compile in a moment."""
-
-    num_classes: int | None = None
-
-    @nn.compact
-    def __call__(self, image, *, train):
-        x = layers.batch_norm(train=train)(nn.Dense(4)(image))
-        return layers.scores(self.num_classes)(nn.relu(x).mean(axis=(1, 2)))
 
 
 class Ticks:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import dataclasses
 import pickle
 
-import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 from photo_folders import fill
 from PIL import Image
 from same_run import bits, untimed
+from small_net import Small
 from small_run import QUIET
 
 from cnn_jax.augment import Flip
 from cnn_jax.data import DataInvalid, Folder
 from cnn_jax.data.random_resized_crop import RandomResizedCrop
 from cnn_jax.experiment import DataFacts, Experiment, Plan
-from cnn_jax.models import layers
 from cnn_jax.optim import SGD
 from cnn_jax.runtime.parallel import parallel
 from cnn_jax.setup import Setup
@@ -27,17 +26,6 @@ from cnn_jax.training import stream
 from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.feed import step_images
 from cnn_jax.training.step_images import StepImages
-
-
-class Small(nn.Module):
-    """A fully connected layer on each pixel and BatchNorm, which compile in a moment."""
-
-    num_classes: int | None = None
-
-    @nn.compact
-    def __call__(self, image, *, train):
-        x = layers.batch_norm(train=train)(nn.Dense(4)(image))
-        return layers.scores(self.num_classes)(nn.relu(x).mean(axis=(1, 2)))
 
 
 @pytest.fixture(scope="module")
