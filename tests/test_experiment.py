@@ -331,10 +331,12 @@ def test_every_recipe_makes_a_step(name):
     """In shapes: from the state to a state of the same shapes, whatever its model and optimiser."""
     # With stock convolutions a step is traced faster.
     experiment = dataclasses.replace(config.load(name).experiment, convolutions="stock")
-    made = Plan.of(experiment, dataclasses.replace(FACTS, train=45_000, validation=5000))
+    image_shape = getattr(experiment.model, "published_on", models.LeNet.published_on).image_shape
+    facts = dataclasses.replace(FACTS, image_shape=image_shape, train=45_000, validation=5000)
+    made = Plan.of(experiment, facts)
     state = state_shapes(made)
     data = Resident(
-        jax.ShapeDtypeStruct((45_000, 32, 32, 3), jnp.uint8),
+        jax.ShapeDtypeStruct((45_000, *image_shape), jnp.uint8),
         jax.ShapeDtypeStruct((45_000,), jnp.int32),
     )
     after, metrics = jax.eval_shape(

@@ -34,7 +34,7 @@ def test_the_page_s_commands_train_and_evaluate_its_recipe(folder):
     assert summary["test_accuracy"] > 0.9
     listed = run("--config=my_recipe.py", "--list", cwd=folder).stdout
     parameters = 4 * 4 * 3 * 16 + 16 + 2 * 16 + 9 * 16 + 16 + 16 * 10 + 10  # of 32x32x3
-    assert re.search(rf"PatchNet\s+{parameters:,}\s", listed)
+    assert re.search(rf"PatchNet\s+32x32x3, 10 classes\s+{parameters:,}\s", listed)
 
 
 def test_the_page_s_library_use_runs(folder):
