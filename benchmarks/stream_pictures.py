@@ -3,15 +3,20 @@
     python benchmarks/read_pictures.py make /tmp/photos --height=375 --width=500
     python benchmarks/stream_pictures.py /tmp/photos --torch_python=TORCH_VENV/bin/python
 
+    python benchmarks/stream_pictures.py /tmp/photos --side=memory --workers=2
+
 Both sides draw RandomResizedCrop(224) of random pictures and give batches of 128 as bytes, which
 are dropped: ours by `Folder(stream=True)` and its worker processes, torchvision's by ImageFolder,
 RandomResizedCrop and PILToTensor in as many workers. The sides take turns, each in a process of its
-own; counting starts with the second batch of the slowest worker, when all workers run.
+own; counting starts with the second batch of the slowest worker, when all workers run. The last
+command prints the memory of our process and its workers at the end of each of ten epochs; memory
+that several of them share counts once.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -26,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import pairs
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
-BATCH, SIZE = 128, 224
+BATCH, SIZE, EPOCHS = 128, 224, 10
 
 
 def main() -> None:
@@ -34,15 +39,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--side", choices=("ours", "torchvision"), help="Measures one side")
+    parser.add_argument(
+        "--side", choices=("ours", "torchvision", "memory"), help="Measures one side"
+    )
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--batches", type=int, default=40, help="Batches that are timed")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--torch_python", default=os.environ.get("CNN_JAX_TORCH_PYTHON"))
     flags = parser.parse_args()
-    if flags.side:
-        batches = {"ours": ours, "torchvision": torchvision}[flags.side](flags)
-        print(json.dumps(rate(batches, flags)))
+    if flags.side == "memory":
+        memory(flags)
+    elif flags.side:
+        with contextlib.closing({"ours": ours, "torchvision": torchvision}[flags.side](flags)) as b:
+            print(json.dumps(rate(b, flags)))
     else:
         compare(flags)
 
@@ -55,6 +64,21 @@ def rate(batches, flags: argparse.Namespace) -> float:
     for _ in range(flags.batches):
         assert len(next(batches)) == BATCH
     return flags.batches * BATCH / (time.perf_counter() - begun)
+
+
+def memory(flags: argparse.Namespace) -> None:
+    """Prints the proportional set size at the end of each epoch."""
+    import psutil
+
+    per_epoch = sum(1 for _ in flags.folder.rglob("*.jpg")) * 72 // 100 // BATCH
+    parent = psutil.Process()
+    with contextlib.closing(ours(flags)) as batches:
+        for epoch in range(1, EPOCHS + 1):
+            for _ in range(per_epoch):
+                next(batches)
+            these = (parent, *parent.children(recursive=True))
+            used = sum(one.memory_full_info().pss for one in these)
+            print(f"epoch {epoch}: {used / 2**20:,.0f} MiB in {len(these)} processes", flush=True)
 
 
 def ours(flags: argparse.Namespace):

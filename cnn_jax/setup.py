@@ -11,6 +11,7 @@ from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime import cluster, jax_settings
 from cnn_jax.runtime.parallel import Parallel, parallel
+from cnn_jax.training import stream
 from cnn_jax.training.clock import Clock
 from cnn_jax.training.state import TrainState, first_state, state_shapes
 from cnn_jax.training.tracing import LoweredSteps, lowered_steps
@@ -65,9 +66,11 @@ class Setup:
         Raises:
           UserError: the experiment does not fit the data, the devices, its teacher or `init_from`,
             or JAX has a setting that training cannot work under.
+          SystemExit: the user's script, which lacks a main guard, is imported by a worker.
           DataUnavailable: the data is not there and cannot be downloaded.
           CheckpointError: the weights of the teacher or of `init_from` are damaged.
         """
+        stream.leave_if_starting()
         jax_settings.check()
         config.check(experiment, "experiment")
         if run and not (cluster.leads() and run.exists()):

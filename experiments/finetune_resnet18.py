@@ -24,7 +24,7 @@ experiment = Experiment(
     augment=(Flip(),),
     normalize=Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
     optimizer=SGD(peak_lr=0.01, per_batch=128, momentum=0.9, nesterov=True, weight_decay=1e-4),
-    schedule=Cosine(warmup=1),
+    schedule=Cosine(warmup=0.5),
     batch_size=32,
     epochs=10,
     keep_best=True,

@@ -69,17 +69,19 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
         )
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float | None:
     """The temperature that maximises the labels' likelihood (Guo et al. 2017, section 4.2).
 
     The negative log-likelihood is convex in the inverse temperature. Its slope is the mean expected
-    score minus the mean score of the labels; bisection finds where it is 0. If there is no minimum
-    (every label scores highest, or the scores are no better than chance), the result is the nearer
-    end of the range 1e-6 to 1e6.
+    score minus the mean score of the labels; bisection finds where it is 0, from 1e-6 to 1e6.
 
     Args:
       logits: f[N,K], of examples that were not trained on.
       labels: i[N].
+
+    Returns:
+      None if there is no minimum: every label scores highest, or the scores say no more about the
+      labels than chance.
     """
     logits = np.asarray(logits, np.float64)
     own = logits[np.arange(len(labels)), labels].mean()
@@ -89,6 +91,8 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         probabilities = softmax(logits, 10**-middle)
         slope = (probabilities * logits).sum(1).mean() - own
         low, high = (low, middle) if slope > 0 else (middle, high)
+    if low == _LOWEST or high == _HIGHEST:
+        return None
     return 10 ** -((low + high) / 2)
 
 

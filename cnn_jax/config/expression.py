@@ -246,4 +246,9 @@ def read(text: str, annotation: Any, names: Names) -> Any:
                 raise ConfigError(f"{refusal}.{suggestion(text, words)}") from error
         if holds_objects(annotation):
             raise
-        raise ConfigError(f"must be {type_text(annotation)}, got {shown(text)}") from error
+        hint = ""
+        if takes_word(element(annotation, 0)):
+            parts = (word.strip(" \"'()") for word in text.split(","))
+            quoted = to_text(tuple(filter(None, parts))).replace("'", '"')
+            hint = f"; write '{quoted}'"
+        raise ConfigError(f"must be {type_text(annotation)}, got {shown(text)}{hint}") from error

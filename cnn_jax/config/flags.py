@@ -182,5 +182,12 @@ def _unknown(name: str, known: Sequence[str], values: Mapping[str, Any]) -> str:
     if meant:
         return f"{head} Did you mean --{meant}?"
     if parent and siblings:
-        return f"{head} Fields of {parent}: {', '.join(sorted(siblings))}"
+        names = ", ".join(sorted(siblings))
+        if parent not in values:
+            return f"{head} Fields of {parent}: {names}"
+        kind = type(values[parent]).__name__
+        return (
+            f"{head} Fields of {parent}, which is {kind}(): {names}; "
+            f"another object is given whole: --{parent}='NAME(...)'"
+        )
     return f"{head} See --help"

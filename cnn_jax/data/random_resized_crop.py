@@ -72,4 +72,7 @@ class RandomResizedCrop(Checked):
 def check_crop(crop: RandomResizedCrop | None, stream: bool) -> None:
     """Raises ValueError if a crop is asked of pictures that are kept at the net's size."""
     if crop and not stream:
-        raise ValueError("crop needs stream=True: pictures in memory have lost their full size")
+        raise ValueError(
+            "crop needs stream=True, since pictures in memory have lost their full size: set it, "
+            "or crop=None"
+        )

@@ -15,6 +15,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from cnn_jax import config
 from cnn_jax.analysis import structure
+from cnn_jax.config.names import NAMES
 from cnn_jax.errors import RunFailed, UserError, first_line
 from cnn_jax.experiment import Plan
 from cnn_jax.export import artifact
@@ -87,8 +88,9 @@ def export(
         _put_in_place(made, target, aside=Path(aside, "old"))
     files.sync(target.parent)
     size = sum(path.stat().st_size for path in target.iterdir())
+    net = config.to_text(plan.model, NAMES)
     (console or tables.console()).print(
-        f"{exported.facts['model']} at step {int(state.step):,} -> {target} ({size / 1e6:.1f} MB)\n"
+        f"{net} at step {int(state.step):,} -> {target} ({size / 1e6:.1f} MB)\n"
         f"scores of {CHECKED_IMAGES} random images differ from the run's by up to {difference:.1g}",
         highlight=False,
         soft_wrap=True,

@@ -29,6 +29,9 @@ def dry_run(
       UserError: training would raise it too.
     """
     setup = Setup.of(experiment, recipe, data_dir)
+    out = console or tables.console()
+    with out.status("Compiling"):
+        memory = _memory(*setup.lowered_steps.compile())
     plan, params = setup.plan, setup.shapes.params
     data = plan.data
     flops = structure.forward_flops(plan.model, data.image_shape)
@@ -51,9 +54,8 @@ def dry_run(
         f"{experiment.epochs:g} epochs)",
         "learning rate": f"{plan.learning_rate(0):g} at first, peak "
         f"{experiment.optimizer.peak(experiment.batch_size):g}",
-        "memory": _memory(*setup.lowered_steps.compile()),
+        "memory": memory,
     }
-    out = console or tables.console()
     if setup.note:
         out.print(setup.note, highlight=False)
     out.print(tables.table(["parameter", "shape", "numbers"], _parameters(params)))

@@ -140,8 +140,7 @@ def evaluate(
             **scored.record,
         },
     )
-    if data is not None:
-        say(f"wrote evaluation.json and figures/ to {scored.folder}")
+    say(f"wrote evaluation.json and figures/ to {scored.folder}")
     return result
 
 
@@ -214,11 +213,13 @@ def _calibrate(
         out.print(f"{line}; no temperature, since {scored.no_temperature}", highlight=False)
         return _Calibrated(before, loss)
     chosen = Evaluator(plan, variables, scored.validation, batch_size)(variables)
-    if chosen.accuracy == 1:  # the colder, the better: there is no best temperature
-        reason = f"all {len(scored.validation):,} validation images are right"
+    temperature = calibration.fit_temperature(chosen.logits, chosen.labels)
+    if temperature is None:
+        images = f"the {len(scored.validation):,} validation images"
+        right = chosen.accuracy == 1
+        reason = f"all of {images} are right" if right else f"on {images} chance does as well"
         out.print(f"{line}; no temperature, since {reason}", highlight=False)
         return _Calibrated(before, loss)
-    temperature = calibration.fit_temperature(chosen.logits, chosen.labels)
     scaled = calibration.softmax(test.logits, temperature)
     after = calibration.reliability(scaled, test.labels)
     out.print(

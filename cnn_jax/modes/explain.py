@@ -82,13 +82,13 @@ def explain(
     batch = np.stack([image for _, image, _ in chosen]).astype(np.float32)
     scored = np.asarray(jax.jit(functools.partial(image_scores, plan))(variables, batch))
     explained = [_explained(plan, *one, row) for one, row in zip(chosen, scored, strict=True)]
-    say = functools.partial(
-        (console or tables.console()).print, highlight=False, markup=False, soft_wrap=True
-    )
+    out = console or tables.console()
+    say = functools.partial(out.print, highlight=False, markup=False, soft_wrap=True)
     for one in explained:
         say(one.caption.replace("\n", ", "))
     folder = run.folder / "figures"
-    drawn = _draw(plan, variables, batch, scored.argmax(1), explained, folder)
+    with out.status("Drawing"):
+        drawn = _draw(plan, variables, batch, scored.argmax(1), explained, folder)
     if "grad_cam.png" not in drawn:
         model = config.to_text(plan.experiment.model, NAMES)
         say(f"{model} has no convolution, so it has no activations.png and no grad_cam.png")

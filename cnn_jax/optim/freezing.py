@@ -1,12 +1,13 @@
 """Freezes the parameters whose paths match given patterns."""
 
+import difflib
 import fnmatch
 from collections.abc import Sequence
 
 import jax
 import optax
 
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, some
 
 
 def frozen(
@@ -29,14 +30,24 @@ def frozen(
         names = jax.tree.leaves(paths)
         for pattern in patterns:
             if not fnmatch.filter(names, pattern):
-                raise UserError(
-                    f"freeze: {pattern!r} matches no parameter; choose from {', '.join(names)}"
-                )
+                raise UserError(f"freeze: {pattern!r} matches no parameter{_hint(pattern, names)}")
         if all(_matches(name, patterns) for name in names):
             raise UserError("freeze: the patterns match every parameter; leave some to be trained")
         return jax.tree.map(lambda name: "frozen" if _matches(name, patterns) else "", paths)
 
     return optax.partition({"": rule, "frozen": optax.set_to_zero()}, labels)
+
+
+def _hint(pattern: str, names: Sequence[str]) -> str:
+    """Suggests the pattern that was probably meant, or else lists the net's parts."""
+    parts = list(dict.fromkeys(name.partition("/")[0] for name in names))
+    part, slash, rest = pattern.partition("/")
+    for meant in difflib.get_close_matches(part, parts):
+        if fnmatch.filter(names, f"{meant}{slash}{rest}"):
+            return f"; did you mean {f'{meant}{slash}{rest}'!r}?"
+    return (
+        f"; the net's parts are {some(parts, 12)}, and its parameters have names such as {names[0]}"
+    )
 
 
 def stop_frozen_gradients(params: optax.Params, patterns: Sequence[str]) -> optax.Params:

@@ -237,7 +237,12 @@ class Recorder:
         """Waits for the last save and stops the clock; the last state, or the best if kept."""
         self._checkpoints.wait()
         self.clock.stop()
-        return trained_state(self.run, self.plan) if self.plan.experiment.keep_best else last
+        if not self.plan.experiment.keep_best:
+            return last
+        best = trained_state(self.run, self.plan)
+        epoch = int(best.step) / self.plan.steps_per_epoch
+        self.say(f"testing the weights of epoch {epoch:g}, the best on validation")
+        return best
 
     def finish(self, test: Evaluation, state: TrainState, reached: int) -> dict[str, Any]:
         """Records the test, draws the figures and writes, last of all, the summary.

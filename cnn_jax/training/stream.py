@@ -5,6 +5,8 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import contextvars
+import gc
+import multiprocessing
 import os
 import signal
 import threading
@@ -25,6 +27,8 @@ from cnn_jax.training.step_images import StepImages
 MOST_WORKERS = 32
 # Seconds between two looks of a worker at whether its parent is alive.
 LOOK = 1.0
+# Exit status of a worker in which the user's script began a training: sysexits' EX_USAGE.
+_UNGUARDED = 64
 
 _workers: contextvars.ContextVar[int | None] = contextvars.ContextVar("workers", default=None)
 
@@ -43,13 +47,29 @@ def workers(number: int | None) -> Iterator[None]:
         _workers.reset(token)
 
 
+def leave_if_starting() -> None:
+    """Ends a worker whose import of the user's script asks for a training.
+
+    Python starts a worker by importing the script. Without a main guard the script would train in
+    each of its own workers; the parent says so, in `opened`.
+
+    Raises:
+      SystemExit: this process is such a worker.
+    """
+    # The attribute by which multiprocessing itself finds this mistake, when it is too late for a
+    # short message.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(_UNGUARDED)
+
+
 @contextlib.contextmanager
 def opened(source: StepImages, start: int) -> Iterator[Iterator[tuple[np.ndarray, np.ndarray]]]:
     """A block with an iterator over the images and labels of the steps from `start` on.
 
     Raises:
       UserError: grain is not installed.
-      RunFailed: in the block, from the iterator: a worker process was killed.
+      UserError: in the block, from the iterator: the user's script lacks a main guard.
+      RunFailed: likewise: a worker process was killed.
       DataInvalid: likewise: a picture can't be read.
     """
     try:
@@ -78,6 +98,9 @@ def opened(source: StepImages, start: int) -> Iterator[Iterator[tuple[np.ndarray
             yield _explained(first, iterator)
         finally:
             iterator.close()
+            # JAX holds the last batches, which are shared memory, until the next collection. At
+            # the interpreter's end it is too late to free them without a warning.
+            gc.collect()
 
 
 def _explained(first: concurrent.futures.Future[Any], rest: Iterator[Any]) -> Iterator[Any]:
@@ -88,6 +111,12 @@ def _explained(first: concurrent.futures.Future[Any], rest: Iterator[Any]) -> It
     except RuntimeError as error:
         if "terminated unexpectedly" not in str(error):
             raise
+        if f"exit code {_UNGUARDED}." in str(error):
+            raise UserError(
+                "the processes that decode images import this script, which calls train again: "
+                'call it below `if __name__ == "__main__":`, or decode in threads, by '
+                "cnn_jax.training.stream.workers(0)"
+            ) from error
         raise RunFailed(
             f"a process that decodes images ended ({first_line(error)}): if memory ran out, lower "
             "--workers; the same command resumes"

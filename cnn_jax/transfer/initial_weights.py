@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax import config
+from cnn_jax.config.names import NAMES
 from cnn_jax.errors import UserError, shape_text
 from cnn_jax.experiment import Plan
 from cnn_jax.optim.averages import initial_average
@@ -43,7 +44,8 @@ def load_initial_weights(plan: Plan, recipe: config.Recipe | None = None) -> Arr
             given = _by_name(trained_state(run, _plan_of(run, recipe)).variables)
         _check_some_fit(plan, given)
     except UserError as error:
-        raise UserError(f"init_from={source}: {error}") from error
+        unset = "; --config.init_from= leaves it unset" if str(source) == "None" else ""
+        raise UserError(f"init_from={source}: {error}{unset}") from error
     return given
 
 
@@ -103,7 +105,11 @@ def _of_file(plan: Plan, source: Path) -> Arrays:
         raise UserError(f"can't be read: {error}") from error
     if all(name.startswith(OWN) for name in arrays):
         return arrays
-    return _by_name(from_torch(arrays, plan.model, plan.data.image_shape))
+    try:
+        return _by_name(from_torch(arrays, plan.model, plan.data.image_shape))
+    except UserError as error:
+        net = config.to_text(plan.experiment.model, NAMES)
+        raise UserError(f"{error}; are these weights of {net}, the net here?") from error
 
 
 def _check_some_fit(plan: Plan, given: Arrays) -> None:

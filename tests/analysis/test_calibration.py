@@ -76,6 +76,6 @@ def test_temperature_lowers_ece_and_leaves_the_classes(overconfident):
 def test_labels_that_no_temperature_is_best_for():
     """All correct: the lower the better. All wrong: the higher the better."""
     logits = np.array([[2.0, 0.0], [0.0, 1.0]])
-    assert fit_temperature(logits, np.array([0, 1])) < 1e-5
-    assert fit_temperature(logits, np.array([1, 0])) > 1e5
+    assert fit_temperature(logits, np.array([0, 1])) is None
+    assert fit_temperature(logits, np.array([1, 0])) is None
     assert np.isfinite(softmax(logits * 1000, 1e-6)).all()

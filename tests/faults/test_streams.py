@@ -6,13 +6,15 @@ import multiprocessing
 import os
 import re
 import signal
+import subprocess
+import sys
 
 import jax
 import psutil
 import pytest
 from job import run_job, start_job
 from photo_folders import fill
-from program import start
+from program import environment, start
 from same_run import assert_same_run, wait_for_checkpoint
 from small_run import QUIET
 
@@ -60,6 +62,30 @@ def test_row_33_a_worker_that_is_killed_ends_the_run_in_one_line(folder, tmp_pat
     assert "\n" not in str(caught.value)
     with stream.workers(0):
         assert int(train(one, tmp_path / "run", console=QUIET).state.step) == 72
+
+
+@pytest.mark.slow
+def test_row_33_a_script_without_a_main_guard_is_told_in_one_line(folder, tmp_path):
+    script = f"""
+from cnn_jax.data import Folder
+from cnn_jax.experiment import Experiment
+from cnn_jax.models import MLP
+from cnn_jax.train import train
+from cnn_jax.training import stream
+
+one = Experiment(data=Folder({str(folder)!r}, size=8, stream=True), model=MLP(), batch_size=8)
+with stream.workers(1):
+    train(one, {str(tmp_path / "run")!r})
+"""
+    path = tmp_path / "mine.py"
+    path.write_text(script)
+    done = subprocess.run(
+        [sys.executable, str(path)], env=environment(), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1
+    message, others = done.stderr.splitlines()[-1], done.stderr.count("__main__")
+    assert re.match(r'cnn_jax\.errors\.UserError: .*if __name__ == "__main__"', message)
+    assert others == 1  # the workers say nothing
 
 
 def command(folder, *, epochs, streamed=True):

@@ -148,7 +148,11 @@ def test_weights_of_a_wrapped_pytorch_net_are_loaded_too(lenet, wrapper, tmp_pat
         ({"fc3.weight": np.float32(1)}, "fc3.weight of the PyTorch weights is a scalar"),
         ({"conv1.bias": np.full(6, np.nan)}, "params/Conv_0/bias holds NaN or infinity"),
         ({"conv1.bias": np.full(6, np.inf)}, "params/Conv_0/bias holds NaN or infinity"),
-        ({"conv9.bias": np.ones(6)}, r"LeNet\(num_classes=3\) has no layer for conv9.bias"),
+        (
+            {"conv9.bias": np.ones(6)},
+            r"LeNet\(num_classes=3\) has no layer for conv9.bias of .*; are "
+            r"these weights of LeNet\(\), the net here\?$",
+        ),
     ],
 )
 def test_pytorch_weights_that_can_not_be_are_told_with_their_file(
@@ -193,6 +197,7 @@ def test_a_dry_run_looks_at_the_weights_too(tmp_path, capsys):
     [
         ("nowhere", "^init_from=nowhere: no run at nowhere"),
         ("nowhere.npz", "^init_from=nowhere.npz: can't be read"),
+        ("None", "^init_from=None: no run at None.*; --config.init_from= leaves it unset"),
     ],
 )
 def test_weights_that_are_not_there_are_one_line(source, named, plan_of):
@@ -218,9 +223,16 @@ def test_weights_of_which_none_fits_are_a_mistake(finished, plan_of):
 
 
 def test_a_pattern_that_freezes_nothing_is_a_mistake(capsys, tmp_path):
-    arguments = (*TINY, "--config.freeze=('Block_0/*',)", f"--workdir={tmp_path}/run")
-    assert cli.main(["run.py", *arguments]) == 2
-    assert "Block_0/*" in capsys.readouterr().err
+    for pattern, hint in (
+        ("'Block_0/*'", "'Block_0/*' matches no parameter; the net's parts are Conv_0"),
+        ("'Conv0/*'", "did you mean 'Conv_0/*'?"),
+        ("Conv_0/*", "must be tuple[str, ...], got"),
+    ):
+        arguments = (*TINY, f"--config.freeze=({pattern},)", f"--workdir={tmp_path}/run")
+        assert cli.main(["run.py", *arguments]) == 2
+        assert hint in capsys.readouterr().err
+    assert cli.main(["run.py", *TINY, "--config.freeze=Conv_0/*,BatchNorm_0/*"]) == 2
+    assert """; write '("Conv_0/*", "BatchNorm_0/*")'""" in capsys.readouterr().err
 
 
 def test_patterns_that_freeze_everything_are_a_mistake(capsys, tmp_path):
