@@ -70,10 +70,9 @@ def assert_same(results):
 @pytest.mark.parametrize(
     ("number", "fields"),
     [
-        (1, {}),
         (1, {"sampling": "balanced"}),
         (4, {}),
-        (4, {"parallel": "pmap"}),
+        pytest.param(4, {"parallel": "pmap"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
