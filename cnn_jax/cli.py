@@ -32,6 +32,7 @@ from cnn_jax.modes.mode import Mode
 from cnn_jax.runtime import cluster, compile_cache, hardware, jax_settings, memory, signals
 from cnn_jax.storage.local_paths import local_path
 from cnn_jax.terminal.closed_output import discard
+from cnn_jax.tpu.slices import compile_without_tpu
 from cnn_jax.training.loop import Interrupted
 
 MODES = {
@@ -62,7 +63,7 @@ for _name, _mode in MODES.items():
     if _own := [flag for flag in _mode.flags if flag.name not in _known]:
         FLAGS[f"--mode={_name}"] = _own
 # The modes that a flag is for; the others refuse it.
-ONLY_FOR = {"list": ["train"], "print_config": ["train"], "dry_run": ["train"]} | {
+ONLY_FOR = {name: ["train"] for name in ("list", "print_config", "dry_run", "topology")} | {
     flag.name: [name for name, mode in MODES.items() if flag in mode.flags]
     for mode in MODES.values()
     for flag in mode.flags
@@ -174,6 +175,8 @@ def _run(command: Command) -> None:
         if cluster.leads():
             print(note, file=sys.stderr)
     if mode:
+        if command.flags.topology:
+            compile_without_tpu()
         if mode.uses_device:
             _start_device(command)
         mode.run(command)
@@ -196,8 +199,14 @@ def _check(command: Command) -> None:
     if command.args and not MODES[flags.mode].takes_files:
         raise UserError(f"unexpected argument {command.args[0]!r}: flags begin with --")
     for name in sorted(command.given & ONLY_FOR.keys()):
-        if flags.mode not in ONLY_FOR[name]:
+        if flags.mode not in ONLY_FOR[name] and not (name == "output" and flags.topology):
             raise UserError(f"--{name} is for --mode={' or '.join(ONLY_FOR[name])}")
+    if flags.topology and not flags.dry_run:
+        raise UserError(
+            "--topology needs --dry_run: nothing can be trained on a TPU that is absent"
+        )
+    if "num_slices" in command.given and not flags.topology:
+        raise UserError("--num_slices needs --topology")
 
 
 def _expanded(flag: str, text: str) -> str:

@@ -2,7 +2,10 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any, Self
+
+import jax
 
 from cnn_jax import config
 from cnn_jax.data import Dataset
@@ -51,6 +54,7 @@ class Setup:
         run: Run | None = None,
         loaded: dict[str, Dataset] | None = None,
         weights: bool = True,
+        devices: Sequence[jax.Device] | None = None,
     ) -> Self:
         """Loads the data and checks the experiment against it; writes and compiles nothing.
 
@@ -62,6 +66,7 @@ class Setup:
             weights, and a finished one no teacher either: they are not read.
           loaded: Data sets loaded before, by the text of their config; new ones are added.
           weights: Whether to read the teacher and the initial weights.
+          devices: The devices; None: all of the job's.
 
         Raises:
           UserError: the experiment does not fit the data, the devices, its teacher or `init_from`,
@@ -86,7 +91,7 @@ class Setup:
                 loaded[name] = source.load(data_dir)
         data = loaded[name]
         plan = Plan.of(experiment, DataFacts.of(data))
-        devices = parallel(experiment.parallel, experiment.batch_size)
+        spread = parallel(experiment.parallel, experiment.batch_size, devices)
         shapes = state_shapes(plan)
         teacher = initial_weights = None
         if weights and not (run and run.summary()):
@@ -94,7 +99,7 @@ class Setup:
             begins = cluster.leads() and not (run and run.checkpoints().steps())
             if experiment.init_from and begins:
                 initial_weights = load_initial_weights(plan, recipe)
-        return cls(plan, data, note, devices, shapes, teacher, initial_weights)
+        return cls(plan, data, note, spread, shapes, teacher, initial_weights)
 
     @functools.cached_property
     def lowered_steps(self) -> LoweredSteps:

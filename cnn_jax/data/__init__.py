@@ -3,6 +3,7 @@
 Imports only `errors`, `ranges`, `storage`, `runtime` and `terminal`.
 """
 
+from cnn_jax.data.absent import Absent
 from cnn_jax.data.cifar10 import Cifar10
 from cnn_jax.data.cifar100 import Cifar100
 from cnn_jax.data.dataset import DataConfig, DataInvalid, Dataset, DataUnavailable, Split
@@ -15,6 +16,7 @@ from cnn_jax.data.svhn import Svhn
 from cnn_jax.data.tfds_set import Tfds
 
 __all__ = [
+    "Absent",
     "Cifar10",
     "Cifar100",
     "DataConfig",

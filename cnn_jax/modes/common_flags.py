@@ -16,6 +16,7 @@ USAGE = """Trains ConvNets on CIFAR-10 with JAX.
   python run.py --mode=report runs/mine runs/other
   python run.py --mode=volumes --config=cifar10_resnet20
   python run.py --mode=benchmark --config=cifar10_resnet20
+  python run.py --dry_run --topology=v5e:4x4 --config=cifar10_wrn28_10
   python run.py --list
 
 Flags of JAX and absl work too, as --jax_debug_nans or --jax_platforms=cpu; --helpfull lists them.
@@ -26,6 +27,13 @@ ACTIONS = (
     Flag("list", bool, False, "List the recipes and the models"),
     Flag("print_config", bool, False, "Print the resolved experiment as a recipe"),
     Flag("dry_run", bool, False, "Print shapes, FLOPs, memory and steps; train nothing"),
+    Flag(
+        "topology",
+        str | None,
+        None,
+        "With --dry_run: compile for a TPU slice that is not there, such as v5e:4x4, and predict",
+    ),
+    Flag("num_slices", int, 1, "With --topology: the number of slices", minimum=1),
 )
 PLACES = (
     Flag("workdir", str | None, None, "The run's folder; default: runs/RECIPE/TIME"),

@@ -12,6 +12,7 @@ from cnn_jax.config.names import NAMES
 from cnn_jax.errors import shape_text
 from cnn_jax.experiment import Experiment, Plan
 from cnn_jax.modes.mode import Mode
+from cnn_jax.modes.slice_plan import slice_plan
 from cnn_jax.report import tables
 from cnn_jax.setup import Setup
 
@@ -98,8 +99,14 @@ def _memory(*steps: Compiled | None) -> str:
 
 
 def run(command: Command) -> None:
-    """Prints what training the recipe would take."""
-    dry_run(command.experiment, recipe=command.recipe, data_dir=command.flags.data_dir)
+    """Prints what training the recipe would take, here or on TPU slices."""
+    flags = command.flags
+    options: dict[str, Any] = {"recipe": command.recipe, "data_dir": flags.data_dir}
+    if flags.topology:
+        number, output = flags.num_slices, flags.output
+        slice_plan(command.experiment, flags.topology, number, output=output, **options)
+    else:
+        dry_run(command.experiment, **options)
 
 
 MODE = Mode(run)

@@ -64,7 +64,8 @@ OUTPUT = Flag(
     "output",
     str | None,
     None,
-    "predict: also write a .jsonl or .csv; export: the folder; report: the .html",
+    "predict: also write a .jsonl or .csv; export: the folder; report: the .html; --topology: "
+    "also write a .json",
 )
 
 

@@ -19,6 +19,7 @@ PACKAGES = (
     "cnn_jax",
     "jax",
     "jaxlib",
+    "libtpu",
     "flax",
     "optax",
     "orbax-checkpoint",

@@ -76,8 +76,13 @@ class Parallel(Protocol):
         """
 
 
-def parallel(kind: str, batch_size: int) -> Parallel:
-    """Returns the `Parallel` of an experiment ("jit" or "pmap") over all devices of the job.
+def parallel(kind: str, batch_size: int, devices: Sequence[jax.Device] | None = None) -> Parallel:
+    """Returns the `Parallel` of an experiment ("jit" or "pmap").
+
+    Args:
+      kind: "jit" or "pmap".
+      batch_size: Examples of a step, on all devices.
+      devices: The devices; None: all of the job's.
 
     Raises:
       UserError: The batch size is not a multiple of the number of devices, or several processes
@@ -85,10 +90,14 @@ def parallel(kind: str, batch_size: int) -> Parallel:
     """
     if kind == "pmap" and cluster.number() > 1:
         raise UserError("parallel must be 'jit' in a job of several processes, got 'pmap'")
-    devices = jax.devices()
-    if batch_size % len(devices):
+    devices = jax.devices() if devices is None else devices
+    number = len(devices)
+    if batch_size % number:
+        below = batch_size // number * number
+        nearest = [str(size) for size in (below, below + number) if size]
         raise UserError(
-            f"batch_size must be a multiple of the {len(devices)} devices, got {batch_size}"
+            f"batch_size must be a multiple of the {number:,} devices, got {batch_size}; the "
+            f"nearest is {' or '.join(nearest)}"
         )
     return Pmap(devices) if kind == "pmap" else Jit(devices)
 

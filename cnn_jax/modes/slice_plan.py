@@ -1,0 +1,188 @@
+"""The flags --dry_run --topology: predicts training on TPU slices that are not there."""
+
+import collections
+import dataclasses
+import functools
+from typing import Any
+
+from cnn_jax import config
+from cnn_jax.analysis import structure
+from cnn_jax.config.names import NAMES
+from cnn_jax.experiment import Experiment, Plan
+from cnn_jax.report import tables
+from cnn_jax.runtime import hardware
+from cnn_jax.setup import Setup
+from cnn_jax.storage.json_files import write_json
+from cnn_jax.terminal.durations import duration
+from cnn_jax.tpu import slices as tpu_slices
+from cnn_jax.tpu.collectives import Collective
+from cnn_jax.tpu.compiled_step import CompiledStep, compiled_step
+from cnn_jax.tpu.slices import Slices
+from cnn_jax.tpu.step_time import StepTime, seconds, step_time
+
+
+def slice_plan(
+    experiment: Experiment,
+    topology: str,
+    number: int = 1,
+    *,
+    recipe: config.Recipe | None = None,
+    data_dir: str | None = None,
+    output: str | None = None,
+    console: Any = None,
+) -> dict[str, Any]:
+    """Compiles the training step for TPU slices, and prints what it needs and what bounds it.
+
+    Call `tpu.slices.compile_without_tpu` before JAX starts.
+
+    Args:
+      experiment: What is to be trained.
+      topology: The slice, such as "v5e:4x4".
+      number: Number of such slices.
+      recipe: Where the experiment's own classes come from.
+      data_dir: Where TFDS data is.
+      output: A .json file to which the result is also written.
+      console: A `rich.console.Console`.
+
+    Returns:
+      The result, as the JSON file has it.
+
+    Raises:
+      UserError: training would raise it too, or libtpu is missing or does not know the topology.
+      RunFailed: the compiler refuses the step, as where it needs more than a chip's memory.
+    """
+    found = tpu_slices.slices(topology, number)
+    setup = Setup.of(experiment, recipe, data_dir, devices=found.devices)
+    out = console or tables.console()
+    say = functools.partial(out.print, highlight=False, markup=False, soft_wrap=True)
+    if setup.note:
+        say(setup.note)
+    with out.status(f"Compiling for {topology}, which may take ten minutes; the result is kept"):
+        step = compiled_step(setup.lowered_steps.full, found)
+    time = step_time(step, found)
+    result = _as_json(setup.plan, found, step, time)
+    for name, text in _facts(setup.plan, found, step, time, result).items():
+        say(f"{name:<18}{text}")
+    if step.collectives:
+        out.print(_table(step.collectives, found))
+    if output:
+        write_json(output, result)
+        say(f"wrote {output}")
+    return result
+
+
+def _facts(
+    plan: Plan, slices: Slices, step: CompiledStep, time: StepTime | None, result: dict[str, Any]
+) -> dict[str, str]:
+    chips = len(slices.devices)
+    batch = plan.experiment.batch_size
+    several = f"{slices.number} slices of " if slices.number > 1 else ""
+    facts = {
+        "model": f"{config.to_text(plan.experiment.model, NAMES)}, {plan.experiment.precision}",
+        "chips": f"{chips:,}: {several}{slices.topology}",
+        "batch": f"{batch:,}, {batch // chips:,} a chip",
+        "memory a chip": _memory(step, slices),
+        "FLOPs a chip": f"{step.flops / 1e9:,.4g} G in a step; {_formula(result)}",
+        "bytes accessed": f"{step.bytes_accessed / 1e9:,.4g} GB a chip in a step",
+        "remarks": "; ".join(step.remarks()) or "none",
+        "compiled in": f"{duration(step.compile_seconds)}, by libtpu {result['libtpu']}",
+    }
+    if time is None or slices.chip is None:
+        kind = slices.devices[0].device_kind
+        return facts | {
+            "predicted": f"nothing: the peaks of {kind} are not in cnn_jax/tpu/chips.py"
+        }
+    return facts | {
+        "predicted": "at the peaks of "
+        f"{slices.chip.source}; nothing was run, and a real step takes longer",
+        "a step takes": f"at least {_ms(time.shortest)}, bound by {time.binds}: "
+        f"compute alone {_ms(time.compute)}, memory {_ms(time.memory)}, "
+        f"network {_ms(time.network)}",
+        "images/s": f"at most {batch / time.shortest:,.0f} if the three overlap entirely, "
+        f"{batch / time.longest:,.0f} if they do not",
+        "an epoch takes": f"at least {duration(plan.steps_per_epoch * time.shortest)}, the run of "
+        f"{plan.experiment.epochs:g} epochs {duration(plan.total_steps * time.shortest)}",
+    }
+
+
+def _memory(step: CompiledStep, slices: Slices) -> str:
+    parts = (
+        f"{_size(step.memory)}: state and data {_size(step.arguments)}, intermediate values "
+        f"{_size(step.temporary)}, program {_size(step.code)}"
+    )
+    if slices.chip is None:
+        return parts
+    left = slices.chip.memory - step.memory
+    verdict = "fits" if left >= 0 else "does not fit"
+    return f"{parts}; {verdict} in {_size(slices.chip.memory)}"
+
+
+def _formula(result: dict[str, Any]) -> str:
+    return (
+        f"three forward passes, as --dry_run counts, are {result['formula_flops'] / 1e9:,.4g} G "
+        f"(ratio {result['flops'] / result['formula_flops']:.3f})"
+    )
+
+
+def _table(exchanges: tuple[Collective, ...], slices: Slices) -> Any:
+    """Exchanges of the same kind and origin in one row, the largest first."""
+    groups: dict[tuple[Any, ...], list[Collective]] = collections.defaultdict(list)
+    for one in exchanges:
+        groups[one.kind, one.devices, one.between_slices, _origin(one)].append(one)
+    rows = []
+    for (kind, devices, between, origin), these in sorted(
+        groups.items(), key=lambda item: -sum(one.bytes for one in item[1])
+    ):
+        over = f"{slices.number:,} slices (DCN)" if between else f"{devices:,} chips (ICI)"
+        row = [kind, origin, len(these), _bytes(sum(one.bytes for one in these)), over]
+        if slices.chip:
+            row.append(_ms(sum(seconds(one, slices.chip, slices) for one in these)))
+        rows.append(list(map(str, row)))
+    columns = ["exchange", "of", "number", "bytes", "over"]
+    return tables.table(columns + (["at least"] if slices.chip else []), rows)
+
+
+def _origin(exchange: Collective) -> str:
+    parts = exchange.name.split("/")
+    norms = [part for part in parts if "Norm" in part]
+    return norms[-1].rstrip("_0123456789") if norms else "gradients and metrics"
+
+
+def _as_json(
+    plan: Plan, slices: Slices, step: CompiledStep, time: StepTime | None
+) -> dict[str, Any]:
+    experiment, chips = plan.experiment, len(slices.devices)
+    forward = structure.forward_flops(plan.model, plan.data.image_shape)
+    versions = hardware.software()
+    return {
+        "topology": slices.topology,
+        "num_slices": slices.number,
+        "chips": chips,
+        "device_kind": slices.devices[0].device_kind,
+        "experiment": config.to_text(experiment),
+        "image_shape": list(plan.data.image_shape),
+        "batch_size": experiment.batch_size,
+        "precision": experiment.precision,
+        "formula_flops": 3 * experiment.gradient.passes * forward * experiment.batch_size / chips,
+        **dataclasses.asdict(step),
+        "memory": step.memory,
+        "chip": dataclasses.asdict(slices.chip) if slices.chip else None,
+        "predicted_seconds": dataclasses.asdict(time) if time else None,
+        "binds": time.binds if time else None,
+        "remarks": step.remarks(),
+        "jax": versions["jax"],
+        "libtpu": versions.get("libtpu"),
+        "git": hardware.git(),
+    }
+
+
+def _size(size: float) -> str:
+    return f"{size / 2**30:,.2f} GiB" if size >= 2**30 else f"{size / 2**20:,.0f} MiB"
+
+
+def _ms(time: float) -> str:
+    return f"{1e3 * time:,.3g} ms"
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:,.3g} MB" if size >= 1e5 else f"{size:,} B"
