@@ -36,7 +36,6 @@ class CompiledStep:
       code: Bytes of the program.
       flops: Floating-point operations, as the compiler counts them.
       bytes_accessed: Bytes that operations read and write, in HBM and in the chip's fast memory.
-      optimal_seconds: The compiler's own estimate of the time, which it does not explain.
       callbacks: Operations that wait for the host.
       collectives: The exchanges between chips.
       compile_seconds: How long the compiler took.
@@ -48,7 +47,6 @@ class CompiledStep:
     code: int
     flops: float
     bytes_accessed: float
-    optimal_seconds: float
     callbacks: int
     collectives: tuple[Collective, ...]
     compile_seconds: float
@@ -108,7 +106,6 @@ def _facts(program: Compiled, seconds: float) -> CompiledStep:
         code=memory.generated_code_size_in_bytes,
         flops=costs["flops"],
         bytes_accessed=costs["bytes accessed"],
-        optimal_seconds=costs.get("optimal_seconds", 0.0),
         callbacks=len(_CALLBACK.findall(text)),
         collectives=collectives(text),
         compile_seconds=seconds,

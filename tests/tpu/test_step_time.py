@@ -18,7 +18,7 @@ def slices(*axes, number=1, chip=V5E):
 
 
 def step(flops=0.0, accessed=0.0, exchanges=()):
-    return CompiledStep(0, 0, 0, 0, flops, accessed, 0.0, 0, tuple(exchanges), 0.0)
+    return CompiledStep(0, 0, 0, 0, flops, accessed, 0, tuple(exchanges), 0.0)
 
 
 def all_reduce(size):
