@@ -17,6 +17,7 @@ from cnn_jax.errors import RunFailed, UserError, first_line
 from cnn_jax.modes import (
     benchmark,
     common_flags,
+    compare,
     dry_run,
     evaluate,
     explain,
@@ -42,6 +43,7 @@ MODES = {
     "explain": explain.MODE,
     "export": export.MODE,
     "report": report.MODE,
+    "compare": compare.MODE,
     "volumes": volumes.MODE,
     "sweep": sweep.MODE,
     "benchmark": benchmark.MODE,
@@ -50,7 +52,8 @@ MODE = Flag(
     "mode",
     Literal.__getitem__(tuple(MODES)),
     "train",
-    "train; evaluate, explain, export or report on a run; predict; show volumes; sweep; benchmark",
+    "train; evaluate, explain, export or report on a run; predict; compare runs; show volumes; "
+    "sweep; benchmark",
 )
 # Flags by the title that --help shows them under. A flag of several modes stands with the first.
 FLAGS: dict[str, list[Flag]] = {

@@ -19,7 +19,7 @@ from cnn_jax.modes.mode import Mode, run_workdir
 from cnn_jax.report import confident_errors_figure, figures, robustness_results, tables
 from cnn_jax.report.calibration_figure import reliability_diagram
 from cnn_jax.robustness.stress_test import one_corrupted, stress, with_views
-from cnn_jax.runs import output_paths, scored_images
+from cnn_jax.runs import output_paths, scored_images, stored_predictions
 from cnn_jax.runs.scored_images import ScoredImages
 from cnn_jax.runs.summary import MANY_CLASSES
 from cnn_jax.runs.trained_run import trained_state
@@ -117,6 +117,8 @@ def evaluate(
             one_corrupted(scored.split), run.folder / "figures" / "corruptions.png"
         )
     scored.folder.mkdir(parents=True, exist_ok=True)
+    if data is None and tta is None and run.summary():
+        stored_predictions.write(scored.folder, result)
     write_json(
         scored.folder / "evaluation.json",
         {

@@ -1,12 +1,12 @@
 """Mode report: an HTML page on one run, or on several side by side."""
 
-import ast
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cnn_jax.config import Command
+from cnn_jax.config.flat import flat
 from cnn_jax.errors import UserError
 from cnn_jax.modes.mode import OUTPUT, Mode, refuse_overrides
 from cnn_jax.report import html_report, tables
@@ -102,31 +102,6 @@ def gather(run: Run, name: str) -> html_report.RunReport:
         ],
         origin=_origin(launches[-1]) if launches else {},
     )
-
-
-def flat(text: str) -> dict[str, str]:
-    """The fields of a constructor expression: `optimizer` "SGD", `optimizer.peak_lr` "0.1".
-
-    The expression is parsed, not built, so custom classes are not needed.
-    """
-    found: dict[str, str] = {}
-
-    def walk(node: ast.expr, path: str) -> None:
-        if isinstance(node, ast.Call):
-            found[path] = ast.unparse(node.func)
-            parts = [(str(number), part) for number, part in enumerate(node.args)]
-            parts += [(keyword.arg or "", keyword.value) for keyword in node.keywords]
-        elif isinstance(node, ast.Tuple) and any(isinstance(e, ast.Call) for e in node.elts):
-            parts = [(str(number), part) for number, part in enumerate(node.elts)]
-        else:
-            found[path] = ast.unparse(node)
-            return
-        for name, part in parts:
-            walk(part, f"{path}.{name}" if path else name)
-
-    walk(ast.parse(text, mode="eval").body, "")
-    found.pop("", None)
-    return found
 
 
 def _results(

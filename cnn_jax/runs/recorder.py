@@ -8,6 +8,7 @@ from cnn_jax import config
 from cnn_jax.errors import first_line
 from cnn_jax.experiment import Plan
 from cnn_jax.report.training_progress import Progress
+from cnn_jax.runs import stored_predictions
 from cnn_jax.runs.agreement import check_all_agree
 from cnn_jax.runs.checkpoint import CheckpointError, NotFinite
 from cnn_jax.runs.summary import draw_figures, summarise
@@ -269,6 +270,7 @@ class Recorder:
             raise
         except Exception as error:  # a custom model may have no figure; its number must not be lost
             self.say(f"figures are missing: {type(error).__name__}: {first_line(error)}")
+        stored_predictions.write(self.run.folder, test)
         summary = summarise(self.plan, self.run, test, state, reached, self.clock)
         # With the summary the run is finished: its last checkpoint must be good.
         if self._checkpoints.latest() != reached:

@@ -24,7 +24,7 @@ from cnn_jax.storage.local_paths import local_path
 # The folders that a run creates in its folder.
 FOLDERS = ("checkpoints", "evaluations", "figures", "tensorboard")
 # The files that a user might name by mistake as an output.
-FILES = ("metrics.jsonl", "volumes.png")
+FILES = ("metrics.jsonl", "predictions.npz", "volumes.png")
 
 # The keys that are read from summary.json, and the types of their values.
 SUMMARY = {

@@ -12,9 +12,9 @@ import pytest
 from program import one_line, run
 
 from cnn_jax import cli
+from cnn_jax.config.flat import flat
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.models import ConvNet
-from cnn_jax.modes.report import flat
 from cnn_jax.optim import SGD
 from cnn_jax.runs.workdir import Run
 from cnn_jax.storage.json_files import write_json
