@@ -198,7 +198,7 @@ def test_sweep_trains_every_combination_and_chooses_on_validation(tmp_path, caps
     assert call(*arguments, *selected, "--sweep=seed=2,3; batch_size=64") == 0
     assert "validation balanced accuracy" in capsys.readouterr().out
     assert call(*arguments, "--sweep=seed=0,1") == 0
-    assert "mean +- sd" in capsys.readouterr().out
+    assert "95 % interval of the mean" in capsys.readouterr().out
 
 
 OWN_RECIPE = '''
@@ -299,6 +299,8 @@ def test_a_run_that_diverges_does_not_end_a_sweep(tmp_path, capsys):
     assert call(*TINY, "--config.epochs=1", "--mode=sweep", sweep, f"--workdir={tmp_path}") == 0
     printed = capsys.readouterr().out
     assert printed.count("diverged") == 2
+    assert call(*TINY, "--config.epochs=1", "--mode=sweep", sweep, f"--workdir={tmp_path}") == 0
+    assert "diverged: " not in capsys.readouterr().out  # it is not trained again
     assert len(list(tmp_path.glob("*/summary.json"))) == 1
 
 

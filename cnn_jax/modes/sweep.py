@@ -1,13 +1,11 @@
 """Mode sweep: one run of a recipe for each combination of a grid of values."""
 
-import ast
 import dataclasses
-import itertools
+import functools
 import os
-import statistics
+from collections.abc import Sequence
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from cnn_jax import config
@@ -30,39 +28,17 @@ from cnn_jax.report import tables
 from cnn_jax.results.writing import check_recordable
 from cnn_jax.runs.workdir import Run
 from cnn_jax.setup import Setup
+from cnn_jax.sweeps import shared, sweep_folder
+from cnn_jax.sweeps.grid import Assignment, grid, name_of
+from cnn_jax.sweeps.results import Results
+from cnn_jax.sweeps.sweep_folder import Member
 from cnn_jax.train import Diverged, train
 from cnn_jax.training import stream
-
-Assignment = dict[str, str]
-
-
-def grid(text: str) -> list[Assignment]:
-    """The assignments of "optimizer.peak_lr=0.01,0.03; seed=0,1": every combination.
-
-    Raises:
-      UserError: the text has another form.
-    """
-    axes: dict[str, list[str]] = {}
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        name, equals, listed = part.partition("=")
-        try:
-            call = ast.parse(f"f({listed})", mode="eval").body
-        except SyntaxError:
-            equals = ""
-        if not equals or not isinstance(call, ast.Call) or call.keywords or not call.args:
-            raise UserError(f"--sweep: {part!r} must have the form field=value,value,...")
-        values = [ast.unparse(value) for value in call.args]
-        if name.strip() in axes or len(set(values)) < len(values):
-            raise UserError(f"--sweep: {part!r} repeats a field or a value")
-        axes[name.strip()] = values
-    if not axes:
-        raise UserError("--sweep must name fields and values: 'optimizer.peak_lr=0.01,0.03'")
-    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
 def sweep(
     experiment: Experiment,
-    text: str,
+    assignments: Sequence[Assignment],
     workdir: str | os.PathLike[str] | Run,
     *,
     recipe: config.Recipe,
@@ -73,12 +49,16 @@ def sweep(
 ) -> list[dict[str, Any]]:
     """Trains each combination in a folder of its own; finished runs are not repeated.
 
+    Several processes may call this with the same folder, on one machine or on several that share a
+    disk: each trains runs that no other one trains, and resumes those whose process was killed.
+    Each returns when all runs have ended.
+
     Choices are made on validation: the table shows test accuracy only for a sweep over seeds. A run
     that diverges is reported, and the others continue.
 
     Args:
       experiment: The experiment to vary.
-      text: The grid, as in `grid`.
+      assignments: The values of each run, such as those of `sweeps.grid.grid`.
       workdir: The folder that holds a folder for each run, or a `Run` there.
       recipe: Where the experiment comes from.
       data_dir: Where TFDS data is.
@@ -94,102 +74,83 @@ def sweep(
       RunFailed: every run diverged.
     """
     out = console or tables.console()
-    assignments = grid(text)
-    experiments = [
-        config.override(
+    say = functools.partial(out.print, highlight=False, markup=False, soft_wrap=True)
+    whole = Run.at(workdir)
+    experiments = {
+        name_of(chosen): config.override(
             experiment, [f"--config.{name}={value}" for name, value in chosen.items()], recipe.names
         ).config
         for chosen in assignments
-    ]
-    names = [",".join(f"{field}={value}" for field, value in a.items()) for a in assignments]
-    folder_names = [name.replace("/", "_") for name in names]
-    whole = Run.at(workdir)
-    runs = [Run(whole.folder / name, new=whole.new) for name in folder_names]
-    _check(names, experiments, runs, recipe, data_dir)
-    summaries: list[dict[str, Any] | None] = []
+    }
+    _check(sweep_folder.members(whole, assignments), experiments, recipe, data_dir)
+
+    def train_one(member: Member) -> None:
+        out.rule(Text(member.name), align="left")  # a string would be parsed as markup
+        try:
+            train(
+                experiments[member.name],
+                member.run.folder,
+                recipe=recipe,
+                data_dir=data_dir,
+                log_every_steps=log_every_steps,
+                save_every_steps=save_every_steps,
+                console=console,
+            )
+        except Diverged as error:
+            say(f"diverged: {error}")
+            member.set_diverged(str(error))
+
     with whole.created():
-        for name, changed, folder_name in zip(names, experiments, folder_names, strict=True):
-            out.rule(Text(name), align="left")  # a string would be parsed as markup
-            try:
-                result = train(
-                    changed,
-                    whole.folder / folder_name,
-                    recipe=recipe,
-                    data_dir=data_dir,
-                    log_every_steps=log_every_steps,
-                    save_every_steps=save_every_steps,
-                    console=console,
-                )
-                summaries.append(result.summary)
-            except Diverged as error:
-                out.print(f"diverged: {error}", highlight=False, markup=False)
-                summaries.append(None)
-        out.print(_table(assignments, summaries, experiment.select_by))
-        finished = [summary for summary in summaries if summary]
+        members = sweep_folder.members(whole, assignments)
+        with sweep_folder.described(whole, recipe.name, members):
+            shared.train_all(members, train_one, say)
+        results = Results.of(members, experiment.select_by)
+        results.write(whole, recipe.name)
+        out.print(results.table())
+        say(f"sweep.json and sweep.csv are in {whole.folder}")
+        finished = [m.summary() or {} for m in members if not m.divergence()]
         if not finished:
             raise RunFailed("every run of the sweep diverged")
     return finished
 
 
 def _check(
-    names: list[str],
-    experiments: list[Experiment],
-    runs: list[Run],
+    members: Sequence[Member],
+    experiments: dict[str, Experiment],
     recipe: config.Recipe,
     data_dir: str | None,
 ) -> None:
     """Raises everything that training would refuse, before the first run starts."""
-    if len({run.folder for run in runs}) < len(runs):
-        raise UserError("--sweep: two values would share a folder, since folder names have no /")
     loaded: dict[str, Dataset] = {}
     traced: set[str] = set()
-    for name, changed, run in zip(names, experiments, runs, strict=True):
+    for member in members:
+        run = member.run
         try:
-            setup = Setup.of(changed, recipe, data_dir, run=run, loaded=loaded)
+            setup = Setup.of(experiments[member.name], recipe, data_dir, run=run, loaded=loaded)
             if run.exists():
                 run.check_same(setup.plan, recipe)
             but_for_seed = config.to_text(dataclasses.replace(setup.plan.experiment, seed=0))
-            if but_for_seed not in traced and not run.summary():
+            if but_for_seed not in traced and not member.ended():
                 _ = setup.lowered_steps  # raises UserError if a component cannot take a step
             traced.add(but_for_seed)
         except UserError as error:
-            raise UserError(f"--sweep: {name}: {error}") from error
-
-
-def _table(
-    assignments: list[Assignment], summaries: list[dict[str, Any] | None], select_by: str
-) -> Table:
-    fields = list(assignments[0])
-    over_seeds = fields == ["seed"]
-    measure = "test_accuracy" if over_seeds else f"validation_{select_by}"
-    # A run that was finished before, or varies `select_by`, may lack the measure.
-    values = [summary.get(measure) if summary else None for summary in summaries]
-    rows = [
-        [*chosen.values(), "diverged" if not summary else "" if value is None else f"{value:.2%}"]
-        for chosen, summary, value in zip(assignments, summaries, values, strict=True)
-    ]
-    known = [value for value in values if value is not None]
-    if over_seeds and len(known) > 1:
-        spread = f"{statistics.mean(known):.2%} +- {statistics.stdev(known):.2%}"
-        rows.append(["mean +- sd", spread])
-    elif not over_seeds and len(known) > 1:
-        rows[values.index(max(known))][-1] += "  best"
-    return tables.table([*fields, measure.replace("_", " ")], rows)
+            raise UserError(f"--sweep: {member.name}: {error}") from error
 
 
 def run(command: Command) -> None:
-    """Runs the grid that --sweep names."""
+    """Runs the grid that --sweep and --seeds name."""
     flags = command.flags
-    if flags.sweep is None:
-        raise UserError("--mode=sweep needs --sweep='field=value,value,...; ...'")
+    if flags.sweep is None and flags.seeds is None:
+        raise UserError("--mode=sweep needs --sweep='field=value,value,...; ...', or --seeds=N")
+    assignments = grid(flags.sweep, flags.seeds)
     if flags.record:
-        check_recordable(command.recipe, (*command.overridden, *grid(flags.sweep)[0]))
+        check_recordable(command.recipe, (*command.overridden, *assignments[0]))
     with stream.workers(flags.workers):
         summaries = sweep(
-            command.experiment, flags.sweep, new_workdir(command), **training_options(command)
+            command.experiment, assignments, new_workdir(command), **training_options(command)
         )
     if flags.record:
-        if len(summaries) < len(grid(flags.sweep)):
+        if len(summaries) < len(assignments):
             raise RunFailed("nothing is recorded, since some of the runs diverged")
         record_result(command, summaries)
 
@@ -210,6 +171,7 @@ MODE = Mode(
             None,
             "Fields and values, as 'optimizer.peak_lr=0.01,0.03; seed=0,1'",
         ),
+        Flag("seeds", int | None, None, "Train with so many seeds, from 0", minimum=1),
         RECORD,
         LOG_EVERY_STEPS,
         SAVE_EVERY_STEPS,

@@ -45,6 +45,10 @@ class RunError(UserError):
     """A folder holds no run, a damaged one, or a run of something else."""
 
 
+class RunBusy(RunError):
+    """Another process trains in the folder."""
+
+
 class Run:
     """The files of a run.
 
@@ -377,7 +381,8 @@ class Run:
         If the block fails before the run has recorded anything, it leaves nothing behind.
 
         Raises:
-          RunError: another process trains here, or the folder can't be created.
+          RunBusy: another process trains here.
+          RunError: the folder can't be created.
         """
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.created())
@@ -387,12 +392,23 @@ class Run:
                     stack.enter_context(files.locked(path, wait=False))
             except files.LockHeld as held:
                 gone = f", or delete {held.marker} if it no longer runs" if held.marker else ""
-                raise RunError(
+                raise RunBusy(
                     f"{self.folder}: {held.holder} is training here; wait for it{gone}, or give "
                     "another --workdir"
                 ) from None
             stack.enter_context(run_folder.undone_unless_recorded(self.folder, path))
             yield
+
+    def held(self) -> bool:
+        """Whether a process trains here now."""
+        path = self.folder / ".lock"
+        if self.new or not path.exists():
+            return False
+        try:
+            with files.locked(path, wait=False):
+                return False
+        except files.LockHeld:
+            return True
 
     @contextlib.contextmanager
     def _writable(self) -> Iterator[None]:

@@ -74,11 +74,6 @@ def test_row_10_a_sweep_trains_nothing_where_a_later_run_is_of_another_experimen
     assert [path.name for path in tmp_path.iterdir()] == ["seed=1"]
 
 
-def test_row_14_runs_of_a_sweep_that_would_share_a_folder_are_refused(capsys, tmp_path):
-    asked = ("--mode=sweep", "--sweep=init_from='a/b','a_b'", f"--workdir={tmp_path}")
-    assert "share a folder" in error_of(capsys, *TINY, *asked)
-
-
 @pytest.mark.parametrize("flag", ["--dry_run", "--print_config", "--list"])
 def test_row_14_what_is_asked_instead_of_training_goes_with_no_other_mode(flag, capsys):
     error = error_of(capsys, *TINY, flag, "--mode=sweep", "--sweep=seed=0,1")

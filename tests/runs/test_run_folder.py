@@ -16,7 +16,8 @@ from cnn_jax import cli
 from cnn_jax.errors import UserError
 from cnn_jax.runs import run_folder
 from cnn_jax.runs.workdir import Run, RunError
-from cnn_jax.train import Result, train
+from cnn_jax.sweeps.sweep_folder import Member
+from cnn_jax.train import train
 
 SECOND = "20261128-120000"
 FAST = (
@@ -83,18 +84,19 @@ def test_row_12_a_new_run_is_not_taken_for_the_one_in_the_folder_of_its_second(o
 
 
 def test_a_sweep_without_workdir_gets_a_folder_of_its_own(one_second, monkeypatch):
-    trained = []
+    trained, ended = [], set()
 
     def record(experiment, folder, **_):
         assert folder.parent.is_dir()
         trained.append(folder.relative_to("runs/quickstart").as_posix())
-        folder.mkdir()
-        return Result({"test_accuracy": 0.5}, None, None)
+        ended.add(folder)
 
     monkeypatch.setattr("cnn_jax.modes.sweep.train", record)
+    monkeypatch.setattr(Member, "summary", lambda self: self.run.folder in ended and {})
+    monkeypatch.setattr(Member, "ended", lambda self: self.run.folder in ended)
     for _ in range(2):
         assert cli.main(["run.py", *FAST, "--mode=sweep", "--sweep=seed=0,1"]) == 0
-    assert trained == [f"{name}/seed={n}" for name in (SECOND, f"{SECOND}-1") for n in (0, 1)]
+    assert trained == [f"{name}/00{n}" for name in (SECOND, f"{SECOND}-1") for n in (0, 1)]
 
 
 @pytest.mark.parametrize("mode", [[], ["--mode=sweep", "--sweep=seed=0,1"], ["--mode=benchmark"]])

@@ -1,0 +1,88 @@
+"""Draws the accuracy of a sweep over each field that has numbers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from cnn_jax.report import colours, figure_style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# From this ratio of the largest to the smallest value on, an axis is logarithmic.
+WIDE = 10
+
+
+class Point(NamedTuple):
+    """A setting of a sweep.
+
+    Attributes:
+      fields: The value of each field, as text.
+      values: The accuracies of its runs, as fractions.
+      mean: Their mean.
+      interval: The 95 % confidence interval of the mean; None for a single run.
+      best: Whether it is the best of the sweep.
+    """
+
+    fields: Mapping[str, str]
+    values: Sequence[float]
+    mean: float
+    interval: tuple[float, float] | None
+    best: bool
+
+
+def draw(points: Sequence[Point], measure: str, path: str | os.PathLike[str]) -> bool:
+    """Draws a panel for each field with at least two numbers; returns whether there is one.
+
+    Args:
+      points: The settings.
+      measure: Name of the accuracy.
+      path: The PNG file.
+    """
+    return figure_style.save(path, build, points, measure)
+
+
+def build(points: Sequence[Point], measure: str) -> Figure | None:
+    """The figure of `draw`, in matplotlib's current style."""
+    numbers = {field: found for field in _fields(points) if (found := _numbers(points, field))}
+    if not numbers:
+        return None
+    made = figure_style.figure(2.6)
+    panels = made.subplots(1, len(numbers), sharey=True, squeeze=False)[0]
+    for axes, (field, places) in zip(panels, numbers.items(), strict=True):
+        _draw(axes, points, places)
+        axes.set_xlabel(field)
+        if min(places) > 0 and max(places) >= WIDE * min(places):
+            axes.set_xscale("log")
+    panels[0].set_ylabel(f"{measure[0].upper()}{measure[1:]}, %")
+    return made
+
+
+def _fields(points: Sequence[Point]) -> list[str]:
+    return list(points[0].fields) if points else []
+
+
+def _numbers(points: Sequence[Point], field: str) -> list[float]:
+    """The field's value of each point; [] if they are no numbers, or all the same."""
+    try:
+        found = [float(point.fields[field]) for point in points]
+    except ValueError:
+        return []
+    return found if len(set(found)) > 1 else []
+
+
+def _draw(axes: Axes, points: Sequence[Point], places: Sequence[float]) -> None:
+    for point, place in zip(points, places, strict=True):
+        values = [100 * value for value in point.values]
+        axes.scatter([place] * len(values), values, s=14, color=colours.BLUE, alpha=0.5, zorder=2)
+        colour = colours.VERMILLION if point.best else colours.GREY
+        if point.interval:
+            axes.plot([place] * 2, [100 * end for end in point.interval], color=colour, zorder=1)
+        axes.plot(place, 100 * point.mean, "D", markersize=5, color=colour, zorder=3)
+        if point.best:
+            axes.annotate(
+                "best", (place, 100 * point.mean), xytext=(6, 4), textcoords="offset points"
+            )
