@@ -203,7 +203,8 @@ def _check(command: Command) -> None:
         raise UserError(f"unexpected argument {command.args[0]!r}: flags begin with --")
     for name in sorted(command.given & ONLY_FOR.keys()):
         if flags.mode not in ONLY_FOR[name] and not (name == "output" and flags.topology):
-            raise UserError(f"--{name} is for --mode={' or '.join(ONLY_FOR[name])}")
+            also = " or --topology" if name == "output" else ""
+            raise UserError(f"--{name} is for --mode={' or '.join(ONLY_FOR[name])}{also}")
     if flags.topology and not flags.dry_run:
         raise UserError(
             "--topology needs --dry_run: nothing can be trained on a TPU that is absent"

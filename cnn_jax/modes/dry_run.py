@@ -10,8 +10,9 @@ from cnn_jax.analysis import structure
 from cnn_jax.config import Command
 from cnn_jax.config.names import NAMES
 from cnn_jax.errors import shape_text
-from cnn_jax.experiment import Experiment, Plan
+from cnn_jax.experiment import Experiment
 from cnn_jax.modes.mode import Mode
+from cnn_jax.modes.schedule_facts import schedule_facts
 from cnn_jax.modes.slice_plan import slice_plan
 from cnn_jax.report import tables
 from cnn_jax.setup import Setup
@@ -46,15 +47,11 @@ def dry_run(
         f"{data.test:,} test images of {shape_text(data.image_shape)}",
         "batch": f"u8[{','.join(map(str, (experiment.batch_size, *data.image_shape)))}] on "
         f"{len(jax.local_devices())} device(s)",
-        "last batch of an epoch": _last_batch(plan),
         "parameters": f"{structure.numbers(params):,}",
         "forward FLOPs an image": f"{flops:,}",
         "training FLOPs": f"{passes * flops * images / 1e15:.3g} P "
         f"({passes} forward passes an image{recomputed})",
-        "steps": f"{plan.total_steps:,} ({plan.steps_per_epoch:,} an epoch, "
-        f"{experiment.epochs:g} epochs)",
-        "learning rate": f"{plan.learning_rate(0):g} at first, peak "
-        f"{experiment.optimizer.peak(experiment.batch_size):g}",
+        **schedule_facts(plan, len(jax.local_devices())),
         "memory": memory,
     }
     if setup.note:
@@ -70,19 +67,6 @@ def _parameters(params: Any) -> list[list[str]]:
         ["/".join(entry.key for entry in path), shape_text(leaf.shape), f"{leaf.size:,}"]
         for path, leaf in leaves
     ]
-
-
-def _last_batch(plan: Plan) -> str:
-    batch_size, devices = plan.experiment.batch_size, len(jax.local_devices())
-    images = plan.data.train % batch_size
-    if not images:
-        return f"{batch_size:,} images, like the others"
-    if plan.experiment.drop_last:
-        return f"{images:,} images, left out (drop_last=True)"
-    if not plan.partial_batch:
-        return f"{images:,} images, after the end of the run"
-    spread = f"; on each of the {devices} devices, which do not divide it"
-    return f"{images:,} images, a step of its own{spread if images % devices else ''}"
 
 
 def _memory(*steps: Compiled | None) -> str:

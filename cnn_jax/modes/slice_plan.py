@@ -8,15 +8,19 @@ from typing import Any
 from cnn_jax import config
 from cnn_jax.analysis import structure
 from cnn_jax.config.names import NAMES
+from cnn_jax.errors import UserError
 from cnn_jax.experiment import Experiment, Plan
+from cnn_jax.modes.schedule_facts import schedule_facts
 from cnn_jax.report import tables
-from cnn_jax.runtime import hardware
+from cnn_jax.runs import output_paths
+from cnn_jax.runtime import hardware, signals
 from cnn_jax.setup import Setup
 from cnn_jax.storage.json_files import write_json
+from cnn_jax.storage.local_paths import local_path
 from cnn_jax.terminal.durations import duration
 from cnn_jax.tpu import slices as tpu_slices
 from cnn_jax.tpu.collectives import Collective
-from cnn_jax.tpu.compiled_step import CompiledStep, compiled_step
+from cnn_jax.tpu.compiled_step import CompiledStep, compiled_step, is_kept
 from cnn_jax.tpu.slices import Slices
 from cnn_jax.tpu.step_time import StepTime, seconds, step_time
 
@@ -51,23 +55,32 @@ def slice_plan(
       UserError: training would raise it too, or libtpu is missing or does not know the topology.
       RunFailed: the compiler refuses the step, as where it needs more than a chip's memory.
     """
+    path = local_path(output, "output") if output else None
+    if path:
+        output_paths.check("output", path, [".json"])
+    if experiment.parallel != "jit":
+        raise UserError(f"--topology needs parallel='jit', got {experiment.parallel!r}")
     found = tpu_slices.slices(topology, number)
     setup = Setup.of(experiment, recipe, data_dir, devices=found.devices)
     out = console or tables.console()
     say = functools.partial(out.print, highlight=False, markup=False, soft_wrap=True)
     if setup.note:
         say(setup.note)
-    with out.status(f"Compiling for {topology}, which may take ten minutes; the result is kept"):
-        step = compiled_step(setup.lowered_steps.full, found)
+    lowered = setup.lowered_steps.full
+    about = f"compiling for {topology}, which takes minutes; the result is kept"
+    if not out.is_terminal and not is_kept(lowered, found):
+        say(about)
+    with out.status(about.capitalize()), signals.ending_at_once():
+        step = compiled_step(lowered, found)
     time = step_time(step, found)
     result = _as_json(setup.plan, found, step, time)
     for name, text in _facts(setup.plan, found, step, time, result).items():
-        say(f"{name:<18}{text}")
+        say(f"{name:<24}{text}")
     if step.collectives:
         out.print(_table(step.collectives, found))
-    if output:
-        write_json(output, result)
-        say(f"wrote {output}")
+    if path:
+        write_json(path, result)
+        say(f"wrote {path}")
     return result
 
 
@@ -79,29 +92,32 @@ def _facts(
     several = f"{slices.number} slices of " if slices.number > 1 else ""
     facts = {
         "model": f"{config.to_text(plan.experiment.model, NAMES)}, {plan.experiment.precision}",
-        "chips": f"{chips:,}: {several}{slices.topology}",
-        "batch": f"{batch:,}, {batch // chips:,} a chip",
+        "devices": f"{chips:,}: {several}{slices.topology}",
+        "batch": f"{batch:,}, {batch // chips:,} on each",
+        **schedule_facts(plan, chips),
         "memory a chip": _memory(step, slices),
         "FLOPs a chip": f"{step.flops / 1e9:,.4g} G in a step; {_formula(result)}",
         "bytes accessed": f"{step.bytes_accessed / 1e9:,.4g} GB a chip in a step",
         "remarks": "; ".join(step.remarks()) or "none",
-        "compiled in": f"{duration(step.compile_seconds)}, by libtpu {result['libtpu']}",
+        "compilation took": f"{duration(step.compile_seconds)}, by libtpu {result['libtpu']}",
     }
     if time is None or slices.chip is None:
         kind = slices.devices[0].device_kind
         return facts | {
             "predicted": f"nothing: the peaks of {kind} are not in cnn_jax/tpu/chips.py"
         }
+    run = plan.total_steps * time.shortest
     return facts | {
-        "predicted": "at the peaks of "
-        f"{slices.chip.source}; nothing was run, and a real step takes longer",
-        "a step takes": f"at least {_ms(time.shortest)}, bound by {time.binds}: "
-        f"compute alone {_ms(time.compute)}, memory {_ms(time.memory)}, "
-        f"network {_ms(time.network)}",
-        "images/s": f"at most {batch / time.shortest:,.0f} if the three overlap entirely, "
-        f"{batch / time.longest:,.0f} if they do not",
-        "an epoch takes": f"at least {duration(plan.steps_per_epoch * time.shortest)}, the run of "
-        f"{plan.experiment.epochs:g} epochs {duration(plan.total_steps * time.shortest)}",
+        "predicted": f"nothing was run. Peaks: {slices.chip.source}",
+        "  a step, each alone": f"compute {_ms(time.compute)}, memory {_ms(time.memory)} (an upper "
+        f"estimate), network {_ms(time.network)}: {time.binds} is the longest",
+        "  a step": f"{_ms(time.shortest)} if the three overlap entirely, {_ms(time.longest)} if "
+        "not at all",
+        "  images/s": f"{batch / time.shortest:,.0f} if they overlap entirely, "
+        f"{batch / time.longest:,.0f} if not at all",
+        "  training": f"{duration(plan.steps_per_epoch * time.shortest)} an epoch, "
+        f"{duration(run)} in all, {chips * run / 3600:,.3g} chip-hours, if they overlap; start, "
+        "compilation and evaluation are not included",
     }
 
 

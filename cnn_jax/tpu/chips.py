@@ -21,6 +21,7 @@ class Chip:
       axes: Dimensions of its network: 2 or 3.
       ring: An axis of so many chips, or a multiple, closes to a ring; in three dimensions, if all
         three are multiples.
+      pod: Chips of the largest slice.
       network: Bytes/s of a chip's share of its host's network (DCN), in one direction.
       source: Where the numbers are from.
     """
@@ -33,6 +34,7 @@ class Chip:
     link: float
     axes: int
     ring: int
+    pod: int
     network: float
     source: str
 
@@ -51,6 +53,7 @@ CHIPS = (
         link=400e9 / 8,
         axes=2,
         ring=16,
+        pod=256,
         network=6.4e12 / 8 / 256,
         source=f"{_DOCS}/v5e; ring: {_BOOK}",
     ),
@@ -63,6 +66,7 @@ CHIPS = (
         link=800e9 / 8,
         axes=2,
         ring=16,
+        pod=256,
         network=25e9 / 8,
         source=f"{_DOCS}/v6e; ring, and 25 GB/s for a host of 8 chips: {_BOOK}",
     ),
@@ -75,6 +79,7 @@ CHIPS = (
         link=1200e9 / 12,
         axes=3,
         ring=4,
+        pod=6144,
         network=50e9 / 8,
         source=f"{_DOCS}/v5p; ring: {_BOOK}",
     ),

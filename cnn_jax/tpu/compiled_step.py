@@ -87,12 +87,21 @@ def compiled_step(lowered: Lowered, slices: Slices) -> CompiledStep:
     try:
         program = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
-        raise RunFailed(f"the compiler for {slices.topology} says: {first_line(error)}") from error
+        full = "RESOURCE_EXHAUSTED" in str(error)
+        hint = ": lower --config.batch_size, or take more chips" if full else ""
+        reason = first_line(error)
+        raise RunFailed(f"the compiler for {slices.topology} says: {reason}{hint}") from error
     step = _facts(program, time.perf_counter() - begin)
     if kept:
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_json(kept, asdict(step))
     return step
+
+
+def is_kept(lowered: Lowered, slices: Slices) -> bool:
+    """Whether `compiled_step` compiled this program before, and kept the result."""
+    kept = _kept_at(lowered, slices)
+    return bool(kept and _read(kept))
 
 
 def _facts(program: Compiled, seconds: float) -> CompiledStep:

@@ -77,9 +77,12 @@ def slices(topology: str, number: int = 1) -> Slices:
     """
     from jax.experimental import topologies
 
+    topology = topology.lower()
     named = re.fullmatch(r"(\w+):(\d+(?:x\d+)*)", topology)
     if not named:
-        raise UserError(f"--topology must be like v5e:4x4 or v5p:2x2x1, got {topology}")
+        raise UserError(
+            f"--topology must be like v5e:4x4 (a v5litepod-16) or v5p:2x2x1, got {topology}"
+        )
     more: Any = {"num_slices": number} if number > 1 else {}
     try:
         found = topologies.get_topology_desc(platform="tpu", topology_name=topology, **more)
@@ -90,4 +93,10 @@ def slices(topology: str, number: int = 1) -> Slices:
         raise UserError(f"--topology={topology}: libtpu refuses it: {reason}") from error
     axes = tuple(int(size) for size in named[2].split("x") if int(size) > 1)
     devices: Any = found.devices
-    return Slices(topology, number, axes, chip_of(devices[0].device_kind), devices)
+    chip = chip_of(devices[0].device_kind)
+    if chip and math.prod(axes) > chip.pod:
+        raise UserError(
+            f"--topology={topology}: a slice of {chip.name} has at most {chip.pod:,} chips; "
+            "--num_slices connects several"
+        )
+    return Slices(topology, number, axes, chip, devices)

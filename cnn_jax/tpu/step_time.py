@@ -10,14 +10,15 @@ from cnn_jax.tpu.slices import Slices
 
 @dataclass(frozen=True)
 class StepTime:
-    """Seconds that a step takes at least, for each of the three reasons alone.
+    """Seconds of a step for each of the three reasons alone, at the peaks.
 
-    Work of one kind can hide that of another, so the step takes at least the longest of them, and
-    at most their sum, as far as the peaks are reached. They are not, entirely.
+    Work of one kind can hide that of another: the step takes the longest of them if they overlap
+    entirely, and their sum if they do not at all. Real steps do not reach the peaks.
 
     Attributes:
       compute: FLOPs at the chip's peak.
-      memory: Bytes that operations read and write, at the bandwidth of HBM.
+      memory: Bytes that operations read and write, at the bandwidth of HBM; an upper estimate, as
+        some stay in the chip's fast memory.
       network: The exchanges between chips, one after another.
     """
 

@@ -60,8 +60,8 @@ def test_a_plan_on_simulated_devices(simulated, tmp_path):
     seconds = result["predicted_seconds"]
     assert seconds["compute"] == result["flops"] / 197e12
     assert seconds["memory"] == result["bytes_accessed"] / 819e9
-    assert f"bound by {result['binds']}" in shown
-    assert "16, 4 a chip" in shown and "fits in 16.00 GiB" in shown
+    assert f"{result['binds']} is the longest" in shown
+    assert "16, 4 on each" in shown and "fits in 16.00 GiB" in shown
 
 
 def test_a_host_callback_is_remarked(simulated):
@@ -80,6 +80,15 @@ def test_a_batch_that_does_not_divide_names_the_nearest(simulated):
         UserError, match="multiple of the 4 devices, got 18; the nearest is 16 or 20"
     ):
         plan(experiment(batch_size=18))
+
+
+def test_what_can_not_be_planned_is_told_before_anything_is_compiled(simulated, tmp_path):
+    with pytest.raises(UserError, match="there is no folder"):
+        plan(experiment(), output=str(tmp_path / "nowhere" / "plan.json"))
+    with pytest.raises(UserError, match=r"must end in \.json"):
+        plan(experiment(), output=str(tmp_path / "plan.csv"))
+    with pytest.raises(UserError, match="needs parallel='jit', got 'pmap'"):
+        plan(experiment(parallel="pmap"))
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from cnn_jax import cli
@@ -38,6 +40,19 @@ def test_what_libtpu_says_is_one_line(answer, message, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("topology", "chips"), [("V5E:16x16", 256), ("v5e:16x32", 512)])
+def test_a_slice_is_no_larger_than_a_pod(topology, chips, monkeypatch):
+    class Answer:
+        devices = (SimpleNamespace(device_kind="TPU v5 lite"),) * chips
+
+    monkeypatch.setattr("jax.experimental.topologies.get_topology_desc", lambda **_: Answer)
+    if chips > 256:
+        with pytest.raises(UserError, match="a slice of v5e has at most 256 chips"):
+            slices(topology)
+    else:
+        assert slices(topology).topology == "v5e:16x16"
+
+
 @pytest.mark.parametrize(
     ("kind", "axes", "rings"),
     [
@@ -59,7 +74,7 @@ def test_which_axes_close_to_rings(kind, axes, rings):
     [
         (["--topology=v5e:2x2"], "--topology needs --dry_run"),
         (["--dry_run", "--num_slices=2"], "--num_slices needs --topology"),
-        (["--dry_run", "--output=x.json"], "--output is for --mode="),
+        (["--dry_run", "--output=x.json"], "or compare or --topology"),
         (["--mode=evaluate", "--topology=v5e:2x2"], "--topology is for --mode=train"),
     ],
 )

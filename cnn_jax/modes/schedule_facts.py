@@ -1,0 +1,33 @@
+"""What --dry_run prints on the steps of a run, here or on TPU slices."""
+
+from cnn_jax.experiment import Plan
+
+
+def schedule_facts(plan: Plan, devices: int) -> dict[str, str]:
+    """The steps, the learning rate and the last batch of an epoch.
+
+    Args:
+      plan: The run's plan.
+      devices: Number of devices.
+    """
+    experiment = plan.experiment
+    return {
+        "last batch of an epoch": _last_batch(plan, devices),
+        "steps": f"{plan.total_steps:,} ({plan.steps_per_epoch:,} an epoch, "
+        f"{experiment.epochs:g} epochs)",
+        "learning rate": f"{plan.learning_rate(0):g} at first, peak "
+        f"{experiment.optimizer.peak(experiment.batch_size):g}",
+    }
+
+
+def _last_batch(plan: Plan, devices: int) -> str:
+    batch_size = plan.experiment.batch_size
+    images = plan.data.train % batch_size
+    if not images:
+        return f"{batch_size:,} images, like the others"
+    if plan.experiment.drop_last:
+        return f"{images:,} images, left out (drop_last=True)"
+    if not plan.partial_batch:
+        return f"{images:,} images, after the end of the run"
+    spread = f"; on each of the {devices} devices, which do not divide it"
+    return f"{images:,} images, a step of its own{spread if images % devices else ''}"
