@@ -180,7 +180,7 @@ def _run(command: Command) -> None:
     if mode:
         if command.flags.topology:
             compile_without_tpu()
-        if mode.uses_device:
+        if mode.uses_device and not command.flags.jobs:  # they start devices of their own
             _start_device(command)
         mode.run(command)
     elif command.flags.list:

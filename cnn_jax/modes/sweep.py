@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ from cnn_jax.report import tables
 from cnn_jax.results.writing import check_recordable
 from cnn_jax.runs.workdir import Run
 from cnn_jax.setup import Setup
-from cnn_jax.sweeps import shared, sweep_folder
+from cnn_jax.sweeps import jobs, progress, shared, sweep_folder
 from cnn_jax.sweeps.grid import Assignment, grid, name_of
 from cnn_jax.sweeps.results import Results
 from cnn_jax.sweeps.sweep_folder import Member
@@ -137,6 +138,41 @@ def _check(
             raise UserError(f"--sweep: {member.name}: {error}") from error
 
 
+def watch(
+    whole: Run, assignments: Sequence[Assignment], number: int, select_by: str, console: Any = None
+) -> None:
+    """Starts processes that share the sweep of this command, and shows what they do.
+
+    Args:
+      whole: The sweep's folder.
+      assignments: The values of each run.
+      number: Number of processes.
+      select_by: The experiment's measure of validation.
+      console: A `rich.console.Console`.
+
+    Raises:
+      UserError: there are too few devices.
+      RunFailed: the processes have ended, and not all runs.
+    """
+    out = console or tables.console()
+    with whole.created():
+        command = jobs.command_of_a_job(whole.folder)
+        out.print(f"{number} processes print to {whole.folder / jobs.LOGS}", soft_wrap=True)
+        with jobs.started(command, number, whole.folder) as processes:
+            members = sweep_folder.members(whole, assignments)
+            with progress.shown(members, out) as update:
+                while any(process.poll() is None for process in processes):
+                    update()
+                    time.sleep(1)
+                update()
+        if not all(member.ended() for member in members):
+            for place, process in enumerate(processes):
+                if process.returncode:
+                    last = jobs.last_line(whole.folder, place)
+                    raise RunFailed(f"process {place} has failed: {last.removeprefix('error: ')}")
+        out.print(Results.of(members, select_by).table())
+
+
 def run(command: Command) -> None:
     """Runs the grid that --sweep and --seeds name."""
     flags = command.flags
@@ -145,6 +181,11 @@ def run(command: Command) -> None:
     assignments = grid(flags.sweep, flags.seeds)
     if flags.record:
         check_recordable(command.recipe, (*command.overridden, *assignments[0]))
+    if flags.jobs:
+        if flags.record:
+            raise UserError("--record needs one process: drop --jobs")
+        watch(new_workdir(command), assignments, flags.jobs, command.experiment.select_by)
+        return
     with stream.workers(flags.workers):
         summaries = sweep(
             command.experiment, assignments, new_workdir(command), **training_options(command)
@@ -172,6 +213,13 @@ MODE = Mode(
             "Fields and values, as 'optimizer.peak_lr=0.01,0.03; seed=0,1'",
         ),
         Flag("seeds", int | None, None, "Train with so many seeds, from 0", minimum=1),
+        Flag(
+            "jobs",
+            int | None,
+            None,
+            "Share the sweep among so many processes, each with a GPU or a part of the CPU's cores",
+            minimum=1,
+        ),
         RECORD,
         LOG_EVERY_STEPS,
         SAVE_EVERY_STEPS,

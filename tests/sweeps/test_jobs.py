@@ -1,0 +1,77 @@
+"""--jobs: what each process gets, and what is said of those that fail."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from program import TINY, one_line, run
+
+from cnn_jax.errors import UserError
+from cnn_jax.sweeps import jobs
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A function that sets the cores and the GPUs of this machine."""
+
+    def make(cores, gpus=0, **environ):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _: set(cores), raising=False)
+        devices = [Path(f"/dev/nvidia{number}") for number in range(gpus)]
+        found = [*devices, Path("/dev/nvidiactl")] if gpus else []
+        monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(found))
+        for name in ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+
+    return make
+
+
+def test_cores_are_divided(machine):
+    machine(cores=[2, 3, 5, 8, 9])
+    assert jobs.shares(2) == [{2, 3}, {5, 8}]
+    assert jobs.shares(5) == [{2}, {3}, {5}, {8}, {9}]
+    with pytest.raises(UserError, match="--jobs=6: this process may use 5 cores"):
+        jobs.shares(6)
+
+
+def test_each_process_gets_a_gpu(machine):
+    machine(cores=[0, 1], gpus=12)
+    assert jobs.shares(12)[10] == {"CUDA_VISIBLE_DEVICES": "10"}
+    with pytest.raises(UserError, match="--jobs=13: this machine has 12 GPUs"):
+        jobs.shares(13)
+    machine(cores=[0, 1], gpus=4, CUDA_VISIBLE_DEVICES="3,1")
+    assert jobs.shares(2) == [{"CUDA_VISIBLE_DEVICES": "3"}, {"CUDA_VISIBLE_DEVICES": "1"}]
+    machine(cores=[0, 1], gpus=4, JAX_PLATFORMS="cpu")
+    assert jobs.shares(2) == [{0}, {1}]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--jobs=2", "--mode=sweep", "--workdir=old", "--seeds=3"],
+        ["--mode=sweep", "--jobs", "2", "--seeds=3", "--workdir", "old"],
+        ["-jobs=2", "--mode=sweep", "--seeds=3"],
+    ],
+)
+def test_a_job_runs_the_command_without_jobs(given, monkeypatch):
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-u", "run.py", *given])
+    expected = [sys.executable, "-u", "run.py", "--mode=sweep", "--seeds=3", "--workdir=new"]
+    assert jobs.command_of_a_job(Path("new")) == expected
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_sweep(tmp_path):
+    arguments = (*TINY, "--config.epochs=1", "--mode=sweep", "--jobs=2", f"--workdir={tmp_path}/s")
+    done = run(*arguments, "--sweep=optimizer.peak_lr=0.01,1e30", "--seeds=2")
+    lines = done.stdout.splitlines()
+    assert sum(line.startswith(("000  ", "001  ")) and "at epoch 1" in line for line in lines) == 2
+    assert sum("diverged: " in line for line in lines) == 2
+    assert "95 % interval of the mean" in done.stdout
+    assert {log.name for log in (tmp_path / "s" / "jobs").iterdir()} == {"0.log", "1.log"}
+    refused = run(*arguments, "--sweep=batch_size=512", code=1)
+    last = refused.stderr.splitlines()[-1]
+    assert last.startswith("error: process 0 has failed: --sweep: batch_size=512: ")
+    assert one_line(last)
