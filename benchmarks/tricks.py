@@ -44,7 +44,7 @@ def main() -> int:
         folder = workdir / name.replace(" ", "_")
         runs = _train(flag, folder)
         rows.append({"trick": name, "flag": flag, **_row(runs)})
-        launched = _json(folder / f"seed={SEEDS[0]}" / "manifest.json")["launches"][0]
+        launched = _json(_folders(folder)[0] / "manifest.json")["launches"][0]
         first = first or runs[0] | launched["git"]
     result = {key: first[key] for key in (*SHARED, "commit", "dirty")}
     result |= {"command": "python benchmarks/tricks.py", "seeds": SEEDS, "tricks": rows}
@@ -60,7 +60,14 @@ def _train(flag: str, folder: Path) -> list[dict[str, Any]]:
     command = [sys.executable, str(ROOT / "run.py"), f"--config={RECIPE}", "--mode=sweep", sweep]
     command += [f"--workdir={folder}", *([flag] if flag else [])]
     subprocess.run(command, check=True)
-    return [_json(folder / f"seed={seed}" / "summary.json") for seed in SEEDS]
+    return [_json(run / "summary.json") for run in _folders(folder)]
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders of the runs, in the order of the seeds."""
+    runs = _json(folder / "sweep.json")["runs"]
+    found = {row["values"]["seed"]: folder / row["folder"] for row in runs}
+    return [found[str(seed)] for seed in SEEDS]
 
 
 def _row(runs: list[dict[str, Any]]) -> dict[str, Any]:
