@@ -1,7 +1,7 @@
 """Predicts how three nets scale over TPU v5e chips, by compiling each step for slices of them.
 
-    python benchmarks/scaling_plan.py            # hours; goes on where it stopped
-    python benchmarks/scaling_plan.py --table    # the tables of docs/scaling.md
+    python benchmarks/scaling_plan.py    # hours; goes on where it stopped
+    python -m cnn_jax.docs_tables        # the tables of docs/scaling.md
 
 Each row is one `python run.py --dry_run --topology=...`, whose result goes to results/scaling/. It
 needs libtpu (`pip install -e '.[tpu]'`), and no TPU. Weak scaling keeps the images of a chip,
@@ -18,7 +18,6 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results" / "scaling"
@@ -73,14 +72,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--table", action="store_true", help="Print the tables; compile nothing")
     parser.add_argument("--jobs", type=int, default=1, help="Compilers at a time; each takes 3 GB")
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=NETS)
     flags = parser.parse_args()
     chosen = [row for row in rows() if row[0] in flags.nets]
-    if flags.table:
-        print("\n\n".join(table(net) for net in flags.nets))
-        return
     RESULTS.mkdir(parents=True, exist_ok=True)
     commands = {
         RESULTS / f"{name}.json": f"python run.py --dry_run --topology=v5e:2x2 --config={name}"
@@ -105,45 +100,6 @@ def compile_row(shown: str, place: Path) -> None:
     else:
         return
     place.write_text(json.dumps(content, indent=1) + "\n")
-
-
-def table(net: str) -> str:
-    """The rows of a net that were compiled, in Markdown."""
-    lines = [
-        f"`{NETS[net]} --config.batch_size=BATCH`",
-        "",
-        "| chips | images a chip | memory a chip, GiB | compute, ms | memory, ms | network, ms "
-        "| images/s, at most | efficiency |",
-        "|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    for kind, batches in (
-        ("weak", lambda chips: A_CHIP * chips),
-        ("strong", lambda chips: WHOLE),
-    ):
-        lines.append(f"| **{kind}** | | | | | | | |")
-        first = None
-        for chips in SLICES:
-            path = result(net, chips, batches(chips))
-            if not path.exists():
-                continue
-            found = json.loads(path.read_text())
-            each = f"| {chips:,} | {batches(chips) // chips:,} |"
-            if "error" in found:
-                lines.append(f"{each} does not fit | | | | | |")
-                continue
-            rate = batches(chips) / max(found["predicted_seconds"].values())
-            first = first or rate / chips
-            lines.append(f"{each} {_row(found, rate)} {rate / chips / first:.0%} |")
-    return "\n".join(lines)
-
-
-def _row(found: dict[str, Any], rate: float) -> str:
-    times = found["predicted_seconds"]
-    shown = " | ".join(
-        f"**{1e3 * time:.3g}**" if name == found["binds"] else f"{1e3 * time:.3g}"
-        for name, time in times.items()
-    )
-    return f"{found['memory'] / 2**30:.2f} | {shown} | {rate:,.0f} |"
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ rewrites them. A table stands between `<!-- KIND arguments -->` and `<!-- /KIND 
 - `parts MODULE [CLASS]`: the classes that a recipe may name; with CLASS, only its subclasses.
 - `tricks`: the results of benchmarks/tricks.py.
 - `families FILE`: a result file of benchmarks/families.py.
+- `scaling NET` and `plans`: results of benchmarks/scaling_plan.py.
 """
 
 import importlib
@@ -30,6 +31,7 @@ from cnn_jax.results.recipes_table import (
     unverified_table,
     where_text,
 )
+from cnn_jax.results.scaling_table import plans_table, scaling_table
 from cnn_jax.results.writing import RESULTS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -93,6 +95,8 @@ KINDS: dict[str, Callable[..., str]] = {
     "parts": _parts,
     "tricks": _tricks,
     "families": _families,
+    "scaling": scaling_table,
+    "plans": plans_table,
 }
 
 

@@ -14,6 +14,7 @@ from cnn_jax.runs import output_paths
 from cnn_jax.runs.workdir import Run
 from cnn_jax.storage import files, json_checks
 from cnn_jax.storage.local_paths import local_path
+from cnn_jax.sweeps.results import FIGURE as SWEEP
 from cnn_jax.terminal.durations import duration
 
 NAME = "report.html"
@@ -30,7 +31,8 @@ def report(
     """Writes a page on runs, finished or not, from their folders alone.
 
     Args:
-      workdirs: The runs' folders; any other folder, such as a sweep's, stands for the runs in it.
+      workdirs: The runs' folders; any other folder, such as a sweep's, stands for the runs in it,
+        with the sweep's figure.
       output: The page, an `.html`; default: `report.html` in the run's folder, or in the folder
         that several runs lie in.
       console: A `rich.console.Console`.
@@ -49,7 +51,12 @@ def report(
     path = local_path(output, "output") if output else _common(folders) / NAME
     runs = [gather(Run(folder), _name(folder, folders)) for folder in folders]
     output_paths.check("output", path, [".html"])
-    content = html_report.page(runs).encode(errors="replace")
+    figures = [
+        (f"Sweep {folder.name}", (folder / SWEEP).read_bytes())
+        for folder in given
+        if folder not in folders and (folder / SWEEP).is_file()
+    ]
+    content = html_report.page(runs, figures).encode(errors="replace")
     files.write_atomically(path, content)
     what = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
     (console or tables.console()).print(

@@ -74,10 +74,15 @@ class RunReport:
     origin: Mapping[str, str]
 
 
-def page(runs: Sequence[RunReport]) -> str:
-    """The page: one run, or several with their differences first."""
+def page(runs: Sequence[RunReport], figures: Sequence[tuple[str, bytes]] = ()) -> str:
+    """The page: one run, or several with their differences first.
+
+    Args:
+      runs: The runs.
+      figures: Captions and PNG files that come before several runs, such as those of sweeps.
+    """
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
-    body = _one(runs[0]) if len(runs) == 1 else _several(runs)
+    body = _one(runs[0]) if len(runs) == 1 else _pictures(figures) + _several(runs)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -96,7 +101,7 @@ def _one(run: RunReport) -> str:
             f'<p class="big">{escape(run.verdict)}</p>',
             _part("Curves", _legend([run]) + _charts([run])),
             f'<div class="beside">{"".join(columns)}</div>',
-            _part("Pictures", _pictures(run)) if run.pictures else "",
+            _part("Pictures", _pictures(run.pictures)) if run.pictures else "",
             _part("Where the numbers come from", _pairs(run.origin)),
         ]
     )
@@ -113,7 +118,7 @@ def _several(runs: Sequence[RunReport]) -> str:
         names = [run.name for run in evaluated]
         parts.append(_part("Accuracy of each class", _per_class(evaluated, names)))
     for run in runs:
-        inner = _pairs(run.settings) + _pictures(run) + _pairs(run.origin)
+        inner = _pairs(run.settings) + _pictures(run.pictures) + _pairs(run.origin)
         summary = f"<summary>{escape(run.headline)}</summary>"
         parts.append(_part(run.name, f"<details>{summary}{inner}</details>"))
     return "\n".join(parts)
@@ -123,12 +128,12 @@ def _part(heading: str, content: str) -> str:
     return f"<section><h2>{escape(heading)}</h2>{content}</section>"
 
 
-def _pictures(run: RunReport) -> str:
+def _pictures(pictures: Sequence[tuple[str, bytes]]) -> str:
     return "\n".join(
         f"<figure><figcaption>{escape(caption)}</figcaption><img "
         f'alt="{escape(caption)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
         "</figure>"
-        for caption, png in run.pictures
+        for caption, png in pictures
     )
 
 

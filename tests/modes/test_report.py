@@ -168,6 +168,16 @@ def test_several_runs_are_shown_by_what_differs(write_run, tmp_path, capsys):
     ]
 
 
+def test_a_sweep_is_shown_with_its_figure(write_run, tmp_path):
+    for number in range(2):
+        write_run(f"sweep/00{number}", seed=number)
+    (tmp_path / "sweep" / "sweep.png").write_bytes(PNG + b"of the sweep")
+    assert report(tmp_path / "sweep") == 0
+    page = (tmp_path / "sweep" / "report.html").read_text()
+    assert base64.b64encode(PNG + b"of the sweep").decode() in page
+    assert "<figcaption>Sweep sweep</figcaption>" in page
+
+
 def test_a_run_is_read_as_utf_8_whatever_the_locale(write_run):
     folder = write_run("run")
     for name, key in (("summary", "precision"), ("config", "note")):
