@@ -25,6 +25,7 @@ from cnn_jax.modes import (
     list_recipes,
     predict,
     report,
+    search,
     sweep,
     train,
     volumes,
@@ -46,6 +47,7 @@ MODES = {
     "compare": compare.MODE,
     "volumes": volumes.MODE,
     "sweep": sweep.MODE,
+    "search": search.MODE,
     "benchmark": benchmark.MODE,
 }
 MODE = Flag(
@@ -53,7 +55,7 @@ MODE = Flag(
     Literal.__getitem__(tuple(MODES)),
     "train",
     "train; evaluate, explain, export or report on a run; predict; compare runs; show volumes; "
-    "sweep; benchmark",
+    "sweep; search; benchmark",
 )
 # Flags by the title that --help shows them under. A flag of several modes stands with the first.
 FLAGS: dict[str, list[Flag]] = {

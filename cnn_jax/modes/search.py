@@ -1,0 +1,220 @@
+"""Mode search: looks for settings with the best validation accuracy."""
+
+import functools
+import os
+import time
+from collections import Counter
+from typing import Any
+
+from rich.text import Text
+
+from cnn_jax import config
+from cnn_jax.config import Command, Flag
+from cnn_jax.config.names import NAMES
+from cnn_jax.errors import RunFailed, UserError
+from cnn_jax.experiment import Experiment
+from cnn_jax.modes.mode import (
+    LOG_EVERY_STEPS,
+    SAVE_EVERY_STEPS,
+    WORKERS,
+    Mode,
+    new_workdir,
+    starts_over,
+    training_options,
+)
+from cnn_jax.report import tables
+from cnn_jax.runs.workdir import Run, RunBusy
+from cnn_jax.search.space import Axis, space
+from cnn_jax.search.study import Sampler, Study
+from cnn_jax.setup import Setup
+from cnn_jax.storage.files import write_atomically
+from cnn_jax.sweeps.grid import name_of
+from cnn_jax.sweeps.shared import LOOK
+from cnn_jax.train import Diverged, train
+from cnn_jax.training import stream
+
+BEST = "best.py"
+
+
+class Pruned(Exception):
+    """A trial is given up, since others were better at this epoch."""
+
+
+def search(
+    experiment: Experiment,
+    text: str,
+    trials: int,
+    workdir: str | os.PathLike[str] | Run,
+    *,
+    recipe: config.Recipe,
+    seed: int = 0,
+    sampler: Sampler = "tpe",
+    storage: str | None = None,
+    console: Any = None,
+    **options: Any,
+) -> Any:
+    """Trains trials, each in a folder of its own, and writes the best as a recipe.
+
+    Several processes may call this with the same folder, as with `sweep`. A trial counts if it has
+    finished, was pruned, or diverged. Its value is the validation measure `select_by`; the test set
+    plays no part. Trials are pruned by the median of others at the same epoch.
+
+    Args:
+      experiment: The experiment to vary.
+      text: The space, as in `search.space.space`.
+      trials: Number of trials.
+      workdir: The folder that holds a folder for each trial, or a `Run` there.
+      recipe: Where the experiment comes from.
+      seed: Of the sampler.
+      sampler: "tpe", Optuna's default, or "random".
+      storage: The URL of an Optuna storage; None: a journal file in the folder.
+      console: A `rich.console.Console`.
+      **options: `data_dir`, `log_every_steps` and `save_every_steps`, as in `train`.
+
+    Returns:
+      Optuna's record of the best trial.
+
+    Raises:
+      UserError: a field is wrong, there is no validation set, or Optuna is missing.
+      RunFailed: no trial has finished.
+    """
+    out = console or tables.console()
+    say = functools.partial(out.print, highlight=False, markup=False, soft_wrap=True)
+    axes = space(text)
+    _check(experiment, axes, recipe, options.get("data_dir"))
+    measure = f"validation_{experiment.select_by}"
+    whole = Run.at(workdir)
+    with whole.created():
+        study = Study(whole.folder, storage, sampler, seed)
+
+        def run_of(number: int) -> Run:
+            return Run(whole.folder / f"{number:03d}")
+
+        def train_one(trial: Any) -> None:
+            values = study.suggest(trial, axes)
+            out.rule(Text(f"trial {trial.number}: {name_of(values)}"), align="left")
+
+            def on_epoch(rows: list[dict[str, Any]]) -> None:
+                for row in rows:
+                    if row["split"] == "validation" and study.report(
+                        trial, round(row["epoch"]), row[experiment.select_by]
+                    ):
+                        raise Pruned
+
+            try:
+                result = train(
+                    _changed(experiment, values, recipe),
+                    run_of(trial.number),
+                    recipe=recipe,
+                    on_epoch=on_epoch,
+                    console=console,
+                    **options,
+                )
+                study.tell(trial, result.summary[measure])
+            except Pruned:
+                say("pruned: at this epoch, half of the others were better")
+                study.tell(trial, None, pruned=True)
+            except Diverged as error:
+                say(f"diverged: {error}")
+                study.tell(trial, None)
+
+        while study.counted() < trials:
+            trial = study.next(trials, lambda number: run_of(number).held())
+            if trial is None:
+                time.sleep(LOOK)
+                continue
+            try:
+                train_one(trial)
+            except RunBusy:  # another process has just taken it
+                time.sleep(LOOK)
+        best = study.best()
+        out.print(_table(study, axes, measure))
+        if best is None:
+            raise RunFailed("no trial has finished")
+        found = _changed(experiment, best.params, recipe)
+        path = whole.folder / BEST
+        doc = f"Trial {best.number} of a search: {measure.replace('_', ' ')} {best.value:.2%}."
+        write_atomically(path, config.to_recipe(found, doc, NAMES).encode())
+        say(f"best: trial {best.number}, {measure.replace('_', ' ')} {best.value:.2%}")
+        say(f"train it by: python run.py --config={path}")
+    return best
+
+
+def _changed(experiment: Experiment, values: dict[str, Any], recipe: config.Recipe) -> Experiment:
+    flags = [f"--config.{name}={value}" for name, value in values.items()]
+    return config.override(experiment, flags, recipe.names).config
+
+
+def _check(
+    experiment: Experiment, axes: dict[str, Axis], recipe: config.Recipe, data_dir: str | None
+) -> None:
+    """Raises what training would refuse, at the ends of every axis and for every choice."""
+    loaded: dict[str, Any] = {}
+    for name, axis in axes.items():
+        for value in axis.choices or (axis.low, axis.high):
+            try:
+                changed = _changed(experiment, {name: value}, recipe)
+                setup = Setup.of(changed, recipe, data_dir, loaded=loaded)
+            except UserError as error:
+                raise UserError(f"--space: {name}={value}: {error}") from error
+            if not setup.plan.data.validation:
+                raise UserError("--mode=search chooses on validation: set data.validation")
+
+
+def _table(study: Study, axes: dict[str, Axis], measure: str) -> Any:
+    finished = [trial for trial in study.trials() if trial.state.name == "COMPLETE"]
+    first = sorted(finished, key=lambda trial: -trial.value)[:10]
+    rows = [
+        [str(trial.number), *(str(trial.params[name]) for name in axes), f"{trial.value:.2%}"]
+        for trial in first
+    ]
+    ended = Counter(trial.state.name for trial in study.trials())
+    names = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "diverged", "RUNNING": "running"}
+    title = ", ".join(f"{number} {names.get(state, state)}" for state, number in ended.items())
+    return tables.table(["trial", *axes, measure.replace("_", " ")], rows, title)
+
+
+def run(command: Command) -> None:
+    """Searches the space that --space names."""
+    flags = command.flags
+    if flags.space is None:
+        raise UserError("--mode=search needs --space='optimizer.peak_lr=log(1e-3,1); ...'")
+    with stream.workers(flags.workers):
+        search(
+            command.experiment,
+            flags.space,
+            flags.trials,
+            new_workdir(command),
+            seed=flags.seed,
+            sampler=flags.sampler,
+            storage=flags.storage,
+            **training_options(command),
+        )
+
+
+def next_start(command: Command) -> str:
+    """The line after an interruption outside a training."""
+    if command.flags.workdir is None:
+        return starts_over(command)
+    return "the same command goes on with the search"
+
+
+MODE = Mode(
+    run,
+    (
+        Flag(
+            "space",
+            str | None,
+            None,
+            "Fields and what they may be: 'optimizer.peak_lr=log(1e-3,1); batch_size=choice(8,16)'",
+        ),
+        Flag("trials", int, 50, "How many settings to try", minimum=1),
+        Flag("seed", int, 0, "Of the sampler", minimum=0),
+        Flag("sampler", Sampler, "tpe", "tpe, Optuna's default, or random"),
+        Flag("storage", str | None, None, "URL of an Optuna storage; default: search.log"),
+        LOG_EVERY_STEPS,
+        SAVE_EVERY_STEPS,
+        WORKERS,
+    ),
+    next_start=next_start,
+)

@@ -1,0 +1,138 @@
+"""Mode search: trials that processes share, and the best of them as a recipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+import pytest
+from program import TINY, one_line, run, start
+
+from cnn_jax import cli
+from cnn_jax.errors import UserError
+from cnn_jax.search.space import space
+from cnn_jax.search.study import Study
+
+optuna = pytest.importorskip("optuna")
+
+AXES = space("optimizer.peak_lr=log(1e-3,1); batch_size=choice(8,16)")
+
+
+def study(folder, sampler="random", seed=0):
+    return Study(folder, None, sampler, seed)
+
+
+def nobody(number):
+    return False
+
+
+def everybody(number):
+    return True
+
+
+def test_trials_draw_by_their_numbers_whatever_the_process(tmp_path):
+    values = {}
+    for place, kind in (("one", 1), ("two", 2)):
+        (tmp_path / place).mkdir()
+        studies = [study(tmp_path / place) for _ in range(kind)]
+        drawn = []
+        for number in range(6):
+            mine = studies[number % kind]
+            trial = mine.next(6, everybody)
+            drawn.append(mine.suggest(trial, AXES))
+        values[place] = drawn
+    assert values["one"] == values["two"]
+    rates = [float(row["optimizer.peak_lr"]) for row in values["one"]]
+    assert len(set(rates)) == 6 and all(1e-3 <= rate <= 1 for rate in rates)
+    assert {row["batch_size"] for row in values["one"]} == {"8", "16"}
+
+
+def test_the_trial_of_a_killed_process_is_taken_up_with_its_values(tmp_path):
+    first = study(tmp_path).next(2, everybody)
+    values = study(tmp_path).suggest(first, AXES)
+    again = study(tmp_path).next(2, nobody)
+    assert again.number == first.number == 0
+    assert study(tmp_path).suggest(again, AXES) == values
+    assert study(tmp_path).next(2, everybody).number == 1
+    assert study(tmp_path).next(2, everybody) is None  # others train all that are left
+
+
+def test_what_counts_and_what_is_best(tmp_path):
+    mine = study(tmp_path)
+    for value, pruned in ((0.5, False), (None, True), (None, False), (0.7, False)):
+        trial = mine.next(9, everybody)
+        mine.report(trial, 1, 0.9)
+        mine.tell(trial, value, pruned=pruned)
+    mine.next(9, everybody)  # is being trained
+    assert mine.counted() == 4
+    assert (mine.best().number, mine.best().value) == (3, 0.7)
+
+
+def test_a_trial_below_the_median_is_pruned(tmp_path):
+    """Optuna's pruner waits for five trials, and then compares with their median."""
+    mine = study(tmp_path)
+    for value in (0.1, 0.2, 0.3, 0.4, 0.5):
+        trial = mine.next(9, everybody)
+        mine.report(trial, 1, value)
+        mine.tell(trial, value)
+    assert mine.report(mine.next(9, everybody), 1, 0.29)
+    assert not mine.report(mine.next(9, everybody), 1, 0.31)
+
+
+def test_another_space_in_the_same_folder_is_refused(tmp_path):
+    mine = study(tmp_path)
+    mine.suggest(mine.next(2, everybody), AXES)
+    again = study(tmp_path).next(2, nobody)
+    with pytest.raises(UserError, match="--space: another search is in"):
+        study(tmp_path).suggest(again, space("optimizer.peak_lr=log(1e-3,1); batch_size=int(1,8)"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "--mode=search needs --space="),
+        (["--space=optimizer.rate=log(1,2)"], "optimizer.rate=1: Unknown flag --config.optimizer.rate."),
+        (
+            ["--space=optimizer.peak_lr=log(1,2)", "--storage=nonsense://x"],
+            "--storage=nonsense://x",
+        ),
+        (["--space=batch_size=choice(8,512)"], "--space: batch_size=512: "),
+        (
+            ["--space=batch_size=choice(8,16)", "--config.data=Shapes(train=64, validation=0)"],
+            "chooses on validation",
+        ),
+    ],
+)
+def test_mistakes_are_one_line(flags, message, capsys, tmp_path):
+    arguments = (*TINY, "--mode=search", f"--workdir={tmp_path}/s", *flags)
+    assert cli.main(["run.py", *arguments]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert message in error and one_line(error)
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.slow
+def test_row_36_a_search_loses_no_trial_of_a_killed_process(tmp_path):
+    arguments = (
+        *TINY,
+        "--mode=search",
+        "--space=optimizer.peak_lr=log(1e-3,1); batch_size=choice(16,32)",
+        "--trials=7",
+        f"--workdir={tmp_path}/search",
+    )
+    processes = [start(*arguments) for _ in range(2)]
+    deadline = time.monotonic() + 120
+    while not (begun := [*tmp_path.glob("search/0*/checkpoints/[0-9]*")]):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(int((begun[0].parents[1] / ".lock").read_text().split()[0]), signal.SIGKILL)
+    assert sorted(process.wait(timeout=300) for process in processes) == [-signal.SIGKILL, 0]
+    trials = study(tmp_path / "search").trials()
+    assert [trial.number for trial in trials] == [*range(7)]
+    assert {trial.state.name for trial in trials} <= {"COMPLETE", "PRUNED"}
+    best = study(tmp_path / "search").best()
+    run(f"--config={tmp_path}/search/best.py", f"--workdir={tmp_path}/again")
+    summary = json.loads((tmp_path / "again" / "summary.json").read_text())
+    assert summary["validation_accuracy"] == best.value  # the printed recipe gives the same number
