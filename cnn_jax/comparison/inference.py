@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import special, stats
 
 LEVEL = 0.95
 # Of a search for a number of runs.
@@ -142,16 +141,20 @@ def runs_needed(sd: float, difference: float, *, pairs: bool, power: float = 0.8
 
 def _power(sd: float, difference: float, n: int, pairs: bool) -> float:
     """The probability that the test finds a difference, by the noncentral t distribution."""
+    from scipy import special  # takes a quarter of a second to load
+
     if sd == 0:
         return 1.0
     freedom = n - 1 if pairs else 2 * n - 2
     centre = abs(difference) / (sd * math.sqrt((1 if pairs else 2) / n))
     critical = special.stdtrit(freedom, (1 + LEVEL) / 2)
-    found: Any = stats.nct.sf(critical, freedom, centre) + stats.nct.cdf(-critical, freedom, centre)
-    return float(found)
+    inside: Any = special.nctdtr(freedom, centre, critical)
+    return float(1 - inside + special.nctdtr(freedom, centre, -critical))
 
 
 def _difference(method: str, centre: Any, error: Any, freedom: Any) -> Difference:
+    from scipy import special
+
     centre, error, freedom = float(centre), float(error), float(freedom)
     reach = _reach(error, freedom, LEVEL)
     # Without any spread, a difference is certain, or there is none.
@@ -160,4 +163,6 @@ def _difference(method: str, centre: Any, error: Any, freedom: Any) -> Differenc
 
 
 def _reach(error: float, freedom: float, level: float) -> float:
+    from scipy import special
+
     return float(error * special.stdtrit(freedom, (1 + level) / 2))

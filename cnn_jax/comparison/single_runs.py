@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,8 @@ def mcnemar(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> McNema
       first: i[N], the classes that the first net predicts.
       second: i[N], those of the second.
     """
+    from scipy import stats  # takes a second to load
+
     right = first == labels, second == labels
     alone = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
     test: Any = stats.binomtest(alone[0], sum(alone)) if sum(alone) else None

@@ -109,7 +109,7 @@ def svhn(path: Path) -> Examples:
     Raises:
       DataInvalid: The file is damaged or of another kind.
     """
-    from scipy.io import loadmat  # JAX needs SciPy too
+    from scipy.io import loadmat
 
     try:
         content = loadmat(path, variable_names=("X", "y"))

@@ -22,10 +22,19 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ALONE = {
     "tensorflow_datasets": {"data/tfds.py", "data/tfds_preparing.py"},
     "absl": {"config/flags.py"},
+    "optuna": {"search/study.py"},
     "orbax": {"storage/pytrees.py"},
 }
 # Packages that take long to load, and that nothing but the room of their use may load.
-HEAVY = ("tensorflow_datasets", "tensorflow", "matplotlib", "tensorboardX", "orbax")
+HEAVY = (
+    "tensorflow_datasets",
+    "tensorflow",
+    "matplotlib",
+    "tensorboardX",
+    "orbax",
+    "optuna",
+    "scipy",
+)
 
 
 def imports(path: Path) -> set[str]:

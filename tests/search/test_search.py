@@ -93,7 +93,10 @@ def test_another_space_in_the_same_folder_is_refused(tmp_path):
     ("flags", "message"),
     [
         ([], "--mode=search needs --space="),
-        (["--space=optimizer.rate=log(1,2)"], "optimizer.rate=1: Unknown flag --config.optimizer.rate."),
+        (
+            ["--space=optimizer.rate=log(1,2)"],
+            "optimizer.rate=1: Unknown flag --config.optimizer.rate.",
+        ),
         (
             ["--space=optimizer.peak_lr=log(1,2)", "--storage=nonsense://x"],
             "--storage=nonsense://x",
