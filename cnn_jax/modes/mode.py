@@ -18,6 +18,15 @@ def starts_over(command: Command) -> str:
     return "the same command starts from the beginning"
 
 
+def goes_on(how: str) -> Callable[[Command], str]:
+    """The line for a mode that goes on in a --workdir, and starts over without one."""
+
+    def line(command: Command) -> str:
+        return starts_over(command) if command.flags.workdir is None else f"the same command {how}"
+
+    return line
+
+
 class Mode(NamedTuple):
     """A mode of the command line.
 

@@ -18,8 +18,8 @@ from cnn_jax.modes.mode import (
     SAVE_EVERY_STEPS,
     WORKERS,
     Mode,
+    goes_on,
     new_workdir,
-    starts_over,
     training_options,
 )
 from cnn_jax.report import tables
@@ -28,7 +28,7 @@ from cnn_jax.search.space import Axis, space
 from cnn_jax.search.study import Sampler, Study
 from cnn_jax.setup import Setup
 from cnn_jax.storage.files import write_atomically
-from cnn_jax.sweeps.grid import name_of
+from cnn_jax.sweeps.grid import applied, name_of
 from cnn_jax.sweeps.shared import LOOK
 from cnn_jax.train import Diverged, train
 from cnn_jax.training import stream
@@ -103,7 +103,7 @@ def search(
 
             try:
                 result = train(
-                    _changed(experiment, values, recipe),
+                    applied(experiment, values, recipe.names),
                     run_of(trial.number),
                     recipe=recipe,
                     on_epoch=on_epoch,
@@ -131,18 +131,13 @@ def search(
         out.print(_table(study, axes, measure))
         if best is None:
             raise RunFailed("no trial has finished")
-        found = _changed(experiment, best.params, recipe)
+        found = applied(experiment, best.params, recipe.names)
         path = whole.folder / BEST
         doc = f"Trial {best.number} of a search: {measure.replace('_', ' ')} {best.value:.2%}."
         write_atomically(path, config.to_recipe(found, doc, NAMES).encode())
         say(f"best: trial {best.number}, {measure.replace('_', ' ')} {best.value:.2%}")
         say(f"train it by: python run.py --config={path}")
     return best
-
-
-def _changed(experiment: Experiment, values: dict[str, Any], recipe: config.Recipe) -> Experiment:
-    flags = [f"--config.{name}={value}" for name, value in values.items()]
-    return config.override(experiment, flags, recipe.names).config
 
 
 def _check(
@@ -153,7 +148,7 @@ def _check(
     for name, axis in axes.items():
         for value in axis.choices or (axis.low, axis.high):
             try:
-                changed = _changed(experiment, {name: value}, recipe)
+                changed = applied(experiment, {name: str(value)}, recipe.names)
                 setup = Setup.of(changed, recipe, data_dir, loaded=loaded)
             except UserError as error:
                 raise UserError(f"--space: {name}={value}: {error}") from error
@@ -192,13 +187,6 @@ def run(command: Command) -> None:
         )
 
 
-def next_start(command: Command) -> str:
-    """The line after an interruption outside a training."""
-    if command.flags.workdir is None:
-        return starts_over(command)
-    return "the same command goes on with the search"
-
-
 MODE = Mode(
     run,
     (
@@ -216,5 +204,5 @@ MODE = Mode(
         SAVE_EVERY_STEPS,
         WORKERS,
     ),
-    next_start=next_start,
+    next_start=goes_on("goes on with the search"),
 )

@@ -20,7 +20,7 @@ from cnn_jax.storage.local_paths import local_path
 from cnn_jax.terminal.durations import duration
 from cnn_jax.tpu import slices as tpu_slices
 from cnn_jax.tpu.collectives import Collective
-from cnn_jax.tpu.compiled_step import CompiledStep, compiled_step, is_kept
+from cnn_jax.tpu.compiled_step import CompiledStep, compiled_step, kept_step, place_of
 from cnn_jax.tpu.slices import Slices
 from cnn_jax.tpu.step_time import StepTime, seconds, step_time
 
@@ -67,11 +67,14 @@ def slice_plan(
     if setup.note:
         say(setup.note)
     lowered = setup.lowered_steps.full
-    about = f"compiling for {topology}, which takes minutes; the result is kept"
-    if not out.is_terminal and not is_kept(lowered, found):
-        say(about)
-    with out.status(about.capitalize()), signals.ending_at_once():
-        step = compiled_step(lowered, found)
+    place = place_of(lowered, found)
+    step = kept_step(place)
+    if step is None:
+        about = f"compiling for {topology}, which takes minutes; the result is kept"
+        if not out.is_terminal:
+            say(about)
+        with out.status(about.capitalize()), signals.ending_at_once():
+            step = compiled_step(lowered, found, place)
     time = step_time(step, found)
     result = _as_json(setup.plan, found, step, time)
     for name, text in _facts(setup.plan, found, step, time, result).items():

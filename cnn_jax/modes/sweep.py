@@ -20,9 +20,9 @@ from cnn_jax.modes.mode import (
     SAVE_EVERY_STEPS,
     WORKERS,
     Mode,
+    goes_on,
     new_workdir,
     record_result,
-    starts_over,
     training_options,
 )
 from cnn_jax.report import tables
@@ -30,7 +30,7 @@ from cnn_jax.results.writing import check_recordable
 from cnn_jax.runs.workdir import Run
 from cnn_jax.setup import Setup
 from cnn_jax.sweeps import jobs, progress, shared, sweep_folder
-from cnn_jax.sweeps.grid import Assignment, grid, name_of
+from cnn_jax.sweeps.grid import Assignment, applied, grid, name_of
 from cnn_jax.sweeps.results import Results
 from cnn_jax.sweeps.sweep_folder import Member
 from cnn_jax.train import Diverged, train
@@ -78,10 +78,7 @@ def sweep(
     say = functools.partial(out.print, highlight=False, markup=False, soft_wrap=True)
     whole = Run.at(workdir)
     experiments = {
-        name_of(chosen): config.override(
-            experiment, [f"--config.{name}={value}" for name, value in chosen.items()], recipe.names
-        ).config
-        for chosen in assignments
+        name_of(chosen): applied(experiment, chosen, recipe.names) for chosen in assignments
     }
     _check(sweep_folder.members(whole, assignments), experiments, recipe, data_dir)
 
@@ -196,13 +193,6 @@ def run(command: Command) -> None:
         record_result(command, summaries)
 
 
-def next_start(command: Command) -> str:
-    """The line after an interruption outside a training."""
-    if command.flags.workdir is None:
-        return starts_over(command)
-    return "the same command trains the runs that have not finished"
-
-
 MODE = Mode(
     run,
     (
@@ -225,5 +215,5 @@ MODE = Mode(
         SAVE_EVERY_STEPS,
         WORKERS,
     ),
-    next_start=next_start,
+    next_start=goes_on("trains the runs that have not finished"),
 )

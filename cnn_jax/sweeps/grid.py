@@ -3,7 +3,10 @@
 import ast
 import itertools
 
+from cnn_jax import config
+from cnn_jax.config.construct import Names
 from cnn_jax.errors import UserError
+from cnn_jax.experiment import Experiment
 
 # The value of each field that varies, as text.
 Assignment = dict[str, str]
@@ -39,6 +42,16 @@ def grid(text: str | None, seeds: int | None = None) -> list[Assignment]:
     if not axes:
         raise UserError("--sweep must name fields and values: 'optimizer.peak_lr=0.01,0.03'")
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+def applied(experiment: Experiment, assignment: Assignment, names: Names) -> Experiment:
+    """The experiment with the values of an assignment, read as flags are.
+
+    Raises:
+      ConfigError: a field or a value is wrong.
+    """
+    flags = [f"--config.{field}={value}" for field, value in assignment.items()]
+    return config.override(experiment, flags, names).config
 
 
 def name_of(assignment: Assignment) -> str:

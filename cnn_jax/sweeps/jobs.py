@@ -32,7 +32,7 @@ def shares(number: int) -> list[dict[str, str] | set[int]]:
 
 
 def _gpus() -> list[str]:
-    """The NVIDIA GPUs that this process may use; [] if it is told to use other devices."""
+    """Numbers of the NVIDIA GPUs that JAX would use; [] where it would use other devices."""
     platforms = os.environ.get("JAX_PLATFORMS", "cuda")
     if not set(platforms.split(",")) & {"cuda", "gpu"}:
         return []

@@ -70,19 +70,17 @@ class CompiledStep:
         return found
 
 
-def compiled_step(lowered: Lowered, slices: Slices) -> CompiledStep:
-    """Compiles a step, or finds what was kept when it was compiled before.
+def compiled_step(lowered: Lowered, slices: Slices, place: Path | None) -> CompiledStep:
+    """Compiles a step.
 
     Args:
       lowered: The step, traced for the devices of the slices.
       slices: The slices.
+      place: Where the result is kept, as `place_of` says; None: nowhere.
 
     Raises:
       RunFailed: the compiler refuses the program, as where it does not fit in a chip's memory.
     """
-    kept = _kept_at(lowered, slices)
-    if kept and (content := _read(kept)):
-        return content
     begin = time.perf_counter()
     try:
         program = lowered.compile()
@@ -92,16 +90,10 @@ def compiled_step(lowered: Lowered, slices: Slices) -> CompiledStep:
         reason = first_line(error)
         raise RunFailed(f"the compiler for {slices.topology} says: {reason}{hint}") from error
     step = _facts(program, time.perf_counter() - begin)
-    if kept:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        write_json(kept, asdict(step))
+    if place:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_json(place, asdict(step))
     return step
-
-
-def is_kept(lowered: Lowered, slices: Slices) -> bool:
-    """Whether `compiled_step` compiled this program before, and kept the result."""
-    kept = _kept_at(lowered, slices)
-    return bool(kept and _read(kept))
 
 
 def _facts(program: Compiled, seconds: float) -> CompiledStep:
@@ -121,8 +113,8 @@ def _facts(program: Compiled, seconds: float) -> CompiledStep:
     )
 
 
-def _kept_at(lowered: Lowered, slices: Slices) -> Path | None:
-    """The file for a program and a compiler; None if compiled programs are not cached."""
+def place_of(lowered: Lowered, slices: Slices) -> Path | None:
+    """Where the result for a program and a compiler is kept; None if the cache is off."""
     folder = compile_cache.folder()
     if not folder:
         return None
@@ -132,10 +124,12 @@ def _kept_at(lowered: Lowered, slices: Slices) -> Path | None:
     return Path(folder, "slices", f"{digest[:32]}.json")
 
 
-def _read(path: Path) -> CompiledStep | None:
-    """What was kept; None if there is none, or it is damaged."""
+def kept_step(place: Path | None) -> CompiledStep | None:
+    """What was kept when the step was compiled before; None if there is none, or it is damaged."""
+    if place is None:
+        return None
     try:
-        content = json_checks.loads(path.read_bytes())
+        content = json_checks.loads(place.read_bytes())
         found = [
             Collective(**{**one, "axes": tuple(one["axes"])}) for one in content["collectives"]
         ]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import time
 
 import pytest
 from program import TINY, one_line, run, start
+from shared_runs import kill_one_that_trains
 
 from cnn_jax import cli
 from cnn_jax.errors import UserError
@@ -126,11 +125,7 @@ def test_row_36_a_search_loses_no_trial_of_a_killed_process(tmp_path):
         f"--workdir={tmp_path}/search",
     )
     processes = [start(*arguments) for _ in range(2)]
-    deadline = time.monotonic() + 120
-    while not (begun := [*tmp_path.glob("search/0*/checkpoints/[0-9]*")]):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.kill(int((begun[0].parents[1] / ".lock").read_text().split()[0]), signal.SIGKILL)
+    kill_one_that_trains(tmp_path / "search")
     assert sorted(process.wait(timeout=300) for process in processes) == [-signal.SIGKILL, 0]
     trials = study(tmp_path / "search").trials()
     assert [trial.number for trial in trials] == [*range(7)]
