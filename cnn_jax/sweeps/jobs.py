@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cnn_jax.errors import UserError
+from cnn_jax.runtime import host
 
 LOGS = "jobs"
 
@@ -24,9 +25,11 @@ def shares(number: int) -> list[dict[str, str] | set[int]]:
         if number > len(gpus):
             raise UserError(f"--jobs={number}: this machine has {len(gpus)} GPUs")
         return [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus[:number]]
+    if number > host.cores():
+        raise UserError(f"--jobs={number}: this process may use {host.cores()} cores")
+    if not hasattr(os, "sched_getaffinity"):  # macOS can't divide them
+        return [{} for _ in range(number)]
     cores = sorted(os.sched_getaffinity(0))
-    if number > len(cores):
-        raise UserError(f"--jobs={number}: this process may use {len(cores)} cores")
     each = len(cores) // number
     return [set(cores[each * place : each * (place + 1)]) for place in range(number)]
 

@@ -37,6 +37,15 @@ def test_cores_are_divided(machine):
         jobs.shares(6)
 
 
+def test_where_cores_can_not_be_divided_all_are_shared(machine, monkeypatch):
+    machine(cores=[0, 1])
+    monkeypatch.delattr("os.sched_getaffinity")
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert jobs.shares(2) == [{}, {}]
+    with pytest.raises(UserError, match="may use 2 cores"):
+        jobs.shares(3)
+
+
 def test_each_process_gets_a_gpu(machine):
     machine(cores=[0, 1], gpus=12)
     assert jobs.shares(12)[10] == {"CUDA_VISIBLE_DEVICES": "10"}
