@@ -22,6 +22,7 @@ from cnn_jax.modes import (
     evaluate,
     explain,
     export,
+    launch,
     list_recipes,
     predict,
     report,
@@ -166,13 +167,15 @@ def _chosen_mode(command: Command) -> Mode | None:
     flags = command.flags
     if flags.list or flags.print_config:
         return None
-    return dry_run.MODE if flags.dry_run else MODES[flags.mode]
+    if flags.dry_run:
+        return dry_run.MODE
+    return launch.MODE if flags.launch else MODES[flags.mode]
 
 
 def _run(command: Command) -> None:
     mode = _chosen_mode(command)
     _check(command)
-    if command.flags.distributed and not (mode and mode.joins_a_job):
+    if command.flags.distributed and not (mode and (mode.joins_a_job or mode is launch.MODE)):
         raise UserError("--distributed is for training: drop it here")
     if mode and mode.joins_a_job:
         _join_job(command)
@@ -211,6 +214,8 @@ def _check(command: Command) -> None:
         raise UserError(
             "--topology needs --dry_run: nothing can be trained on a TPU that is absent"
         )
+    if flags.slurm and not flags.launch:
+        raise UserError("--slurm needs --launch=slurm")
     if "num_slices" in command.given and not flags.topology:
         raise UserError("--num_slices needs --topology")
 

@@ -8,11 +8,12 @@ from typing import Any
 from cnn_jax import config
 from cnn_jax.experiment import Experiment, Plan
 from cnn_jax.runs.follower import Follower
-from cnn_jax.runs.recorder import OnEpoch, Recorder, Writer
+from cnn_jax.runs.recorder import OnEpoch, Recorder
 from cnn_jax.runs.summary import ended_early, headline, verdict
 from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime import cluster
 from cnn_jax.setup import Setup
+from cnn_jax.tracking.writer import Writer
 from cnn_jax.training.clock import Clock
 from cnn_jax.training.evaluator import Evaluator
 from cnn_jax.training.loop import Diverged, Interrupted, run_steps
@@ -62,7 +63,7 @@ def train(
       log_every_steps: Also record the epoch's running means every so many steps.
       save_every_steps: Also save a checkpoint every so many steps; each epoch's end is saved.
       on_epoch: Called with the rows of metrics of each epoch.
-      writers: Receive each row of metrics.
+      writers: Trackers, which receive what is recorded; one that fails is left out.
       console: A `rich.console.Console`; `Console(quiet=True)` prints nothing.
 
     Raises:

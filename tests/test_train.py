@@ -20,6 +20,7 @@ from cnn_jax.models import MLP, ResNet
 from cnn_jax.optim import SGD
 from cnn_jax.runs import restore, restore_plan
 from cnn_jax.runs.workdir import Run
+from cnn_jax.tracking.writer import Writer
 from cnn_jax.train import Diverged, train
 from cnn_jax.training.evaluator import Evaluator
 
@@ -38,7 +39,7 @@ def experiment(**fields) -> Experiment:
     return Experiment(**(defaults | fields))
 
 
-class Stop(Exception):
+class Stop(BaseException):
     """What a preempted machine does to a run."""
 
 
@@ -57,12 +58,12 @@ def test_a_run_that_was_stopped_twice_ends_like_one_that_never_was(tmp_path, par
     whole = train(wanted, tmp_path / "whole", log_every_steps=2, console=QUIET)
 
     def stop(at):
-        class Writer:
+        class Stopping(Writer):
             def write(self, row):
                 if row["step"] == at:
                     raise Stop
 
-        return [Writer()]
+        return [Stopping()]
 
     folder = tmp_path / "stopped"
     options = {"log_every_steps": 2, "save_every_steps": 3, "console": QUIET}
@@ -120,7 +121,7 @@ def test_keep_best_gives_the_test_set_the_weights_that_were_best_on_validation(t
 def test_callbacks_see_every_row(tmp_path):
     epochs, seen = [], []
 
-    class Writer:
+    class Listing(Writer):
         def write(self, row):
             seen.append(row)
 
@@ -128,7 +129,7 @@ def test_callbacks_see_every_row(tmp_path):
         experiment(),
         tmp_path / "run",
         on_epoch=epochs.append,
-        writers=[Writer()],
+        writers=[Listing()],
         console=QUIET,
     )
     assert seen == Run(tmp_path / "run").metrics.rows()

@@ -1,6 +1,31 @@
-"""Takes the text of a config apart without building it."""
+"""Takes a config apart: its fields, and those of the objects in it, by dotted name."""
 
 import ast
+from typing import Any
+
+from cnn_jax.config import fields
+from cnn_jax.config.expression import to_text
+
+
+def every_field(config: Any) -> dict[str, str]:
+    """All fields of a config object, also those at their defaults, as `flat` writes them."""
+    found: dict[str, str] = {}
+
+    def walk(value: Any, path: str) -> None:
+        if fields.is_config(value):
+            found[path] = type(value).__name__
+            parts = [(one.name, getattr(value, one.name)) for one in fields.config_fields(value)]
+        elif isinstance(value, tuple) and any(map(fields.is_config, value)):
+            parts = [(str(number), part) for number, part in enumerate(value)]
+        else:
+            found[path] = to_text(value)
+            return
+        for name, part in parts:
+            walk(part, f"{path}.{name}" if path else name)
+
+    walk(config, "")
+    found.pop("", None)
+    return found
 
 
 def flat(text: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from cnn_jax.config import Command, Flag, Recipe
 from cnn_jax.errors import UserError
 from cnn_jax.results.writing import write_result
 from cnn_jax.runs.workdir import Run
+from cnn_jax.tracking.chosen import chosen
 
 
 def starts_over(command: Command) -> str:
@@ -69,6 +70,12 @@ WORKERS = Flag(
     "Processes that decode streamed images (data.stream); 0: threads; default: one for each core",
     minimum=0,
 )
+TRACK = Flag(
+    "track",
+    str | None,
+    None,
+    "Also send settings, metrics, figures to a tracker: mlflow, or a Writer of the recipe's file",
+)
 OUTPUT = Flag(
     "output",
     str | None,
@@ -120,6 +127,7 @@ def training_options(command: Command) -> dict[str, Any]:
         "data_dir": flags.data_dir,
         "log_every_steps": flags.log_every_steps,
         "save_every_steps": flags.save_every_steps,
+        "writers": chosen(flags.track, command.recipe.names),
     }
 
 

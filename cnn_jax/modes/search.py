@@ -13,9 +13,11 @@ from cnn_jax.config import Command, Flag
 from cnn_jax.config.names import NAMES
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.experiment import Experiment
+from cnn_jax.modes.launch import JOBS, LAUNCH, SLURM
 from cnn_jax.modes.mode import (
     LOG_EVERY_STEPS,
     SAVE_EVERY_STEPS,
+    TRACK,
     WORKERS,
     Mode,
     goes_on,
@@ -24,10 +26,12 @@ from cnn_jax.modes.mode import (
 )
 from cnn_jax.report import tables
 from cnn_jax.runs.workdir import Run, RunBusy
+from cnn_jax.runtime.own_command import own_command
 from cnn_jax.search.space import Axis, space
 from cnn_jax.search.study import Sampler, Study
 from cnn_jax.setup import Setup
 from cnn_jax.storage.files import write_atomically
+from cnn_jax.sweeps import jobs
 from cnn_jax.sweeps.grid import applied, name_of
 from cnn_jax.sweeps.shared import LOOK
 from cnn_jax.train import Diverged, train
@@ -69,7 +73,7 @@ def search(
       sampler: "tpe", Optuna's default, or "random".
       storage: The URL of an Optuna storage; None: a journal file in the folder.
       console: A `rich.console.Console`.
-      **options: `data_dir`, `log_every_steps` and `save_every_steps`, as in `train`.
+      **options: `data_dir`, `log_every_steps`, `save_every_steps`, `writers`, as in `train`.
 
     Returns:
       Optuna's record of the best trial.
@@ -169,21 +173,44 @@ def _table(study: Study, axes: dict[str, Axis], measure: str) -> Any:
     return tables.table(["trial", *axes, measure.replace("_", " ")], rows, title)
 
 
+def _share(whole: Run, number: int) -> None:
+    """Lets so many processes run this command's search to its end.
+
+    Raises:
+      UserError: there are too few devices.
+      RunFailed: all have failed.
+    """
+    with whole.created():
+        command = own_command({"jobs", "workdir"}, f"--workdir={whole.folder}")
+        logs = whole.folder / jobs.LOGS
+        print(f"{number} processes print to {logs}", flush=True)
+        with jobs.started(command, number, whole.folder) as processes:
+            codes = [process.wait() for process in processes]
+        if all(codes):
+            last = jobs.last_line(whole.folder, 0)
+            raise RunFailed(f"process 0 has failed: {last.removeprefix('error: ')}")
+
+
 def run(command: Command) -> None:
     """Searches the space that --space names."""
     flags = command.flags
     if flags.space is None:
         raise UserError("--mode=search needs --space='optimizer.peak_lr=log(1e-3,1); ...'")
+    options = training_options(command)
+    whole = new_workdir(command)
+    if flags.jobs:
+        space(flags.space)
+        _share(whole, flags.jobs)  # what is left to do below is to show the best
     with stream.workers(flags.workers):
         search(
             command.experiment,
             flags.space,
             flags.trials,
-            new_workdir(command),
+            whole,
             seed=flags.seed,
             sampler=flags.sampler,
             storage=flags.storage,
-            **training_options(command),
+            **options,
         )
 
 
@@ -202,7 +229,11 @@ MODE = Mode(
         Flag("storage", str | None, None, "URL of an Optuna storage; default: search.log"),
         LOG_EVERY_STEPS,
         SAVE_EVERY_STEPS,
+        TRACK,
         WORKERS,
+        LAUNCH,
+        SLURM,
+        JOBS,
     ),
     next_start=goes_on("goes on with the search"),
 )

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.text import Text
@@ -14,10 +14,12 @@ from cnn_jax.config import Command, Flag
 from cnn_jax.data import Dataset
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.experiment import Experiment
+from cnn_jax.modes.launch import JOBS, LAUNCH, SLURM
 from cnn_jax.modes.mode import (
     LOG_EVERY_STEPS,
     RECORD,
     SAVE_EVERY_STEPS,
+    TRACK,
     WORKERS,
     Mode,
     goes_on,
@@ -28,11 +30,13 @@ from cnn_jax.modes.mode import (
 from cnn_jax.report import tables
 from cnn_jax.results.writing import check_recordable
 from cnn_jax.runs.workdir import Run
+from cnn_jax.runtime.own_command import own_command
 from cnn_jax.setup import Setup
 from cnn_jax.sweeps import jobs, progress, shared, sweep_folder
 from cnn_jax.sweeps.grid import Assignment, applied, grid, name_of
 from cnn_jax.sweeps.results import Results
 from cnn_jax.sweeps.sweep_folder import Member
+from cnn_jax.tracking.writer import Writer
 from cnn_jax.train import Diverged, train
 from cnn_jax.training import stream
 
@@ -46,6 +50,7 @@ def sweep(
     data_dir: str | None = None,
     log_every_steps: int | None = None,
     save_every_steps: int | None = None,
+    writers: Iterable[Writer] = (),
     console: Any = None,
 ) -> list[dict[str, Any]]:
     """Trains each combination in a folder of its own; finished runs are not repeated.
@@ -65,6 +70,7 @@ def sweep(
       data_dir: Where TFDS data is.
       log_every_steps: As in `train`.
       save_every_steps: As in `train`.
+      writers: As in `train`; they receive one run after another.
       console: A `rich.console.Console`.
 
     Returns:
@@ -92,6 +98,7 @@ def sweep(
                 data_dir=data_dir,
                 log_every_steps=log_every_steps,
                 save_every_steps=save_every_steps,
+                writers=writers,
                 console=console,
             )
         except Diverged as error:
@@ -153,7 +160,7 @@ def watch(
     """
     out = console or tables.console()
     with whole.created():
-        command = jobs.command_of_a_job(whole.folder)
+        command = own_command({"jobs", "workdir"}, f"--workdir={whole.folder}")
         out.print(f"{number} processes print to {whole.folder / jobs.LOGS}", soft_wrap=True)
         with jobs.started(command, number, whole.folder) as processes:
             members = sweep_folder.members(whole, assignments)
@@ -176,6 +183,7 @@ def run(command: Command) -> None:
     if flags.sweep is None and flags.seeds is None:
         raise UserError("--mode=sweep needs --sweep='field=value,value,...; ...', or --seeds=N")
     assignments = grid(flags.sweep, flags.seeds)
+    options = training_options(command)
     if flags.record:
         check_recordable(command.recipe, (*command.overridden, *assignments[0]))
     if flags.jobs:
@@ -184,9 +192,7 @@ def run(command: Command) -> None:
         watch(new_workdir(command), assignments, flags.jobs, command.experiment.select_by)
         return
     with stream.workers(flags.workers):
-        summaries = sweep(
-            command.experiment, assignments, new_workdir(command), **training_options(command)
-        )
+        summaries = sweep(command.experiment, assignments, new_workdir(command), **options)
     if flags.record:
         if len(summaries) < len(assignments):
             raise RunFailed("nothing is recorded, since some of the runs diverged")
@@ -203,16 +209,13 @@ MODE = Mode(
             "Fields and values, as 'optimizer.peak_lr=0.01,0.03; seed=0,1'",
         ),
         Flag("seeds", int | None, None, "Train with so many seeds, from 0", minimum=1),
-        Flag(
-            "jobs",
-            int | None,
-            None,
-            "Share the sweep among so many processes, each with a GPU or a part of the CPU's cores",
-            minimum=1,
-        ),
+        JOBS,
+        LAUNCH,
+        SLURM,
         RECORD,
         LOG_EVERY_STEPS,
         SAVE_EVERY_STEPS,
+        TRACK,
         WORKERS,
     ),
     next_start=goes_on("trains the runs that have not finished"),

@@ -1,10 +1,12 @@
 """Mode train: one run of a recipe."""
 
 from cnn_jax.config import Command, Flag
+from cnn_jax.modes.launch import LAUNCH, SLURM
 from cnn_jax.modes.mode import (
     LOG_EVERY_STEPS,
     RECORD,
     SAVE_EVERY_STEPS,
+    TRACK,
     WORKERS,
     Mode,
     new_workdir,
@@ -49,7 +51,7 @@ JOB = (DISTRIBUTED, COORDINATOR, NUM_PROCESSES, PROCESS_ID)
 
 MODE = Mode(
     run,
-    (RECORD, LOG_EVERY_STEPS, SAVE_EVERY_STEPS, WORKERS, *JOB),
+    (RECORD, LOG_EVERY_STEPS, SAVE_EVERY_STEPS, TRACK, WORKERS, *JOB, LAUNCH, SLURM),
     next_start=next_start,
     joins_a_job=True,
 )

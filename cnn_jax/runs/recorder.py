@@ -1,10 +1,11 @@
 """Records a run while it trains: the only reader and writer of the run's folder meanwhile."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol, Self
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self
 
 from cnn_jax import config
+from cnn_jax.config.flat import every_field
 from cnn_jax.errors import first_line
 from cnn_jax.experiment import Plan
 from cnn_jax.report.training_progress import Progress
@@ -18,18 +19,14 @@ from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime import cluster, hardware
 from cnn_jax.storage import json_checks
 from cnn_jax.storage.json_files import write_json
+from cnn_jax.tracking.writer import Ending, TrackedRun, Writer
+from cnn_jax.tracking.writers import Writers
 from cnn_jax.training.clock import Clock
 from cnn_jax.training.evaluator import Evaluation
-from cnn_jax.training.loop import Diverged, check_finite, metrics_row
+from cnn_jax.training.loop import Diverged, Interrupted, check_finite, metrics_row
 from cnn_jax.training.state import TrainState
 
 OnEpoch = Callable[[list[dict[str, Any]]], None]
-
-
-class Writer(Protocol):
-    """Receives each row of metrics as it is measured, like metrics.jsonl and TensorBoard."""
-
-    def write(self, row: Mapping[str, Any]) -> None: ...
 
 
 class Recorder:
@@ -52,7 +49,8 @@ class Recorder:
         self._lines = Progress(0, 1, 0, console=console)  # its `note` prints permanent lines
         self._checkpoints = run.checkpoints(plan.experiment.keep_best, warn=self.say)
         self._board: TensorBoard | None = None
-        self._writers: tuple[Writer, ...] = ()
+        self._writers = Writers((), self.say)
+        self._stopped_by_caller = False
         self._on_epoch: OnEpoch = lambda rows: None
 
     @classmethod
@@ -77,7 +75,7 @@ class Recorder:
           recipe: Where the experiment comes from.
           teacher: Digest of the teacher, if the run distils.
           clock: The time spent so far.
-          writers: Receive each row of metrics.
+          writers: Receive what is recorded.
           on_epoch: Called with each epoch's rows.
           console: A `rich.console.Console`.
 
@@ -93,8 +91,12 @@ class Recorder:
             note = run.begin(plan, recipe, hardware.manifest(), teacher)
             recorder = cls(run, plan, clock, console)
             cluster.broadcast("summary", recorder.summary)
-            recorder.note, recorder._writers = note, tuple(writers)
+            recorder.note, recorder._writers = note, Writers(writers, recorder.say)
             recorder._on_epoch = on_epoch or recorder._on_epoch
+            stack.push(recorder._close_writers)
+            if recorder.summary:  # a writer may lack what it missed while the run trained
+                recorder._begin_writers()
+                recorder._writers.finish(recorder.summary)
             try:
                 with contextlib.closing(recorder):
                     yield recorder
@@ -116,6 +118,23 @@ class Recorder:
         finally:
             if self._board:
                 self._board.close()
+
+    def _begin_writers(self) -> None:
+        tracked = TrackedRun(
+            identity=self.run.identity(),
+            folder=self.run.folder,
+            recipe=self.run.recipe_name(),
+            settings=every_field(self.plan.experiment),
+            launch=self.run.launches()[-1],
+        )
+        self._writers.begin(tracked, self.run.metrics.rows())
+
+    def _close_writers(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        del kind, trace
+        ending: Ending = "failed" if error else "finished"
+        if self._stopped_by_caller or isinstance(error, (KeyboardInterrupt, Interrupted)):
+            ending = "stopped"
+        self._writers.close(ending)
 
     def say(self, *lines: str) -> None:
         """Prints lines that stay on the screen; empty ones are left out."""
@@ -170,6 +189,7 @@ class Recorder:
         """Drops the rows after step `start`, and that of a test; opens TensorBoard's file."""
         self.run.metrics.truncate(start, without="test")
         cluster.broadcast("rows", self.run.metrics.rows())
+        self._begin_writers()
         try:
             self._board = TensorBoard(self.run.folder / "tensorboard", purge_step=start)
         except ModuleNotFoundError as error:  # a machine where only JAX's own packages are there
@@ -210,8 +230,7 @@ class Recorder:
         self.run.metrics.append(row)
         if self._board:
             self._board.scalars(row)
-        for writer in self._writers:
-            writer.write(row)
+        self._writers.write(row)
 
     def save(self, step: int, state: TrainState, measure: float | None) -> None:
         """Starts to save a checkpoint; training continues meanwhile.
@@ -230,7 +249,11 @@ class Recorder:
     def epoch_done(self, rows: list[dict[str, Any]]) -> None:
         """Shows the rows of an epoch that has ended."""
         self._lines.epoch_done(*rows)
-        self._on_epoch(rows)
+        try:
+            self._on_epoch(rows)
+        except Exception:
+            self._stopped_by_caller = True
+            raise
 
     # -- Finish
 
@@ -278,4 +301,5 @@ class Recorder:
                 f"{self.run.folder}: the last checkpoint was damaged since it was saved"
             )
         write_json(self.run.folder / "summary.json", summary)
+        self._writers.finish(summary)
         return cluster.broadcast("result", summary)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax.storage.files import flushing, named
-from cnn_jax.storage.json_files import to_plain
+from cnn_jax.tracking.writer import scalars
 
 
 class TensorBoard:
@@ -52,11 +52,8 @@ class TensorBoard:
 
         messages: Any = summary_pb2
         values = [
-            messages.Summary.Value(tag=f"{row['split']}/{key}", simple_value=value)
-            for key, value in to_plain(row).items()
-            if key not in ("step", "epoch")
-            and isinstance(value, (int, float))
-            and not isinstance(value, bool)
+            messages.Summary.Value(tag=tag, simple_value=value)
+            for tag, value in scalars(row).items()
         ]
         if values:
             self._write({"step": int(row["step"]), "summary": messages.Summary(value=values)})

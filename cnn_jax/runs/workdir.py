@@ -2,9 +2,12 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import itertools
+import json
 import os
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -127,6 +130,7 @@ class Run:
             )
         else:
             note, launches = "", [manifest]
+        identity = self.identity() or uuid.uuid4().hex
         for name in FOLDERS:
             path = self.folder / name
             if path.is_symlink() and not path.exists():
@@ -137,7 +141,7 @@ class Run:
             if path.exists() and not path.is_dir():
                 raise RunError(f"{path} is a file, and a run needs a folder there: move it away")
         # config.json is written last: it makes the folder a run.
-        write_json(self.folder / "manifest.json", {"launches": launches})
+        write_json(self.folder / "manifest.json", {"id": identity, "launches": launches})
         if not self.exists():
             named = {}
             if recipe:
@@ -167,6 +171,16 @@ class Run:
         if not all(isinstance(launch, dict) for launch in launches):
             raise RunError(f"{self.folder / 'manifest.json'} is damaged: a launch is not an object")
         return launches
+
+    def identity(self) -> str:
+        """32 hexadecimal digits that no other run has; "" if the run has not begun."""
+        launches = self.launches()
+        if not launches:
+            return ""
+        kept = self._read("manifest.json").get("id")
+        # An older run has none: its first launch tells it apart as well as can be.
+        first = json.dumps([str(self.folder.absolute()), launches[0]]).encode()
+        return kept if isinstance(kept, str) else hashlib.sha256(first).hexdigest()[:32]
 
     def check_same(
         self, plan: Plan, recipe: config.Recipe | None, teacher: str | None = None

@@ -31,7 +31,8 @@ def supervise(argv: Sequence[str]) -> None:
       argv: `sys.argv`.
     """
     words = {argument.lstrip("-").lower() for argument in argv[1:] if argument.startswith("-")}
-    if not words & _ON or is_child():
+    submits = any(word.partition("=")[0] == "launch" for word in words)
+    if not words & _ON or submits or is_child():
         return
     ignored = [n for n in _PASSED_ON if signal.getsignal(getattr(signal, n)) is signal.SIG_IGN]
     environ = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, _VARIABLE: "1"}  # no warnings from C++

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -82,20 +81,6 @@ def started(
     finally:
         for process in processes:
             process.wait()
-
-
-def command_of_a_job(workdir: Path) -> list[str]:
-    """This process's own command, without --jobs, for a sweep's folder."""
-    kept, skip = [], False
-    for word in sys.orig_argv[1:]:
-        name, equals, _ = word.lstrip("-").partition("=")
-        if skip:
-            skip = False
-        elif word.startswith("-") and name in ("jobs", "workdir"):
-            skip = not equals
-        else:
-            kept.append(word)
-    return [sys.executable, *kept, f"--workdir={workdir}"]
 
 
 def last_line(folder: Path, place: int) -> str:

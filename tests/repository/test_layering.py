@@ -24,6 +24,8 @@ ALONE = {
     "absl": {"config/flags.py"},
     "optuna": {"search/study.py"},
     "orbax": {"storage/pytrees.py"},
+    "mlflow": {"tracking/mlflow.py"},
+    "submitit": {"submission/job.py", "submission/submit.py"},
 }
 # Packages that take long to load, and that nothing but the room of their use may load.
 HEAVY = (
@@ -34,6 +36,8 @@ HEAVY = (
     "orbax",
     "optuna",
     "scipy",
+    "mlflow",
+    "submitit",
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -55,20 +54,6 @@ def test_each_process_gets_a_gpu(machine):
     assert jobs.shares(2) == [{"CUDA_VISIBLE_DEVICES": "3"}, {"CUDA_VISIBLE_DEVICES": "1"}]
     machine(cores=[0, 1], gpus=4, JAX_PLATFORMS="cpu")
     assert jobs.shares(2) == [{0}, {1}]
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        ["--jobs=2", "--mode=sweep", "--workdir=old", "--seeds=3"],
-        ["--mode=sweep", "--jobs", "2", "--seeds=3", "--workdir", "old"],
-        ["-jobs=2", "--mode=sweep", "--seeds=3"],
-    ],
-)
-def test_a_job_runs_the_command_without_jobs(given, monkeypatch):
-    monkeypatch.setattr(sys, "orig_argv", ["python", "-u", "run.py", *given])
-    expected = [sys.executable, "-u", "run.py", "--mode=sweep", "--seeds=3", "--workdir=new"]
-    assert jobs.command_of_a_job(Path("new")) == expected
 
 
 @pytest.mark.slow

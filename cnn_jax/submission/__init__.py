@@ -1,0 +1,1 @@
+"""Submits commands of this program to a cluster's scheduler, by submitit."""
