@@ -17,8 +17,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cnn_jax.runtime import malloc
 
 FOLDER = Path(__file__).resolve().parent
-RECIPES = {"airbench94": "cifar10_airbench94", "resnet18": "cifar10_resnet18"}
-BATCHES = {"airbench94": 500, "resnet18": 128}
+# The models by the names of the nets, but for airbench94, which trains by its own recipe.
+MODELS = {
+    "resnet18": "ResNet18",
+    "resnet50": "ResNet50",
+    "preact_resnet18": "PreActResNet18",
+    "vgg16": "VGG16",
+    "googlenet": "GoogLeNet",
+    "mobilenet": "MobileNet",
+    "mobilenetv2": "MobileNetV2",
+    "se_resnet18": "SEResNet18",
+    "resnext29_2x64d": "ResNeXt29_2x64d",
+    "densenet121": "DenseNet121",
+    "wrn16_4": "WRN16_4",
+}
+NETS = ("airbench94", *MODELS)
 OURS = "cnn_jax"
 STOCK = "jax-stock"
 TORCH = (
@@ -65,9 +78,16 @@ class Contender:
         return json.loads(lines[-1])
 
 
+def usual_batch_size(net: str) -> int:
+    """That of the published comparison."""
+    return 500 if net == "airbench94" else 64
+
+
 def jax(name: str, net: str, batch_size: int, precision: str, data_dir: str | None) -> Contender:
     """This package's step, or (`jax-stock`) that of the same net with the library's operations."""
+    airbench = net == "airbench94"
     fields = {
+        **({} if airbench else {"model": MODELS[net]}),
         "batch_size": batch_size,
         "precision": precision,
         "convolutions": "stock" if name == STOCK else "fast",
@@ -77,7 +97,7 @@ def jax(name: str, net: str, batch_size: int, precision: str, data_dir: str | No
         command=(
             sys.executable,
             str(FOLDER / "jax_worker.py"),
-            f"--config={RECIPES[net]}",
+            f"--config=cifar10_{net if airbench else 'resnet18'}",
             *(f"--config.{field}={value}" for field, value in fields.items()),
             *([f"--data_dir={data_dir}"] if data_dir else []),
         ),

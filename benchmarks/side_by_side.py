@@ -26,7 +26,7 @@ RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
 
 def main() -> int:
     flags = _flags()
-    batch_size = flags.batch_size or contenders.BATCHES[flags.net]
+    batch_size = flags.batch_size or contenders.usual_batch_size(flags.net)
     try:
         field, tried, left_out = _field(flags, batch_size)
         runs = _take_turns(field, flags)
@@ -66,10 +66,10 @@ def _flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--net", choices=contenders.RECIPES, default="airbench94")
+    parser.add_argument("--net", choices=contenders.NETS, default="airbench94")
     parser.add_argument("--against", default=",".join((*TORCH, STOCK)), help="Names, by commas")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--batch_size", type=int, help="Default: 500 for airbench94, else 128")
+    parser.add_argument("--batch_size", type=int, help="Default: 500 for airbench94, else 64")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--warm_up", type=int, default=2)
     parser.add_argument("--steps", type=int, default=10)

@@ -78,16 +78,27 @@ class WideBlock(nn.Module):
         return y + (self.shortcut(active) if self.shortcut else x)
 
 
-def wrn28_10() -> nn.Module:
-    """WRN-28-10: 36,479,194 parameters."""
+def wide_resnet(blocks: int, factor: int) -> nn.Module:
+    """A wide ResNet with so many blocks in each of three stages."""
     features: list[nn.Module] = [nn.Conv2d(3, 16, 3, padding=1, bias=False)]
     depth = 16
-    for stage, width in enumerate((160, 320, 640)):
-        for block in range(4):
+    for stage in range(3):
+        for block in range(blocks):
+            width = 16 * factor * 2**stage
             features.append(WideBlock(depth, width, 2 if stage and not block else 1))
             depth = width
     features += [nn.BatchNorm2d(depth), nn.ReLU(inplace=True)]
     return Scored(nn.Sequential(*features), depth)
+
+
+def wrn16_4() -> nn.Module:
+    """WRN-16-4: 2,748,890 parameters."""
+    return wide_resnet(2, 4)
+
+
+def wrn28_10() -> nn.Module:
+    """WRN-28-10: 36,479,194 parameters."""
+    return wide_resnet(4, 10)
 
 
 class DenseLayer(nn.Module):
@@ -101,19 +112,29 @@ class DenseLayer(nn.Module):
         return torch.cat([x, self.new(x)], 1)
 
 
-def densenet_bc100_12() -> nn.Module:
-    """DenseNet-BC-100-12: 769,162 parameters."""
-    growth, depth = 12, 24
+def densenet(growth: int, blocks: tuple[int, ...]) -> nn.Module:
+    """A DenseNet-BC: so many layers in each block, half as many channels between blocks."""
+    depth = 2 * growth
     features: list[nn.Module] = [nn.Conv2d(3, depth, 3, padding=1, bias=False)]
-    for block in range(3):
+    for block, count in enumerate(blocks):
         if block:
             features += [norm_conv(depth, depth // 2, 1), nn.AvgPool2d(2)]
             depth //= 2
-        for _ in range(16):
+        for _ in range(count):
             features.append(DenseLayer(depth, growth))
             depth += growth
     features += [nn.BatchNorm2d(depth), nn.ReLU(inplace=True)]
     return Scored(nn.Sequential(*features), depth)
+
+
+def densenet_bc100_12() -> nn.Module:
+    """DenseNet-BC-100-12: 769,162 parameters."""
+    return densenet(12, (16, 16, 16))
+
+
+def densenet121() -> nn.Module:
+    """DenseNet-121 with a 3x3 stem: 6,956,298 parameters."""
+    return densenet(32, (6, 12, 24, 16))
 
 
 class Inverted(nn.Module):

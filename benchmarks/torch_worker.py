@@ -14,12 +14,34 @@ import measure
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch_families import densenet121, mobilenetv2, resnet50, wrn16_4
+from torch_more_families import (
+    googlenet,
+    mobilenet,
+    preact_resnet18,
+    resnext29_2x64d,
+    se_resnet18,
+    vgg16,
+)
 from torch_nets import Airbench94, ResNet18, halve
 from torch_optimizer import Optimizer
 
 from cnn_jax.runtime import host
 
-NETS = {"airbench94": Airbench94, "resnet18": ResNet18}
+NETS = {
+    "airbench94": Airbench94,
+    "resnet18": ResNet18,
+    "resnet50": resnet50,
+    "preact_resnet18": preact_resnet18,
+    "vgg16": vgg16,
+    "googlenet": googlenet,
+    "mobilenet": mobilenet,
+    "mobilenetv2": mobilenetv2,
+    "se_resnet18": se_resnet18,
+    "resnext29_2x64d": resnext29_2x64d,
+    "densenet121": densenet121,
+    "wrn16_4": wrn16_4,
+}
 MODES = ("eager-float32", "compile-float32", "autocast-bfloat16", "bfloat16")
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
