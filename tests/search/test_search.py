@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import sys
 
 import pytest
 from program import TINY, one_line, run, start
@@ -113,6 +115,34 @@ def test_mistakes_are_one_line(flags, message, capsys, tmp_path):
     error = capsys.readouterr().err.splitlines()[-1]
     assert message in error and one_line(error)
     assert not (tmp_path / "s").exists()
+
+
+def test_jobs_share_a_search_and_the_best_is_shown(monkeypatch, capsys, tmp_path):
+    asked = ("--space=optimizer.peak_lr=log(1e-3,1)", "--trials=1")
+    arguments = (*TINY, "--config.epochs=1", "--mode=search", *asked, f"--workdir={tmp_path}/s")
+    monkeypatch.setattr(sys, "orig_argv", ["python", "run.py", *arguments, "--jobs=2"])
+    commands, codes = [], [0, 1]
+
+    class Process:
+        def __init__(self, code):
+            self.wait = lambda: code
+
+    @contextlib.contextmanager
+    def started(command, number, folder):
+        commands.append(command[1:])
+        assert cli.main(["run.py", *arguments]) == 0  # what one of the processes does
+        (folder / "jobs").mkdir(exist_ok=True)
+        (folder / "jobs" / "0.log").write_text("chatter\nerror: out of luck\n")
+        yield [Process(code) for code in codes]
+
+    monkeypatch.setattr("cnn_jax.sweeps.jobs.started", started)
+    assert cli.main(["run.py", *arguments, "--jobs=2"]) == 0
+    assert commands == [["run.py", *arguments]]
+    assert capsys.readouterr().out.count("best: trial 0, validation accuracy ") == 2
+    codes[:] = [1, 1]
+    assert cli.main(["run.py", *arguments, "--jobs=2"]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "error: process 0 has failed: out of luck"
 
 
 @pytest.mark.slow
