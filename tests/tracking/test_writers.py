@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 from program import one_line
@@ -102,6 +103,19 @@ def test_a_run_keeps_its_identity_and_others_have_their_own(tmp_path):
     assert len(first) == 32 and int(first, 16)
     assert notes.endings == ["stopped", "finished", "finished"]
     assert notes.earlier[0] == [] and notes.earlier[1]
+
+
+def test_an_older_run_has_an_identity_too(tmp_path):
+    train(EXPERIMENT, tmp_path / "run", console=QUIET)
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    del manifest["id"]
+    (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest))
+    notes = Notes()
+    for _ in range(2):
+        train(EXPERIMENT, tmp_path / "run", writers=[notes], console=QUIET)
+    first, again = [run.identity for run in notes.runs]
+    assert first == again
+    assert len(first) == 32 and int(first, 16)
 
 
 def test_a_run_that_diverges_has_failed(tmp_path):
