@@ -1,8 +1,8 @@
 """The common tricks, each alone on one small net: `python benchmarks/tricks.py`.
 
 Trains recipe cifar10_resnet8 as it stands, and again with each trick, with the same seeds, and
-compares each with the recipe. Writes results/tricks.json, which docs/tricks.md shows. Launched anew
-it goes on where it was stopped.
+compares each with the recipe. Writes results/tricks.json and docs/tricks.png, which docs/tricks.md
+shows. Launched anew it goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from cnn_jax.comparison import inference
 from cnn_jax.comparison.compare import compare
 from cnn_jax.comparison.samples import Sample, samples
+from cnn_jax.report import comparison_figure
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = "cifar10_resnet8"
@@ -59,6 +60,8 @@ def main() -> int:
     result |= {"command": "python benchmarks/tricks.py", "margin": MARGIN, "tricks": rows}
     path = ROOT / "results" / "tricks.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
+    drawn = [comparison_figure.Row(*_drawn(group)) for group in groups]
+    comparison_figure.draw(drawn, ROOT / "docs" / "tricks.png")
     print(f"recorded in {path}")
     return 0
 
@@ -83,6 +86,11 @@ def _row(group: Sample, flag: str) -> dict[str, Any]:
         "seconds": sum(summary["train_seconds"] for summary in summaries),
         "percent": dataclasses.asdict(inference.mean(group.accuracies)),
     }
+
+
+def _drawn(group: Sample) -> tuple[str, tuple[float, ...], float, tuple[float, float]]:
+    found = inference.mean(group.accuracies)
+    return group.name, group.accuracies, found.mean, (found.low, found.high)
 
 
 def _json(path: Path) -> Any:

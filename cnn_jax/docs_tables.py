@@ -25,13 +25,12 @@ from cnn_jax.analysis.volumes import of_experiment, volumes
 from cnn_jax.config.names import NAMES
 from cnn_jax.report.volume_table import to_markdown
 from cnn_jax.results.recipes_table import (
-    accuracy_text,
-    hardware_text,
     measured_table,
     unverified_table,
     where_text,
 )
 from cnn_jax.results.scaling_table import plans_table, scaling_table
+from cnn_jax.results.tricks_table import tricks_table
 from cnn_jax.results.writing import RESULTS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,16 +65,6 @@ def _setting(field: inspect.Parameter) -> str:
     return f"{field.name}={value}"
 
 
-def _tricks() -> str:
-    measured = json.loads((RESULTS / "tricks.json").read_bytes())
-    lines = ["| trick | flag | test accuracy |", "|---|---|---|"]
-    for row in measured["tricks"]:
-        flag = f"`{row['flag']}`" if row["flag"] else ""
-        lines.append(f"| {row['trick']} | {flag} | {accuracy_text(row)} |")
-    where = f"{measured['recipe']}, {measured['epochs']} epochs; {hardware_text(measured)}"
-    return "\n".join([*lines, "", f"({where})"])
-
-
 def _families(name: str) -> str:
     measured = json.loads((RESULTS / "benchmarks" / name).read_bytes())
     lines = ["| net | stock, ms | fast, ms | speed-up |", "|---|--:|--:|--:|"]
@@ -93,7 +82,7 @@ KINDS: dict[str, Callable[..., str]] = {
     "unverified": unverified_table,
     "volumes": _volumes,
     "parts": _parts,
-    "tricks": _tricks,
+    "tricks": tricks_table,
     "families": _families,
     "scaling": scaling_table,
     "plans": plans_table,
