@@ -73,6 +73,10 @@ MISTAKES = {
     "sweep of nonsense": (["--mode=sweep", "--sweep=seed"], "seed"),
     "sweep of an unknown field": (["--mode=sweep", "--sweep=sead=1,2"], "seed"),
     "sweep of a repeated value": (["--mode=sweep", "--sweep=seed=1,1"], "repeats"),
+    "sweep of one value in two forms": (
+        ["--mode=sweep", "--sweep=model=LeNet,LeNet()"],
+        "model=LeNet and model=LeNet() are the same run",
+    ),
     "sweep in another mode": (["--sweep=seed=1,2"], "--mode=sweep"),
     "record of a changed recipe": (["--record", "--config.epochs=1"], "epochs"),
     "data that is not there": (["--config.data=Cifar10", "--data_dir=nowhere"], "data_dir"),

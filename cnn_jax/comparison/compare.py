@@ -139,6 +139,8 @@ def _of_images(first: Sample, other: Sample, images: McNemar | None) -> str:
             f"nothing: {single.name} is a single run; train it with more seeds, or give two "
             "single runs that keep their predictions"
         )
+    if images.agreement == 1:
+        return "nothing: both nets predict the same class for every image"
     if images.p < SIGNIFICANT:
         better = other if images.second_alone > images.first_alone else first
         return (

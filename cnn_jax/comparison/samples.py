@@ -9,7 +9,7 @@ from cnn_jax.config.flat import flat
 from cnn_jax.errors import UserError, some
 from cnn_jax.runs import stored_predictions
 from cnn_jax.runs.stored_predictions import Predictions
-from cnn_jax.runs.workdir import Run
+from cnn_jax.runs.workdir import DIVERGED, Run
 from cnn_jax.storage import json_checks
 
 
@@ -50,10 +50,14 @@ def samples(path: Path) -> list[Sample]:
         return _groups(path, [path])
     if not path.is_dir():
         raise UserError(f"{path} is neither a folder nor a file of results/")
-    folders = [inner for inner in sorted(path.iterdir()) if Run(inner).exists()]
+    inside = sorted(path.iterdir())
+    folders = [inner for inner in inside if Run(inner).exists()]
+    diverged = [inner.name for inner in (path, *inside) if (inner / DIVERGED).exists()]
+    told = f"diverged: {some(diverged)}" if diverged else ""
     if not folders:
-        raise UserError(f"{path} holds no run")
-    return _groups(path, folders)
+        raise UserError(f"{path} holds no run that has finished{told and f' ({told})'}")
+    first, *others = _groups(path, folders)
+    return [_noted(first, told and f"{path.name}: left out, {told}"), *others]
 
 
 def _groups(path: Path, folders: Sequence[Path]) -> list[Sample]:
@@ -64,7 +68,7 @@ def _groups(path: Path, folders: Sequence[Path]) -> list[Sample]:
         settings.pop("seed", None)
         groups.setdefault(tuple(sorted(settings.items())), []).append(folder)
     shared = set.intersection(*map(set, groups))
-    found = []
+    found, unfinished = [], []
     for fields, members in groups.items():
         differing = ", ".join(
             f"{key}={value}" for key, value in fields if (key, value) not in shared
@@ -72,9 +76,19 @@ def _groups(path: Path, folders: Sequence[Path]) -> list[Sample]:
         name = f"{path.name}: {differing}" if len(groups) > 1 else path.name
         if sample := _of_runs(name, members):
             found.append(sample)
+        else:
+            unfinished += [folder.name for folder in members]
     if not found:
         raise UserError(f"{path} holds no finished run")
+    if unfinished:
+        note = f"{path.name}: left out, since not finished: {some(unfinished)}"
+        found[0] = _noted(found[0], note)
     return found
+
+
+def _noted(sample: Sample, note: str) -> Sample:
+    """The sample with a further note."""
+    return dataclasses.replace(sample, note="; ".join(filter(None, (sample.note, note))))
 
 
 def _of_runs(name: str, folders: Sequence[Path]) -> Sample | None:
@@ -85,13 +99,20 @@ def _of_runs(name: str, folders: Sequence[Path]) -> Sample | None:
     if len(facts) > 1:
         raise UserError(f"{name}: its runs have different data")
     left = [folder.name for folder in folders if folder not in dict(finished)]
+    by_seed: dict[int, tuple[Path, dict[str, Any]]] = {}
+    for folder, summary in finished:  # the same seed again is the same run: no further evidence
+        by_seed.setdefault(summary["seed"], (folder, summary))
+    again = [folder.name for folder, summary in finished if by_seed[summary["seed"]][0] != folder]
+    finished = [*by_seed.values()]
+    reasons = {"not finished": left, "seeds are there already": again}
+    notes = [f"since {reason}: {some(names)}" for reason, names in reasons.items() if names]
     return Sample(
         name=name,
         accuracies=tuple(100 * summary["test_accuracy"] for _, summary in finished),
         seeds=tuple(summary["seed"] for _, summary in finished),
         data=facts.pop(),
         folders=tuple(folder for folder, _ in finished),
-        note=f"{name}: left out, since not finished: {some(left)}" if left else "",
+        note=f"{name}: left out, {', '.join(notes)}" if notes else "",
     )
 
 

@@ -46,9 +46,15 @@ def compare(
     Raises:
       UserError: there are fewer than two groups, one is damaged, or their data differ.
     """
-    groups = [group for place in places for group in samples(local_path(place, "workdir"))]
+    paths = [local_path(place, "workdir") for place in places]
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UserError("--mode=compare: a group is named twice")
+    groups = [group for path in paths for group in samples(path)]
     if len(groups) < 2:
-        raise UserError("--mode=compare needs at least two groups of runs, or a sweep of several")
+        notes = "".join(f"; {group.note}" for group in groups if group.note)
+        raise UserError(
+            f"--mode=compare needs at least two groups of runs, or a sweep of several{notes}"
+        )
     path = local_path(output, "output") if output else None
     if path:
         output_paths.check("output", path, [".json"])
@@ -88,8 +94,9 @@ def _means(groups: Sequence[Sample], means: Sequence[Mean]) -> Any:
 def _lines(first: Sample, one: Compared) -> list[str]:
     lines = [f"{one.name} against {first.name} ({one.reason})"]
     if (found := one.difference) and one.p is not None:
+        mean = round(found.mean, 2) + 0.0  # no -0.00
         lines.append(
-            f"  difference {found.mean:+.2f} points, 95 % interval {found.low:+.2f} to "
+            f"  difference {mean:+.2f} points, 95 % interval {found.low:+.2f} to "
             f"{found.high:+.2f}, p = {one.p:.2g}"
         )
         several = "more than 100,000" if one.needed is None else f"{one.needed:,}"

@@ -34,6 +34,7 @@ from cnn_jax.storage.files import write_atomically
 from cnn_jax.sweeps import jobs
 from cnn_jax.sweeps.grid import applied, name_of
 from cnn_jax.sweeps.shared import LOOK
+from cnn_jax.sweeps.sweep_folder import Member
 from cnn_jax.train import Diverged, train
 from cnn_jax.training import stream
 
@@ -88,8 +89,11 @@ def search(
     _check(experiment, axes, recipe, options.get("data_dir"))
     measure = f"validation_{experiment.select_by}"
     whole = Run.at(workdir)
+    if whole.exists():
+        raise UserError(f"{whole.folder} holds a run: give another --workdir")
     with whole.created():
         study = Study(whole.folder, storage, sampler, seed)
+        study.check_space(text, axes)
 
         def run_of(number: int) -> Run:
             return Run(whole.folder / f"{number:03d}")
@@ -120,6 +124,7 @@ def search(
                 study.tell(trial, None, pruned=True)
             except Diverged as error:
                 say(f"diverged: {error}")
+                Member(values, run_of(trial.number)).set_diverged(str(error))
                 study.tell(trial, None)
 
         while study.counted() < trials:
@@ -150,7 +155,7 @@ def _check(
     """Raises what training would refuse, at the ends of every axis and for every choice."""
     loaded: dict[str, Any] = {}
     for name, axis in axes.items():
-        for value in axis.choices or (axis.low, axis.high):
+        for value in axis.examples():
             try:
                 changed = applied(experiment, {name: str(value)}, recipe.names)
                 setup = Setup.of(changed, recipe, data_dir, loaded=loaded)
@@ -164,13 +169,17 @@ def _table(study: Study, axes: dict[str, Axis], measure: str) -> Any:
     finished = [trial for trial in study.trials() if trial.state.name == "COMPLETE"]
     first = sorted(finished, key=lambda trial: -trial.value)[:10]
     rows = [
-        [str(trial.number), *(str(trial.params[name]) for name in axes), f"{trial.value:.2%}"]
+        [str(trial.number), *(_shown(trial.params[name]) for name in axes), f"{trial.value:.2%}"]
         for trial in first
     ]
     ended = Counter(trial.state.name for trial in study.trials())
     names = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "diverged", "RUNNING": "running"}
     title = ", ".join(f"{number} {names.get(state, state)}" for state, number in ended.items())
     return tables.table(["trial", *axes, measure.replace("_", " ")], rows, title)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _share(whole: Run, number: int) -> None:

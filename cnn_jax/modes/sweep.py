@@ -83,10 +83,13 @@ def sweep(
     out = console or tables.console()
     say = functools.partial(out.print, highlight=False, markup=False, soft_wrap=True)
     whole = Run.at(workdir)
+    if whole.exists():
+        raise UserError(f"{whole.folder} holds a run: give another --workdir")
     experiments = {
         name_of(chosen): applied(experiment, chosen, recipe.names) for chosen in assignments
     }
-    _check(sweep_folder.members(whole, assignments), experiments, recipe, data_dir)
+    texts = _texts(experiments)
+    _check(sweep_folder.members(whole, assignments, texts), experiments, recipe, data_dir)
 
     def train_one(member: Member) -> None:
         out.rule(Text(member.name), align="left")  # a string would be parsed as markup
@@ -106,17 +109,27 @@ def sweep(
             member.set_diverged(str(error))
 
     with whole.created():
-        members = sweep_folder.members(whole, assignments)
+        members = sweep_folder.members(whole, assignments, texts)
         with sweep_folder.described(whole, recipe.name, members):
             shared.train_all(members, train_one, say)
         results = Results.of(members, experiment.select_by)
-        results.write(whole, recipe.name)
+        written = results.write(whole, recipe.name)
         out.print(results.table())
-        say(f"sweep.json and sweep.csv are in {whole.folder}")
+        say(f"{', '.join(written)} -> {whole.folder}")
         finished = [m.summary() or {} for m in members if not m.divergence()]
         if not finished:
             raise RunFailed("every run of the sweep diverged")
     return finished
+
+
+def _texts(experiments: dict[str, Experiment]) -> list[str]:
+    """Each experiment as text; raises UserError if two are the same."""
+    named: dict[str, str] = {}
+    for name, experiment in experiments.items():
+        other = named.setdefault(config.to_text(experiment), name)
+        if other != name:
+            raise UserError(f"--sweep: {other} and {name} are the same run")
+    return [*named]
 
 
 def _check(
@@ -142,28 +155,26 @@ def _check(
             raise UserError(f"--sweep: {member.name}: {error}") from error
 
 
-def watch(
-    whole: Run, assignments: Sequence[Assignment], number: int, select_by: str, console: Any = None
-) -> None:
-    """Starts processes that share the sweep of this command, and shows what they do.
+def watch(command: Command, assignments: Sequence[Assignment], console: Any = None) -> None:
+    """Starts processes that share the sweep of a command, and shows what they do.
 
     Args:
-      whole: The sweep's folder.
+      command: The command line, with --jobs.
       assignments: The values of each run.
-      number: Number of processes.
-      select_by: The experiment's measure of validation.
       console: A `rich.console.Console`.
 
     Raises:
       UserError: there are too few devices.
       RunFailed: the processes have ended, and not all runs.
     """
-    out = console or tables.console()
+    out, whole, number = console or tables.console(), new_workdir(command), command.flags.jobs
+    names = command.recipe.names
+    texts = _texts({name_of(one): applied(command.experiment, one, names) for one in assignments})
     with whole.created():
-        command = own_command({"jobs", "workdir"}, f"--workdir={whole.folder}")
+        each = own_command({"jobs", "workdir"}, f"--workdir={whole.folder}")
         out.print(f"{number} processes print to {whole.folder / jobs.LOGS}", soft_wrap=True)
-        with jobs.started(command, number, whole.folder) as processes:
-            members = sweep_folder.members(whole, assignments)
+        with jobs.started(each, number, whole.folder) as processes:
+            members = sweep_folder.members(whole, assignments, texts)
             with progress.shown(members, out) as update:
                 while any(process.poll() is None for process in processes):
                     update()
@@ -174,7 +185,10 @@ def watch(
                 if process.returncode:
                     last = jobs.last_line(whole.folder, place)
                     raise RunFailed(f"process {place} has failed: {last.removeprefix('error: ')}")
-        out.print(Results.of(members, select_by).table())
+        results = Results.of(members, command.experiment.select_by)
+        written = results.write(whole, command.recipe.name)
+        out.print(results.table())
+        out.print(f"{', '.join(written)} -> {whole.folder}", soft_wrap=True)
 
 
 def run(command: Command) -> None:
@@ -189,7 +203,7 @@ def run(command: Command) -> None:
     if flags.jobs:
         if flags.record:
             raise UserError("--record needs one process: drop --jobs")
-        watch(new_workdir(command), assignments, flags.jobs, command.experiment.select_by)
+        watch(command, assignments)
         return
     with stream.workers(flags.workers):
         summaries = sweep(command.experiment, assignments, new_workdir(command), **options)

@@ -48,5 +48,5 @@ def build(rows: Sequence[Row]) -> Figure:
     axes.set_yticks(range(len(rows)), shorten([row.name for row in rows], 40))
     axes.invert_yaxis()
     axes.margins(y=0.5 / len(rows))
-    axes.set_xlabel("Test accuracy in %: runs (blue), mean and 95 % interval (red)")
+    axes.set_xlabel("Test accuracy in %: runs (blue), mean and 95 % interval (orange)")
     return made

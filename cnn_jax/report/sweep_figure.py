@@ -57,6 +57,9 @@ def build(points: Sequence[Point], measure: str) -> Figure | None:
         axes.set_xlabel(field)
         if min(places) > 0 and max(places) >= WIDE * min(places):
             axes.set_xscale("log")
+    seen = [100 * value for point in points for value in (*point.values, point.mean)]
+    margin = max(0.5, 0.15 * (max(seen) - min(seen)))
+    panels[0].set_ylim(min(seen) - margin, max(seen) + margin)  # wide intervals are cut off
     panels[0].set_ylabel(f"{measure[0].upper()}{measure[1:]}, %")
     return made
 

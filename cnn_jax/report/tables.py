@@ -16,6 +16,7 @@ from cnn_jax.report.names import shorten
 from cnn_jax.terminal.console import RunConsole
 
 WIDTH = 110  # characters of a line
+PIPE = 160  # characters of a line that no terminal shows
 MOST_COLUMNS = 12  # predicted classes with a column each
 NAME = 40  # characters of the longest class name in a row
 LEAST = 12  # characters that row names have beside a confusion matrix
@@ -25,7 +26,7 @@ _GAP = 3  # characters between the columns of `table`
 
 def console() -> Console:
     """A console on standard output; for a pipe or a file, wide enough for every table."""
-    return RunConsole(width=None if sys.stdout.isatty() else WIDTH)
+    return RunConsole(width=None if sys.stdout.isatty() else PIPE)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> Table:

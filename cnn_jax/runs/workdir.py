@@ -29,6 +29,11 @@ FOLDERS = ("checkpoints", "evaluations", "figures", "tensorboard")
 # The files that a user might name by mistake as an output.
 FILES = ("metrics.jsonl", "predictions.npz", "volumes.png")
 
+# In the folder of a run of a sweep or search whose loss became infinite: it would again.
+DIVERGED = "diverged.json"
+# The files of a sweep and of a search, whose runs are in folders of their own.
+OF_MANY_RUNS = ("sweep.json", "search.log")
+
 # The keys that are read from summary.json, and the types of their values.
 SUMMARY = {
     "test_accuracy": json_checks.NUMBER,
@@ -129,6 +134,11 @@ class Run:
                 "another --workdir"
             )
         else:
+            for name in OF_MANY_RUNS:
+                if (self.folder / name).exists():
+                    raise RunError(
+                        f"{self.folder} holds many runs ({name}): give another --workdir"
+                    )
             note, launches = "", [manifest]
         identity = self.identity() or uuid.uuid4().hex
         for name in FOLDERS:

@@ -55,6 +55,28 @@ class Study:
         path = str(self._folder / JOURNAL)
         return JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
 
+    def check_space(self, text: str, axes: Mapping[str, Axis]) -> None:
+        """Records the space of a new search.
+
+        Args:
+          text: The space as the user wrote it.
+          axes: The same, read.
+
+        Raises:
+          UserError: an earlier search in this folder had another space.
+        """
+        known = {name: repr(axis) for name, axis in axes.items()}
+        with files.locked(self._folder / LOCK):
+            kept = self._study.user_attrs
+            if kept.get("axes", known) != known:
+                raise UserError(
+                    f"--space: another search is in {self._folder}, of {kept['space']!r}: give "
+                    "another --workdir"
+                )
+            if "axes" not in kept:
+                self._study.set_user_attr("space", text)
+                self._study.set_user_attr("axes", known)
+
     def trials(self) -> list[Any]:
         """All trials so far, in the order of their numbers."""
         return self._study.get_trials(deepcopy=False)

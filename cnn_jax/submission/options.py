@@ -40,6 +40,8 @@ def options(text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     others: dict[str, Any] = {}
     for name, value in given.items():
+        if f"{name}s" in _NUMBERS:
+            raise UserError(f"--slurm: write {name}s={value}")
         if name not in _NUMBERS:
             others[name.replace("_", "-")] = value
             continue

@@ -99,24 +99,32 @@ class Results:
             columns + (["n", "sd", "95 % interval of the mean"] if several else []), rows
         )
 
-    def write(self, whole: Run, recipe: str) -> None:
-        """Writes sweep.json, sweep.csv and, if a field has numbers, sweep.png."""
-        rows = [self._row(member) for member in self.members]
-        sweep_folder.write(whole, recipe, self.members, rows)
+    def write(self, whole: Run, recipe: str) -> list[str]:
+        """Writes sweep.json, sweep.csv (both with all runs of the folder) and sweep.png.
+
+        Returns:
+          The names of the files; there is no figure if no field has numbers.
+        """
+        sweep_folder.write(whole, recipe, self.members, [self._row(m) for m in self.members])
+        rows = [
+            {"folder": row.pop("folder"), **row.pop("values"), **row}
+            for row in sweep_folder.rows(whole)
+        ]
+        results = ("state", "validation_accuracy", self.measure, "train_seconds")
+        last = dict.fromkeys((*results, *(key for row in rows for key in row if key in results)))
+        fields = dict.fromkeys(key for row in rows for key in row if key not in last)
         text = io.StringIO()
-        first = {"folder": "", **self.members[0].assignment, "state": "", **rows[0]}
-        writer = csv.DictWriter(text, list(first), lineterminator="\n")
+        writer = csv.DictWriter(text, [*fields, *last], lineterminator="\n")
         writer.writeheader()
-        for member, row in zip(self.members, rows, strict=True):
-            folder, state = member.run.folder.name, member.state()
-            writer.writerow({"folder": folder, **member.assignment, "state": state, **row})
+        writer.writerows(rows)
         files.write_atomically(whole.folder / CSV, text.getvalue().encode())
         points = [
             Point(one.assignment, one.values, one.mean.mean, _interval(one.mean), one is self.best)
             for one in self.settings
             if one.mean
         ]
-        sweep_figure.draw(points, self.measure.replace("_", " "), whole.folder / FIGURE)
+        drawn = sweep_figure.draw(points, self.measure.replace("_", " "), whole.folder / FIGURE)
+        return [sweep_folder.NAME, CSV, *([FIGURE] if drawn else [])]
 
     def _row(self, member: Member) -> dict[str, Any]:
         summary = (not member.divergence() and member.summary()) or {}

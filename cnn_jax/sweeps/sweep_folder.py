@@ -1,18 +1,17 @@
 """The folder of a sweep: a numbered folder for each run, and a file that says what each is."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.runs.workdir import Run, RunError
+from cnn_jax.runs.workdir import DIVERGED, Run, RunError
 from cnn_jax.storage import files, json_checks
 from cnn_jax.storage.json_files import write_json
 from cnn_jax.sweeps.grid import Assignment, name_of
 
 NAME, LOCK = "sweep.json", ".sweep.lock"
-# In the folder of a run whose loss became infinite: it would again.
-DIVERGED = "diverged.json"
 
 
 class Member:
@@ -64,20 +63,29 @@ class Member:
         return "unfinished" if self.run.exists() else "waiting"
 
 
-def members(whole: Run, assignments: Sequence[Assignment]) -> list[Member]:
+def members(
+    whole: Run, assignments: Sequence[Assignment], texts: Sequence[str] = ()
+) -> list[Member]:
     """The runs of a sweep, in the order of its assignments; nothing is written.
 
-    A run keeps the folder that it has, also one that is named by its values, as those of earlier
+    A run keeps the folder that it has: one with these values, one whose experiment is the same, as
+    that of a grid with fewer fields, or one that is named by its values, as those of earlier
     versions. Others get the next free numbers.
+
+    Args:
+      whole: The sweep's folder.
+      assignments: What distinguishes each run.
+      texts: The experiment of each, as `config.to_text` writes it; () if no other grid matters.
 
     Raises:
       RunError: sweep.json is damaged.
     """
     known = {} if whole.new else _known(whole.folder)
+    begun = _begun(whole.folder, known.values()) if texts else {}
     found, number = [], 0
-    for assignment in assignments:
+    for assignment, text in itertools.zip_longest(assignments, texts):
         name = name_of(assignment)
-        place = known.get(name) or _named(whole, name)
+        place = known.get(name) or begun.get(text) or _named(whole, name)
         while place is None:
             numbered = f"{number:03d}"
             number += 1
@@ -98,12 +106,12 @@ def write(whole: Run, recipe: str, found: Sequence[Member], results: Sequence[An
     """
     path = whole.folder / NAME
     with files.locked(whole.folder / LOCK):
-        rows = {row["folder"]: row for row in _rows(path)}
+        known = {row["folder"]: row for row in _rows(path)}
         for member, result in zip(found, results, strict=True):
             folder = member.run.folder.name
             row = {"folder": folder, "values": member.assignment, "state": member.state()}
-            rows[folder] = row | (result or {})
-        write_json(path, {"recipe": recipe, "runs": [rows[name] for name in sorted(rows)]})
+            known[folder] = row | (result or {})
+        write_json(path, {"recipe": recipe, "runs": [known[name] for name in sorted(known)]})
 
 
 @contextlib.contextmanager
@@ -122,8 +130,19 @@ def described(whole: Run, recipe: str, found: Sequence[Member]) -> Iterator[None
         raise
 
 
+def _begun(folder: Path, places: Iterable[str]) -> dict[str, str]:
+    """The folder of each experiment that has begun, by its text."""
+    runs = ((place, Run(folder / place)) for place in places)
+    return {run.experiment_text(): place for place, run in runs if run.exists()}
+
+
 def _known(folder: Path) -> dict[str, str]:
     return {name_of(row["values"]): row["folder"] for row in _rows(folder / NAME)}
+
+
+def rows(whole: Run) -> list[dict[str, Any]]:
+    """What sweep.json says of all runs, also of other grids."""
+    return _rows(whole.folder / NAME)
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

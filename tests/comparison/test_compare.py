@@ -55,12 +55,21 @@ def test_a_sweep_is_a_group_for_each_setting(write_run, tmp_path):
             name = f"sweep/{batch_size}-{seed}"
             write_run(name, 0.5 + seed / 100 + batch_size / 1000, seed=seed, batch_size=batch_size)
     write_run("sweep/late", 0.0, seed=3, batch_size=16, finished=False)
+    write_run("sweep/z", 0.9, seed=1, batch_size=8)  # again: no further evidence
+    write_json(tmp_path / "sweep" / "late" / "diverged.json", {"message": "the loss is nan"})
     small, large = samples(tmp_path / "sweep")
     assert {small.name, large.name} == {"sweep: batch_size=8", "sweep: batch_size=16"}
     small, large = sorted((small, large), key=lambda one: one.accuracies)
     assert small.accuracies == pytest.approx((50.8, 51.8, 52.8))
     assert small.seeds == large.seeds == (0, 1, 2)
-    assert large.note == "sweep: batch_size=16: left out, since not finished: late"
+    notes = {
+        "sweep: batch_size=16: left out, since not finished: late",
+        "sweep: batch_size=8: left out, since seeds are there already: z",
+    }
+    found = samples(tmp_path / "sweep")
+    assert found[0].note.endswith("; sweep: left out, diverged: late")
+    found[0] = dataclasses.replace(found[0], note=found[0].note.partition(";")[0])
+    assert {one.note for one in found} == notes
 
 
 def test_pairs_by_seed_whatever_their_order():
@@ -169,13 +178,17 @@ def test_the_command_writes_what_it_prints(tmp_path, capsys):
     [
         ([], "needs at least two groups"),
         (["nowhere", "a.json"], "nowhere is neither a folder nor a file of results/"),
-        (["a.json", "a.json"], "a.json is no row of results/"),
+        (["a.json"], "a.json is no row of results/"),
+        (["a.json", "./a.json"], "a group is named twice"),
         (["folder", "a.json"], "folder holds no run"),
+        (["sweep", "a.json"], "sweep holds no run that has finished (diverged: 002)"),
     ],
 )
 def test_mistakes_are_one_line(places, message, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
+    (tmp_path / "sweep" / "002").mkdir(parents=True)
+    write_json(tmp_path / "sweep" / "002" / "diverged.json", {"message": "the loss is nan"})
     (tmp_path / "a.json").write_text("{}")
     assert cli.main(["run.py", "--mode=compare", *places]) == 2
     error = capsys.readouterr().err

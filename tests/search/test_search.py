@@ -82,6 +82,29 @@ def test_a_trial_below_the_median_is_pruned(tmp_path):
     assert not mine.report(mine.next(9, everybody), 1, 0.31)
 
 
+def test_a_search_keeps_its_space(tmp_path):
+    study(tmp_path).check_space("a=int(1,8)", space("a=int(1,8)"))
+    study(tmp_path).check_space("a = int(1, 8)", space("a = int(1, 8)"))
+    for other in ("a=int(1,9)", "b=int(1,8)", "a=int(1,8); b=int(1,8)"):
+        with pytest.raises(UserError, match=r"another search is in .*, of 'a=int\(1,8\)': give"):
+            study(tmp_path).check_space(other, space(other))
+
+
+def test_a_diverged_trial_says_so_in_its_folder(capsys, tmp_path):
+    flags = ("--space=optimizer.peak_lr=log(1e30,1e31)", "--trials=1", f"--workdir={tmp_path}/s")
+    assert cli.main(["run.py", *TINY, "--mode=search", *flags]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "error: no trial has finished"
+    assert "loss" in json.loads((tmp_path / "s" / "000" / "diverged.json").read_text())["message"]
+    # One run does not go into the folder of many, nor many into the folder of one.
+    assert cli.main(["run.py", *TINY, f"--workdir={tmp_path}/s"]) == 2
+    assert "holds many runs (search.log)" in capsys.readouterr().err.splitlines()[-1]
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "config.json").write_text("{}")
+    for mode in (("--mode=sweep", "--seeds=2"), ("--mode=search", flags[0])):
+        assert cli.main(["run.py", *TINY, *mode, f"--workdir={tmp_path}/one"]) == 2
+        assert "one holds a run: give another --workdir" in capsys.readouterr().err
+
+
 def test_another_space_in_the_same_folder_is_refused(tmp_path):
     mine = study(tmp_path)
     mine.suggest(mine.next(2, everybody), AXES)
@@ -102,6 +125,7 @@ def test_another_space_in_the_same_folder_is_refused(tmp_path):
             ["--space=optimizer.peak_lr=log(1,2)", "--storage=nonsense://x"],
             "--storage=nonsense://x",
         ),
+        (["--space=batch_size=uniform(8,16)"], "--space: batch_size=11.06: "),
         (["--space=batch_size=choice(8,512)"], "--space: batch_size=512: "),
         (
             ["--space=batch_size=choice(8,16)", "--config.data=Shapes(train=64, validation=0)"],

@@ -39,6 +39,7 @@ def test_options_become_submitit_s_parameters(text, expected):
         ("hours=nan", "hours=nan must be"),
         ("gpus=1.5", "gpus=1.5 must be"),
         ("gpus=0", "gpus=0 must be"),
+        ("gpu=2", "write gpus=2"),
     ],
 )
 def test_mistakes_are_one_line(text, message):

@@ -68,6 +68,21 @@ def test_settings_are_compared_on_validation_over_their_seeds(results, tmp_path)
     assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_files_have_the_runs_of_all_grids(results, tmp_path):
+    results("lr=0.1,0.01", [0.5, 0.6]).write(Run(tmp_path), "mine")
+    found = members(Run(tmp_path), grid("lr=0.1; width=4"))
+    found[0].set_diverged("the loss is nan")
+    assert Results.of(found, "accuracy").write(Run(tmp_path), "mine") == ["sweep.json", "sweep.csv"]
+    rows = [*csv.DictReader((tmp_path / "sweep.csv").open())]
+    assert [
+        (row["folder"], row["lr"], row["width"], row["validation_accuracy"]) for row in rows
+    ] == [
+        ("000", "0.1", "", "0.5"),
+        ("001", "0.01", "", "0.6"),
+        ("002", "0.1", "4", ""),
+    ]
+
+
 def test_a_sweep_over_seeds_alone_shows_the_test_set(results):
     found = results(None, [0.2, 0.3], seeds=2)
     assert found.measure == "test_accuracy"
@@ -85,4 +100,7 @@ def test_the_figure_has_a_panel_for_each_field_with_numbers():
     assert panel.get_ylabel() == "Validation accuracy, %"
     assert [text.get_text() for text in panel.texts] == ["best"]
     assert panel.texts[0].xy == (0.001, pytest.approx(55))
+    assert panel.get_ylim() == (pytest.approx(48.5), pytest.approx(61.5))
+    wide = [point._replace(interval=(-0.4, 1.5)) for point in points]
+    assert sweep_figure.build(wide, "x").axes[0].get_ylim() == panel.get_ylim()
     assert sweep_figure.build([point._replace(fields={"m": "A"}) for point in points], "x") is None

@@ -8,6 +8,7 @@ import pytest
 
 from cnn_jax.errors import UserError
 from cnn_jax.runs.workdir import Run, RunError
+from cnn_jax.storage.json_files import write_json
 from cnn_jax.sweeps import sweep_folder
 from cnn_jax.sweeps.grid import grid
 from cnn_jax.sweeps.sweep_folder import members
@@ -54,6 +55,22 @@ def test_a_larger_grid_keeps_the_folders_of_the_smaller(tmp_path):
         ("003", "3"),
     ]
     assert {row["state"] for row in rows} == {"waiting"}
+
+
+def test_a_run_of_a_grid_with_other_fields_keeps_its_folder(tmp_path):
+    """Seed 0 is what the run was trained with before --seeds was given."""
+    write(tmp_path, "a=1,2")
+    for place, text in (("000", "E(a=1)"), ("001", "E(a=2)")):
+        config = {"experiment": text, "recipe": {}, "data": {}}
+        (tmp_path / place).mkdir()
+        write_json(tmp_path / place / "config.json", config)
+    wider = grid("a=1,2", 2)
+    texts = ["E(a=1)", "E(a=1, seed=1)", "E(a=2)", "E(a=2, seed=1)"]
+    found = members(Run(tmp_path), wider, texts)
+    assert [member.run.folder.name for member in found] == ["000", "002", "001", "003"]
+    sweep_folder.write(Run(tmp_path), "mine", found, [None] * 4)
+    rows = sweep_folder.rows(Run(tmp_path))
+    assert [row["values"] for row in rows] == [wider[0], wider[2], wider[1], wider[3]]
 
 
 def test_runs_of_earlier_versions_keep_their_names(tmp_path):
