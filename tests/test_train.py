@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 import pytest
+from preempted import Preempted, PreemptedAt
 from rich.console import Console
 from same_run import bits, untimed
 
@@ -39,10 +40,6 @@ def experiment(**fields) -> Experiment:
     return Experiment(**(defaults | fields))
 
 
-class Stop(BaseException):
-    """What a preempted machine does to a run."""
-
-
 def test_result_is_what_the_folder_holds(tmp_path):
     result = train(experiment(), tmp_path / "run", console=QUIET)
     assert result.summary == json.loads((tmp_path / "run" / "summary.json").read_text())
@@ -57,19 +54,11 @@ def test_a_run_that_was_stopped_twice_ends_like_one_that_never_was(tmp_path, par
     wanted = experiment(parallel=parallel, model=ResNet(depth=8, width=2), epochs=2.5, ema=0.9)
     whole = train(wanted, tmp_path / "whole", log_every_steps=2, console=QUIET)
 
-    def stop(at):
-        class Stopping(Writer):
-            def write(self, row):
-                if row["step"] == at:
-                    raise Stop
-
-        return [Stopping()]
-
     folder = tmp_path / "stopped"
     options = {"log_every_steps": 2, "save_every_steps": 3, "console": QUIET}
     for at in (4, 10):  # a step after a checkpoint in mid-epoch
-        with pytest.raises(Stop):
-            train(wanted, folder, writers=stop(at), **options)
+        with pytest.raises(Preempted):
+            train(wanted, folder, writers=[PreemptedAt(at)], **options)
     resumed = train(wanted, folder, **options)
     assert bits(resumed.state) == bits(whole.state)
     assert untimed(folder) == untimed(tmp_path / "whole")

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
+from preempted import Preempted, PreemptedAt
 from program import RUN, TINY, run, run_script, start
 from rich.console import Console
 from same_run import assert_same_run, bits, untimed, wait_for_checkpoint
@@ -124,28 +125,13 @@ def test_row_2_asked_to_stop_a_run_saves_its_step_and_resumes(number, code, whol
     assert_same_run(whole, folder)
 
 
-class Stop(Exception):
-    """What a preempted machine does to a run."""
-
-
-class StopAt:
-    """A writer that ends the run where it logs a step."""
-
-    def __init__(self, step: int):
-        self.step = step
-
-    def write(self, row):
-        if row["step"] == self.step:
-            raise Stop
-
-
 def stopped(folder: Path, at: int, **fields) -> None:
     """Begins a run, or goes on with it, until it logs a step."""
-    with pytest.raises(Stop):
+    with pytest.raises(Preempted):
         train(
             experiment(**fields),
             folder,
-            writers=[StopAt(at)],
+            writers=[PreemptedAt(at)],
             log_every_steps=2,
             save_every_steps=3,
             console=QUIET,

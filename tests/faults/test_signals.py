@@ -16,6 +16,7 @@ from small_run import EXPERIMENT, QUIET
 from cnn_jax import cli
 from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime import signals
+from cnn_jax.tracking.writer import Writer
 from cnn_jax.train import Interrupted, train
 
 LATER = [signal.SIGTERM, signal.SIGINT]
@@ -147,7 +148,7 @@ def test_row_2_each_signal_is_noted_while_training_and_raised_elsewhere(number, 
 
 
 def test_row_2_a_warning_while_training_saves_the_step_and_the_run_resumes(finished, tmp_path):
-    class Sender:
+    class Sender(Writer):
         def write(self, row):
             if (row["step"], row["split"]) == (8, "train"):
                 send(signal.SIGUSR1)

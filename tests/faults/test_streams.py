@@ -23,6 +23,7 @@ from cnn_jax.data import DataInvalid, Folder
 from cnn_jax.errors import RunFailed
 from cnn_jax.experiment import Experiment
 from cnn_jax.models import MLP
+from cnn_jax.tracking.writer import Writer
 from cnn_jax.train import train
 from cnn_jax.training import stream
 
@@ -50,7 +51,7 @@ def experiment(folder, **fields):
 def test_row_33_a_worker_that_is_killed_ends_the_run_in_one_line(folder, tmp_path):
     """As Linux does when memory runs out. The run resumes."""
 
-    class Kills:
+    class Kills(Writer):
         def write(self, row):
             for child in multiprocessing.active_children():
                 child.kill()

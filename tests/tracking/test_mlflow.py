@@ -7,27 +7,12 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from preempted import Preempted, PreemptedAt
 from program import TINY, run, run_script
 from small_run import EXPERIMENT, QUIET
 
 from cnn_jax.tracking.mlflow import MLflow
-from cnn_jax.tracking.writer import Writer
 from cnn_jax.train import train
-
-
-class Preempted(BaseException):
-    """What ends a process from outside."""
-
-
-class Stops(Writer):
-    """Ends the process at a step."""
-
-    def __init__(self, step, error=Preempted):
-        self.step, self.error = step, error
-
-    def write(self, row):
-        if row["step"] == self.step:
-            raise self.error
 
 
 @pytest.fixture
@@ -71,7 +56,7 @@ def test_a_resumed_run_goes_on_in_its_tracked_run(store, tmp_path):
     folder = tmp_path / "run"
     for step, error, status in ((8, KeyboardInterrupt, "KILLED"), (12, Preempted, "FAILED")):
         with pytest.raises(error):
-            launch(folder, MLflow(store), Stops(step, error))
+            launch(folder, MLflow(store), PreemptedAt(step, error))
         (one,) = tracked(store)
         assert one.info.status == status
     launch(folder, MLflow(store))

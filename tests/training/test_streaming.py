@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from photo_folders import fill
 from PIL import Image
+from preempted import Preempted, PreemptedAt
 from same_run import bits, untimed
 from small_net import Small
 from small_run import QUIET
@@ -88,24 +89,11 @@ def test_comes_to_the_bits_of_training_in_memory(number, fields, folder, tmp_pat
     assert '"input_wait"' not in (tmp_path / "False" / "metrics.jsonl").read_text()
 
 
-class Stop(Exception):
-    """An error of a user's writer."""
-
-
-class StopsAt:
-    def __init__(self, step):
-        self.step = step
-
-    def write(self, row):
-        if row["step"] == self.step:
-            raise Stop
-
-
 def test_resumes_in_mid_epoch_with_another_number_of_processes(folder, tmp_path):
     one = experiment(folder, streamed=True)
     often = {"save_every_steps": 1, "log_every_steps": 1}
-    with pytest.raises(Stop):
-        run(one, tmp_path / "run", workers=0, writers=[StopsAt(9)], **often)
+    with pytest.raises(Preempted):
+        run(one, tmp_path / "run", workers=0, writers=[PreemptedAt(9)], **often)
     assert untimed(tmp_path / "run")[-1]["step"] == 9
     resumed = run(one, tmp_path / "run", workers=2, **often)
     assert_same([resumed, run(experiment(folder, streamed=False), tmp_path / "whole", **often)])
