@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from program import TINY, one_line, run
 
 from cnn_jax.errors import UserError
@@ -58,13 +59,24 @@ def test_each_process_gets_a_gpu(machine):
 
 @pytest.mark.slow
 def test_two_processes_train_a_sweep(tmp_path):
-    arguments = (*TINY, "--config.epochs=1", "--mode=sweep", "--jobs=2", f"--workdir={tmp_path}/s")
-    done = run(*arguments, "--sweep=optimizer.peak_lr=0.01,1e30", "--seeds=2")
+    small = (*TINY, "--config.model=MLP(hidden=(16,))", "--config.epochs=1")
+    arguments = (*small, "--mode=sweep", "--jobs=2", f"--workdir={tmp_path}/s")
+    grid = ("--sweep=optimizer.peak_lr=0.01,1e30", "--seeds=2")
+    done = run(*arguments, *grid, "--track=mlflow", cwd=tmp_path)
     lines = done.stdout.splitlines()
     assert sum(line.startswith(("000  ", "001  ")) and "at epoch 1" in line for line in lines) == 2
     assert sum("diverged: " in line for line in lines) == 2
     assert "95 % interval of the mean" in done.stdout
     assert {log.name for log in (tmp_path / "s" / "jobs").iterdir()} == {"0.log", "1.log"}
+    # Both processes began by creating MLflow's store.
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    tracked = client.search_runs([client.get_experiment_by_name("quickstart").experiment_id])
+    assert sorted((run.info.run_name, run.info.status) for run in tracked) == [
+        ("s/000", "FINISHED"),
+        ("s/001", "FINISHED"),
+        ("s/002", "FAILED"),
+        ("s/003", "FAILED"),
+    ]
     refused = run(*arguments, "--sweep=batch_size=512", code=1)
     last = refused.stderr.splitlines()[-1]
     assert last.startswith("error: process 0 has failed: --sweep: batch_size=512: ")

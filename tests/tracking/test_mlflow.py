@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from preempted import Preempted, PreemptedAt
-from program import TINY, run, run_script
+from program import run_script
 from small_run import EXPERIMENT, QUIET
 
 from cnn_jax.tracking.mlflow import MLflow
@@ -119,15 +119,3 @@ def test_a_server_that_is_down_ends_nothing(tmp_path, capsys):
 def test_mlflow_is_told_to_tell_nobody():
     script = "from cnn_jax.tracking.mlflow import MLflow; MLflow(); import os; print(os.environ)"
     assert "'MLFLOW_DISABLE_TELEMETRY': 'true'" in run_script(script).stdout
-
-
-@pytest.mark.slow
-def test_two_processes_begin_a_store_at_once(tmp_path):
-    run(
-        *(*TINY, "--config.epochs=1", "--mode=sweep", "--jobs=2", "--seeds=2", "--track=mlflow"),
-        f"--workdir={tmp_path}/s",
-        cwd=tmp_path,
-    )
-    runs = tracked(f"sqlite:///{tmp_path}/mlflow.db", "quickstart")
-    assert sorted(run.info.run_name for run in runs) == ["s/000", "s/001"]
-    assert all(run.info.status == "FINISHED" for run in runs)
