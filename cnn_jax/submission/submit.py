@@ -40,11 +40,11 @@ def submit(
     """
     if importlib.util.find_spec("submitit") is None:
         raise UserError("--launch needs submitit: pip install -e '.[slurm]'")
+    if cluster == "slurm" and not shutil.which("srun"):
+        raise UserError("--launch=slurm: there is no Slurm here (no srun)")
     import submitit
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-    if cluster == "slurm" and not shutil.which("srun"):
-        raise UserError("--launch=slurm: there is no Slurm here (no srun)")
     limit = {f"{cluster}_max_num_timeout": TIMEOUTS}
     executor = submitit.AutoExecutor(folder=folder, cluster=cluster, **limit)
     executor.update_parameters(

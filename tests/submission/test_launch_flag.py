@@ -37,12 +37,12 @@ def slurm(tmp_path, monkeypatch):
     return tmp_path
 
 
-def launch(folder, *flags, code=0, **environ):
+def launch(folder, *flags, code=0):
     """Launches jobs and returns what is printed; background jobs keep their own output."""
     with open(folder / "printed", "w+") as printed:
         command = [sys.executable, str(RUN), *TINY, *flags]
         done = subprocess.run(
-            command, cwd=folder, env=environment(**environ), stdout=printed, stderr=printed
+            command, cwd=folder, env=environment(), stdout=printed, stderr=printed
         )
         printed.seek(0)
         text = printed.read()
@@ -91,20 +91,26 @@ def test_processes_of_one_training(slurm):
 
 
 @pytest.mark.parametrize(
-    ("flags", "code", "message"),
+    ("flags", "message"),
     [
-        (["--slurm=partition=closed"], 1, "--launch=slurm: sbatch: error: invalid partition"),
-        (["--slurm=nodes=2"], 2, "several nodes train together only with --distributed"),
-        (["--slurm=gpus=x"], 2, "--slurm: gpus=x must be a positive number"),
-        (["--mode=sweep", "--seeds=2", "--distributed"], 2, "--distributed is for --mode=train"),
-        (["--config.optimiser=SGD"], 2, "Did you mean --config.optimizer?"),
-        (["--track=mlfow"], 2, "Did you mean mlflow?"),
+        (["--slurm=nodes=2"], "several nodes train together only with --distributed"),
+        (["--slurm=gpus=x"], "--slurm: gpus=x must be a positive number"),
+        (["--mode=sweep", "--seeds=2", "--distributed"], "--distributed is for --mode=train"),
+        (["--config.optimiser=SGD"], "Did you mean --config.optimizer?"),
+        (["--track=mlfow"], "Did you mean mlflow?"),
     ],
 )
-def test_mistakes_are_one_line_and_leave_nothing(flags, code, message, slurm):
-    text = launch(slurm, "--launch=slurm", "--workdir=mine", *flags, code=code)
-    assert message in text.splitlines()[-1]
+def test_mistakes_are_one_line_and_leave_nothing(flags, message, slurm, monkeypatch, capsys):
+    monkeypatch.chdir(slurm)
+    assert cli.main(["run.py", *TINY, "--launch=slurm", "--workdir=mine", *flags]) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
     assert not (slurm / "mine" / "config.json").exists()
+
+
+def test_what_slurm_refuses_is_one_line(slurm):
+    text = launch(slurm, "--launch=slurm", "--slurm=partition=closed", code=1)
+    refusal = "error: --launch=slurm: sbatch: error: invalid partition specified"
+    assert text.splitlines()[-1] == refusal
 
 
 def test_jobs_that_nobody_launches(capsys):
@@ -112,9 +118,12 @@ def test_jobs_that_nobody_launches(capsys):
     assert capsys.readouterr().err == "error: --slurm needs --launch=slurm\n"
 
 
-def test_without_slurm_it_says_so(tmp_path):
-    text = launch(tmp_path, "--launch=slurm", code=2, PATH="/nowhere")
-    assert text.splitlines()[-1] == "error: --launch=slurm: there is no Slurm here (no srun)"
+def test_without_slurm_it_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert cli.main(["run.py", "--launch=slurm"]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "error: --launch=slurm: there is no Slurm here (no srun)"
     assert not (tmp_path / "runs").exists()
 
 
