@@ -33,17 +33,18 @@ class Scored(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions, the last to four times the depth, and a shortcut."""
+    """1x1, 3x3 (perhaps grouped) and 1x1 convolutions, the last to a greater depth; a shortcut."""
 
-    def __init__(self, depth: int, width: int, stride: int):
+    def __init__(self, depth: int, width: int, stride: int, expansion: int = 4, groups: int = 1):
         super().__init__()
         relu = nn.ReLU(inplace=True)
         self.residual = nn.Sequential(
-            *(conv_norm(depth, width, 1), relu, conv_norm(width, width, 3, stride), relu),
-            conv_norm(width, 4 * width, 1),
+            *(conv_norm(depth, width, 1), relu),
+            *(conv_norm(width, width, 3, stride, groups=groups), relu),
+            conv_norm(width, expansion * width, 1),
         )
-        same = depth == 4 * width and stride == 1
-        self.shortcut = nn.Identity() if same else conv_norm(depth, 4 * width, 1, stride)
+        same = depth == expansion * width and stride == 1
+        self.shortcut = nn.Identity() if same else conv_norm(depth, expansion * width, 1, stride)
 
     def forward(self, x):
         return F.relu(self.residual(x) + self.shortcut(x), inplace=True)
@@ -61,20 +62,21 @@ def resnet50() -> nn.Module:
     return Scored(nn.Sequential(*features), depth)
 
 
-class WideBlock(nn.Module):
-    """Two pre-activation 3x3 convolutions and a shortcut."""
+class PreActivated(nn.Module):
+    """Two pre-activation 3x3 convolutions, perhaps a further module, and a shortcut."""
 
-    def __init__(self, depth: int, width: int, stride: int):
+    def __init__(self, depth: int, width: int, stride: int, last: nn.Module | None = None):
         super().__init__()
         self.norm = nn.BatchNorm2d(depth)
         self.conv = nn.Conv2d(depth, width, 3, stride, 1, bias=False)
         self.rest = norm_conv(width, width, 3)
+        self.last = last or nn.Identity()
         changes = depth != width or stride > 1
         self.shortcut = nn.Conv2d(depth, width, 1, stride, bias=False) if changes else None
 
     def forward(self, x):
         active = F.relu(self.norm(x))
-        y = self.rest(self.conv(active))
+        y = self.last(self.rest(self.conv(active)))
         return y + (self.shortcut(active) if self.shortcut else x)
 
 
@@ -85,7 +87,7 @@ def wide_resnet(blocks: int, factor: int) -> nn.Module:
     for stage in range(3):
         for block in range(blocks):
             width = 16 * factor * 2**stage
-            features.append(WideBlock(depth, width, 2 if stage and not block else 1))
+            features.append(PreActivated(depth, width, 2 if stage and not block else 1))
             depth = width
     features += [nn.BatchNorm2d(depth), nn.ReLU(inplace=True)]
     return Scored(nn.Sequential(*features), depth)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch_families import Scored, conv_norm, norm_conv
+from torch_families import Bottleneck, PreActivated, Scored, conv_norm
 
 WIDTHS = (64, 128, 256, 512)
 # Of each Inception module: 1x1; 1x1 and 3x3; 1x1 and 5x5; 1x1 after the pool. None: a pool.
@@ -29,30 +29,13 @@ class Excitation(nn.Module):
         return x * torch.sigmoid(self.scale(F.relu(self.hidden(means))))
 
 
-class PreActivated(nn.Module):
-    """Two 3x3 convolutions, each after BatchNorm and ReLU, and a shortcut."""
-
-    def __init__(self, depth: int, width: int, stride: int, excites: bool):
-        super().__init__()
-        self.norm = nn.BatchNorm2d(depth)
-        self.conv = nn.Conv2d(depth, width, 3, stride, 1, bias=False)
-        self.rest = norm_conv(width, width, 3)
-        self.excitation = Excitation(width) if excites else nn.Identity()
-        changes = depth != width or stride > 1
-        self.shortcut = nn.Conv2d(depth, width, 1, stride, bias=False) if changes else None
-
-    def forward(self, x):
-        active = F.relu(self.norm(x))
-        y = self.excitation(self.rest(self.conv(active)))
-        return y + (self.shortcut(active) if self.shortcut else x)
-
-
 def _pre_activated(stem: nn.Module, excites: bool) -> nn.Module:
     features, depth = [stem], 64
     for stage, width in enumerate(WIDTHS):
         for block in range(2):
             stride = 2 if stage and not block else 1
-            features.append(PreActivated(depth, width, stride, excites))
+            last = Excitation(width) if excites else None
+            features.append(PreActivated(depth, width, stride, last))
             depth = width
     return Scored(nn.Sequential(*features), depth)
 
@@ -133,24 +116,6 @@ def mobilenet() -> nn.Module:
     return Scored(nn.Sequential(*features), depth)
 
 
-class Grouped(nn.Module):
-    """1x1, grouped 3x3 and 1x1 convolutions, and a shortcut."""
-
-    def __init__(self, depth: int, groups: int, width: int, stride: int):
-        super().__init__()
-        relu = nn.ReLU(inplace=True)
-        self.residual = nn.Sequential(
-            *(conv_norm(depth, width, 1), relu),
-            *(conv_norm(width, width, 3, stride, groups=groups), relu),
-            conv_norm(width, 2 * width, 1),
-        )
-        same = depth == 2 * width and stride == 1
-        self.shortcut = nn.Identity() if same else conv_norm(depth, 2 * width, 1, stride)
-
-    def forward(self, x):
-        return F.relu(self.residual(x) + self.shortcut(x), inplace=True)
-
-
 def resnext29_2x64d() -> nn.Module:
     """ResNeXt-29 2x64d with a 1x1 stem: 9,128,778 parameters."""
     features: list[nn.Module] = [conv_norm(3, 64, 1), nn.ReLU(inplace=True)]
@@ -158,6 +123,7 @@ def resnext29_2x64d() -> nn.Module:
     for stage in range(3):
         for block in range(3):
             width = 128 * 2**stage
-            features.append(Grouped(depth, 2, width, 2 if stage and not block else 1))
+            stride = 2 if stage and not block else 1
+            features.append(Bottleneck(depth, width, stride, expansion=2, groups=2))
             depth = 2 * width
     return Scored(nn.Sequential(*features), depth)

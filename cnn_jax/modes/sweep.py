@@ -85,9 +85,7 @@ def sweep(
     whole = Run.at(workdir)
     if whole.exists():
         raise UserError(f"{whole.folder} holds a run: give another --workdir")
-    experiments = {
-        name_of(chosen): applied(experiment, chosen, recipe.names) for chosen in assignments
-    }
+    experiments = _experiments(experiment, assignments, recipe)
     texts = _texts(experiments)
     _check(sweep_folder.members(whole, assignments, texts), experiments, recipe, data_dir)
 
@@ -113,13 +111,26 @@ def sweep(
         with sweep_folder.described(whole, recipe.name, members):
             shared.train_all(members, train_one, say)
         results = Results.of(members, experiment.select_by)
-        written = results.write(whole, recipe.name)
-        out.print(results.table())
-        say(f"{', '.join(written)} -> {whole.folder}")
+        _show(results, whole, recipe, out)
         finished = [m.summary() or {} for m in members if not m.divergence()]
         if not finished:
             raise RunFailed("every run of the sweep diverged")
     return finished
+
+
+def _experiments(
+    experiment: Experiment, assignments: Sequence[Assignment], recipe: config.Recipe
+) -> dict[str, Experiment]:
+    """The experiment of each run, by the run's name."""
+    return {name_of(chosen): applied(experiment, chosen, recipe.names) for chosen in assignments}
+
+
+def _show(results: Results, whole: Run, recipe: config.Recipe, out: Any) -> None:
+    """Writes the results and prints them."""
+    written = results.write(whole, recipe.name)
+    out.print(results.table())
+    line = f"{', '.join(written)} -> {whole.folder}"
+    out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _texts(experiments: dict[str, Experiment]) -> list[str]:
@@ -168,8 +179,7 @@ def watch(command: Command, assignments: Sequence[Assignment], console: Any = No
       RunFailed: the processes have ended, and not all runs.
     """
     out, whole, number = console or tables.console(), new_workdir(command), command.flags.jobs
-    names = command.recipe.names
-    texts = _texts({name_of(one): applied(command.experiment, one, names) for one in assignments})
+    texts = _texts(_experiments(command.experiment, assignments, command.recipe))
     with whole.created():
         each = own_command({"jobs", "workdir"}, f"--workdir={whole.folder}")
         out.print(f"{number} processes print to {whole.folder / jobs.LOGS}", soft_wrap=True)
@@ -186,9 +196,7 @@ def watch(command: Command, assignments: Sequence[Assignment], console: Any = No
                     last = jobs.last_line(whole.folder, place)
                     raise RunFailed(f"process {place} has failed: {last.removeprefix('error: ')}")
         results = Results.of(members, command.experiment.select_by)
-        written = results.write(whole, command.recipe.name)
-        out.print(results.table())
-        out.print(f"{', '.join(written)} -> {whole.folder}", soft_wrap=True)
+        _show(results, whole, command.recipe, out)
 
 
 def run(command: Command) -> None:
