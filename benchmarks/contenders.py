@@ -124,9 +124,9 @@ def torch(name: str, net: str, batch_size: int, python: str) -> list[Contender]:
             name=name,
             command=(*command, f"--layout={layout}"),
             environment={malloc.VARIABLE: tunables},
-            setting={"layout": layout, "malloc": malloc},
+            setting={"layout": layout, "malloc": tuning},
         )
-        for layout, (malloc, tunables) in itertools.product(LAYOUTS, MALLOC.items())
+        for layout, (tuning, tunables) in itertools.product(LAYOUTS, MALLOC.items())
     ]
 
 

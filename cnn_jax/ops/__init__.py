@@ -13,6 +13,7 @@ A function traced before keeps its form, because JAX caches by function, hence t
 
 from cnn_jax.ops.activation import gelu
 from cnn_jax.ops.adaptive_pooling import adaptive_avg_pool
+from cnn_jax.ops.batch_norm import batch_norm
 from cnn_jax.ops.convolution import conv_general_dilated
 from cnn_jax.ops.pooling import max_pool
 from cnn_jax.ops.response_norm import local_response_norm
@@ -20,6 +21,7 @@ from cnn_jax.ops.stock_or_fast import fast, stock
 
 __all__ = [
     "adaptive_avg_pool",
+    "batch_norm",
     "conv_general_dilated",
     "fast",
     "gelu",

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnn_jax.ops import grouped, pointwise, winograd
+from cnn_jax.ops import depthwise, grouped, pointwise, winograd
 from cnn_jax.ops.chunks import sum_chunks
 from cnn_jax.ops.stock_or_fast import fast
 
@@ -101,6 +101,7 @@ def _convolve(image, kernel, strides: tuple[int, int], padding: Padding, groups:
 
 
 def _forward(image, kernel, strides, padding, groups):
+    image = lax.platform_dependent(image, cpu=lax.optimization_barrier, default=lambda x: x)
     return _convolve(image, kernel, strides, padding, groups), (image, kernel)
 
 
@@ -148,13 +149,14 @@ def _on_cpu(image, kernel, *, strides, padding, groups):
     if _is_pointwise(kernel.shape, padding, groups):
         return pointwise.convolve(image, kernel, strides)
     if groups > 1 and kernel.shape[2] == 1:
-        return grouped.depthwise(image, kernel, strides, padding)
+        return depthwise.convolve(image, kernel, strides, padding)
     if groups > 1:
         return grouped.convolve(image, kernel, groups, strides, padding)
     return _canonical(image, kernel, strides, padding)
 
 
 def _gradients_on_cpu(image, kernel, gradient, *, strides, padding, groups):
+    gradient = lax.optimization_barrier(gradient)
     of_image = _image_gradient(image.shape, kernel, gradient, strides, padding, groups)
     of_kernel = _kernel_gradient(image, kernel.shape, gradient, strides, padding, groups)
     return of_image, of_kernel.astype(kernel.dtype)
@@ -170,7 +172,7 @@ def _image_gradient(shape, kernel, gradient, strides, padding, groups):
             lambda g, k: winograd.convolve(g, k.swapaxes(2, 3), pads), groups, gradient, flipped
         )
     if groups > 1 and kernel.shape[2] == 1:
-        return grouped.depthwise_image_gradient(gradient, flipped, groups, strides, pads)
+        return depthwise.image_gradient(gradient, kernel, shape, strides, padding)
     if groups > 1:
         return grouped.image_gradient(gradient, flipped, groups, strides, pads)
     return _canonical(gradient, flipped.swapaxes(2, 3), (1, 1), pads, lhs_dilation=strides)
@@ -185,7 +187,7 @@ def _kernel_gradient(image, shape, gradient, strides, padding, groups):
     if _is_pointwise(shape, padding, groups):
         return pointwise.kernel_gradient(image, gradient, strides)
     if groups > 1 and shape[2] == 1:
-        return grouped.depthwise_kernel_gradient(image, gradient, size, strides, padding)
+        return depthwise.kernel_gradient(image, gradient, size, strides, padding)
     if groups > 1:
         return grouped.kernel_gradient(image, gradient, groups, size, strides, padding)
     return _chunked_kernel_gradient(image, gradient, size, strides, padding)

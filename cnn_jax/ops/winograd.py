@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from cnn_jax.ops import xla
 from cnn_jax.ops.chunks import map_chunks, sum_chunks
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
@@ -28,9 +29,6 @@ POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
 LARGEST_TILE = {2: 4, 4: len(POINTS) + 1}
 # Bytes of the tiles of a chunk of images: a share of a CPU's last-level cache.
 CHUNK_BYTES = 8 * 2**20
-# Newer XLA:CPU kernels use several cores for small matrix products only if they sum over the last
-# axis of the first factor, so transposing it pays.
-SUMS_LAST = jax.__version_info__ >= (0, 11)
 
 
 @functools.cache
@@ -112,7 +110,7 @@ def kernel_gradient(image: jax.Array, gradient: jax.Array, r: int, padding: Padd
 
     def gradient_chunk(images, gradients):
         values = _points(inputs, images, m, tiles, padding).swapaxes(1, 2)
-        if SUMS_LAST:
+        if xla.NEW:
             # Otherwise XLA merges the transposition into the product.
             values = lax.optimization_barrier(values)
         return lax.dot_general(

@@ -71,6 +71,24 @@ def test_the_fastest_setting_is_chosen_and_one_that_fails_is_passed_over():
     assert {row["layout"]: row["images_per_second"] for row in tried} == speeds
 
 
+def test_pytorch_is_tried_in_both_layouts_with_and_without_tuned_malloc():
+    import contenders
+
+    from cnn_jax.runtime import malloc
+
+    field = contenders.torch("torch-eager-float32", "vgg16", 64, "a python")
+    assert {(c.setting["layout"], c.setting["malloc"]) for c in field} == {
+        (layout, name)
+        for layout in ("contiguous", "channels_last")
+        for name in ("tuned", "default")
+    }
+    for one in field:
+        assert one.command[0] == "a python"
+        assert f"--layout={one.setting['layout']}" in one.command
+        tuned = one.setting["malloc"] == "tuned"
+        assert one.environment == {malloc.VARIABLE: malloc.MALLOC if tuned else ""}
+
+
 def test_a_contender_that_fails_says_why():
     from contenders import ContenderFailed, fastest
 
