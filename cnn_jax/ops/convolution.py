@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnn_jax.ops import depthwise, grouped, pointwise, winograd
+from cnn_jax.ops import depthwise, grouped, pointwise, strided, winograd
 from cnn_jax.ops.chunks import sum_chunks
 from cnn_jax.ops.stock_or_fast import fast
 
@@ -26,6 +26,8 @@ CHUNK_BYTES = 2 * 2**20
 # kernel's gradient is the slowest of the three convolutions in XLA, so Winograd pays earlier there.
 LEAST_PRODUCTS = 16
 LEAST_PRODUCTS_FOR_KERNEL = 9
+# Groups with fewer channels are computed together, as products of patches.
+LEAST_CHANNELS = 32
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -74,13 +76,12 @@ def _has_fast_form(image: jax.Array, kernel: jax.Array, options: dict) -> bool:
     )
 
 
-def _canonical(image, kernel, strides, padding, groups=1, lhs_dilation=(1, 1)):
+def _canonical(image, kernel, strides, padding, groups=1):
     return lax.conv_general_dilated(
         image,
         kernel,
         strides,
         padding,
-        lhs_dilation=lhs_dilation,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=groups,
     )
@@ -127,32 +128,34 @@ def _winograd_pays(shape, itemsize: int, strides, groups: int, least: int) -> bo
     )
 
 
+def _are_wide(shape) -> bool:
+    """Whether each group is better computed as a convolution of its own."""
+    return shape[2] >= LEAST_CHANNELS
+
+
 def _is_pointwise(shape, padding, groups) -> bool:
     return groups == 1 and shape[:2] == (1, 1) and padding == ((0, 0), (0, 0))
 
 
-def _group_by_group(function, groups: int, *arrays):
+def _each_group(function, groups: int, *arrays):
     """Applies a function without groups to each group of the last axis of the arrays."""
     if groups == 1:
         return function(*arrays)
-    apart = [jnp.moveaxis(a.reshape(*a.shape[:-1], groups, -1), -2, 0) for a in arrays]
-    results = lax.map(lambda group: function(*group), apart)
-    return jax.tree.map(
-        lambda a: jnp.moveaxis(a, 0, -2).reshape(*a.shape[1:-1], groups * a.shape[-1]), results
-    )
+    apart = zip(*(jnp.split(array, groups, -1) for array in arrays), strict=True)
+    return jnp.concatenate([function(*group) for group in apart], -1)
 
 
 def _on_cpu(image, kernel, *, strides, padding, groups):
     if _winograd_pays(kernel.shape, kernel.dtype.itemsize, strides, groups, LEAST_PRODUCTS):
-        form = functools.partial(winograd.convolve, padding=padding)
-        return _group_by_group(form, groups, image, kernel)
+        return winograd.convolve(image, kernel, padding, groups)
     if _is_pointwise(kernel.shape, padding, groups):
         return pointwise.convolve(image, kernel, strides)
     if groups > 1 and kernel.shape[2] == 1:
         return depthwise.convolve(image, kernel, strides, padding)
-    if groups > 1:
+    if groups > 1 and not _are_wide(kernel.shape):
         return grouped.convolve(image, kernel, groups, strides, padding)
-    return _canonical(image, kernel, strides, padding)
+    form = functools.partial(_canonical, strides=strides, padding=padding)
+    return _each_group(form, groups, image, kernel)
 
 
 def _gradients_on_cpu(image, kernel, gradient, *, strides, padding, groups):
@@ -165,25 +168,34 @@ def _gradients_on_cpu(image, kernel, gradient, *, strides, padding, groups):
 def _image_gradient(shape, kernel, gradient, strides, padding, groups):
     if _is_pointwise(kernel.shape, padding, groups):
         return pointwise.image_gradient(gradient, kernel, shape, strides)
-    pads = _full_padding(shape, gradient.shape, kernel.shape, strides, padding)
-    flipped = jnp.flip(kernel, (0, 1))
-    if _winograd_pays(kernel.shape, kernel.dtype.itemsize, strides, groups, LEAST_PRODUCTS):
-        return _group_by_group(
-            lambda g, k: winograd.convolve(g, k.swapaxes(2, 3), pads), groups, gradient, flipped
-        )
     if groups > 1 and kernel.shape[2] == 1:
         return depthwise.image_gradient(gradient, kernel, shape, strides, padding)
-    if groups > 1:
-        return grouped.image_gradient(gradient, flipped, groups, strides, pads)
-    return _canonical(gradient, flipped.swapaxes(2, 3), (1, 1), pads, lhs_dilation=strides)
+    pads = _full_padding(shape, gradient.shape, kernel.shape, strides, padding)
+    turned = _turned(kernel, groups)
+    if _winograd_pays(kernel.shape, kernel.dtype.itemsize, strides, groups, LEAST_PRODUCTS):
+        return winograd.convolve(gradient, turned, pads, groups)
+    if groups > 1 and not _are_wide(kernel.shape):
+        return grouped.convolve(gradient, turned, groups, (1, 1), pads, strides)
+    if strides == (1, 1):
+        form = functools.partial(_canonical, strides=strides, padding=pads)
+        return _each_group(form, groups, gradient, turned)
+    shape = (*shape[:3], shape[3] // groups)
+    form = functools.partial(strided.image_gradient, shape=shape, strides=strides, padding=padding)
+    return _each_group(form, groups, gradient, kernel)
+
+
+def _turned(kernel: jax.Array, groups: int) -> jax.Array:
+    """The kernel of the image's gradient, upside down: f[h,w,C/G,K] -> f[h,w,K/G,C]."""
+    *size, depth, filters = kernel.shape
+    apart = jnp.flip(kernel, (0, 1)).reshape(*size, depth, groups, filters // groups)
+    return apart.transpose(0, 1, 4, 3, 2).reshape(*size, filters // groups, -1)
 
 
 def _kernel_gradient(image, shape, gradient, strides, padding, groups):
     """f32[h,w,C/G,K] of this shape."""
     size, itemsize = shape[:2], image.dtype.itemsize
     if _winograd_pays(shape, itemsize, strides, groups, LEAST_PRODUCTS_FOR_KERNEL):
-        form = functools.partial(winograd.kernel_gradient, r=size[0], padding=padding)
-        return _group_by_group(form, groups, image, gradient)
+        return winograd.kernel_gradient(image, gradient, size[0], padding, groups)
     if _is_pointwise(shape, padding, groups):
         return pointwise.kernel_gradient(image, gradient, strides)
     if groups > 1 and shape[2] == 1:

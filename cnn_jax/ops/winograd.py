@@ -71,19 +71,21 @@ def takes(shape: Sequence[int], itemsize: int) -> bool:
     return shape[0] == shape[1] and 2 < shape[0] < LARGEST_TILE[itemsize]
 
 
-def convolve(image: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
-    """Convolves f[B,H,W,C], f[r,r,C,K] -> f[B,H',W',K] with stride 1 and sums in float32."""
+def convolve(image: jax.Array, kernel: jax.Array, padding: Padding, groups: int = 1) -> jax.Array:
+    """Convolves f[B,H,W,C], f[r,r,C/G,K] -> f[B,H',W',K] with stride 1 and sums in float32."""
     r, dtype = kernel.shape[0], image.dtype
     side = [s + sum(pads) - r + 1 for s, pads in zip(image.shape[1:3], padding, strict=True)]
     m = tile(side, r, dtype.itemsize)
     outputs, weights, inputs = matrices(m, r)
-    n, (channels, filters) = m + r - 1, kernel.shape[2:]
+    n, (depth, filters) = m + r - 1, (kernel.shape[2], kernel.shape[3] // groups)
     tiles = [-(-s // m) for s in side]
-    factors = _sandwich(weights, kernel).reshape(n * n, channels, filters).astype(dtype)
+    factors = _sandwich(weights, kernel).reshape(n * n, depth, groups, filters)
+    factors = factors.swapaxes(1, 2).reshape(-1, depth, filters).astype(dtype)
 
     def convolve_chunk(images):
+        points = _points(inputs, _apart(images, groups), m, tiles, padding)
         products = lax.dot_general(
-            _points(inputs, images, m, tiles, padding),
+            points.reshape(len(factors), -1, depth),
             factors,
             (((2,), (1,)), ((0,), (0,))),
             preferred_element_type=jnp.float32,
@@ -92,37 +94,58 @@ def convolve(image: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array
         columns = _combined(outputs, products, dtype, axis=4)
         pixels = _combined(outputs, columns, dtype, axis=2)
         whole = pixels.reshape(-1, tiles[0] * m, tiles[1] * m, filters)
-        return whole[:, : side[0], : side[1]]
+        return _together(whole[:, : side[0], : side[1]], groups)
 
-    return map_chunks(convolve_chunk, _chunk(n, tiles, channels + filters), image)
+    return map_chunks(convolve_chunk, _chunk(n, tiles, groups * (depth + filters)), image)
 
 
-def kernel_gradient(image: jax.Array, gradient: jax.Array, r: int, padding: Padding) -> jax.Array:
-    """Returns the kernel's gradient f32[r,r,C,K] from the output's gradient f[B,H',W',K].
+def kernel_gradient(
+    image: jax.Array, gradient: jax.Array, r: int, padding: Padding, groups: int = 1
+) -> jax.Array:
+    """Returns the kernel's gradient f32[r,r,C/G,K] from the output's gradient f[B,H',W',K].
 
     It correlates image and gradient: each tile has r x r outputs of an m x m kernel.
     """
     side = gradient.shape[1:3]
     m = tile(side, r, image.dtype.itemsize)
     outputs, weights, inputs = matrices(r, m)
-    n, channels, filters = m + r - 1, image.shape[3], gradient.shape[3]
+    n, depth, filters = m + r - 1, image.shape[3] // groups, gradient.shape[3] // groups
     tiles = [-(-s // m) for s in side]
 
     def gradient_chunk(images, gradients):
-        values = _points(inputs, images, m, tiles, padding).swapaxes(1, 2)
+        values = _points(inputs, _apart(images, groups), m, tiles, padding)
+        factors = _points(weights, _apart(gradients, groups), m, tiles, ((0, 0), (0, 0)))
+        values = values.reshape(n * n * groups, -1, depth).swapaxes(1, 2)
         if xla.NEW:
             # Otherwise XLA merges the transposition into the product.
             values = lax.optimization_barrier(values)
         return lax.dot_general(
             values,
-            _points(weights, gradients, m, tiles, ((0, 0), (0, 0))),
+            factors.reshape(n * n * groups, -1, filters),
             (((2,), (1,)), ((0,), (0,))),
             preferred_element_type=jnp.float32,
         )
 
-    chunk = _chunk(n, tiles, channels + filters)
+    chunk = _chunk(n, tiles, groups * (depth + filters))
     products = sum_chunks(gradient_chunk, chunk, image, gradient)
-    return _sandwich(outputs, products.reshape(n, n, channels, filters))
+    products = products.reshape(n, n, groups, depth, filters).swapaxes(2, 3)
+    return _sandwich(outputs, products.reshape(n, n, depth, -1))
+
+
+def _apart(images: jax.Array, groups: int) -> jax.Array:
+    """The channels of each group as images of their own: f[B,H,W,C] -> f[G*B,H,W,C/G]."""
+    if groups == 1:
+        return images
+    split = images.reshape(*images.shape[:3], groups, -1)
+    return jnp.moveaxis(split, 3, 0).reshape(-1, *images.shape[1:3], split.shape[4])
+
+
+def _together(images: jax.Array, groups: int) -> jax.Array:
+    """The inverse of `_apart`: f[G*B,H,W,C/G] -> f[B,H,W,C]."""
+    if groups == 1:
+        return images
+    split = images.reshape(groups, -1, *images.shape[1:])
+    return jnp.moveaxis(split, 0, 3).reshape(*split.shape[1:4], -1)
 
 
 def _chunk(n: int, tiles: Sequence[int], depth: int) -> int:
@@ -131,9 +154,14 @@ def _chunk(n: int, tiles: Sequence[int], depth: int) -> int:
 
 
 def _sandwich(matrix: np.ndarray, kernel: jax.Array) -> jax.Array:
-    """M k M^T over the first two axes, which swap: f[a,b,C,K] -> f32[j,i,C,K]."""
-    rows = _combined(matrix, kernel, jnp.float32)
-    return _combined(matrix, rows.swapaxes(0, 1), jnp.float32)
+    """M k M^T over the first two axes, which swap: f[a,b,C,K] -> f32[j,i,C,K].
+
+    One matrix product: XLA takes up to ten times as long for sums that it stacks.
+    """
+    n, length = matrix.shape
+    both = np.einsum("ia,jb->jiab", matrix, matrix).reshape(n * n, length * length)
+    values = kernel.reshape(length * length, -1).astype(jnp.float32)
+    return (jnp.asarray(both, jnp.float32) @ values).reshape(n, n, *kernel.shape[2:])
 
 
 def _points(matrix, image, m: int, tiles: Sequence[int], padding: Padding) -> jax.Array:

@@ -12,7 +12,7 @@ from jax import lax
 
 from cnn_jax import ops
 from cnn_jax.models import ConvNet
-from cnn_jax.ops import convolution
+from cnn_jax.ops import convolution, strided
 
 NUMBERS = ("NHWC", "HWIO", "NHWC")
 ONE = (1, 1)
@@ -31,6 +31,7 @@ CASES = [
     (20, (9, 8, 2), (5, 3, 3), (3, 2), ((2, 0), (1, 3))),
     (4, (4, 4, 2), (2, 3, 3), (1, 2), ((0, 1), (3, 2))),
     (3, (5, 5, 2), (3, 3, 1), ONE, ((4, 3), (0, 4))),
+    (5, (9, 8, 2), (2, 2, 3), (3, 4), ((1, 0), (0, 1))),
 ]
 # Wide enough for Winograd's form, the first only for the kernel's gradient.
 WIDE_CASES = [
@@ -58,7 +59,8 @@ def value_and_gradients(convolve, image, kernel, strides, padding, **options):
 
 @pytest.mark.parametrize(("batch", "image", "kernel", "strides", "padding"), CASES + WIDE_CASES)
 def test_values_and_gradients_are_those_of_lax(monkeypatch, batch, image, kernel, strides, padding):
-    monkeypatch.setattr(convolution, "CHUNK_BYTES", 8000)  # some batches in chunks and a rest
+    for module in (convolution, strided):
+        monkeypatch.setattr(module, "CHUNK_BYTES", 8000)  # some batches in chunks and a rest
     image, kernel = draw(batch, *image), draw(*kernel[:2], image[-1], kernel[2])
     got = value_and_gradients(ops.conv_general_dilated, image, kernel, strides, padding)
     expected = value_and_gradients(lax.conv_general_dilated, image, kernel, strides, padding)
