@@ -126,7 +126,9 @@ def kernel_gradient(
             preferred_element_type=jnp.float32,
         )
 
-    chunk = _chunk(n, tiles, groups * (depth + filters))
+    # The sum over chunks is read and written for each of them: with many channels, chunks are larger.
+    least = 4 * n * n * groups * depth * filters
+    chunk = _chunk(n, tiles, groups * (depth + filters), least)
     products = sum_chunks(gradient_chunk, chunk, image, gradient)
     products = products.reshape(n, n, groups, depth, filters).swapaxes(2, 3)
     return _sandwich(outputs, products.reshape(n, n, depth, -1))
@@ -148,9 +150,9 @@ def _together(images: jax.Array, groups: int) -> jax.Array:
     return jnp.moveaxis(split, 0, 3).reshape(*split.shape[1:4], -1)
 
 
-def _chunk(n: int, tiles: Sequence[int], depth: int) -> int:
-    """Number of images whose points, four bytes each, fit into CHUNK_BYTES."""
-    return max(1, CHUNK_BYTES // (4 * n * n * math.prod(tiles) * depth))
+def _chunk(n: int, tiles: Sequence[int], depth: int, least: int = 0) -> int:
+    """Number of images whose points, four bytes each, fit into CHUNK_BYTES, or `least` bytes."""
+    return max(1, max(CHUNK_BYTES, least) // (4 * n * n * math.prod(tiles) * depth))
 
 
 def _sandwich(matrix: np.ndarray, kernel: jax.Array) -> jax.Array:
