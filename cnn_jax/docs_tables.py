@@ -10,6 +10,7 @@ rewrites them. A table stands between `<!-- KIND arguments -->` and `<!-- /KIND 
 - `parts MODULE [CLASS]`: the classes that a recipe may name; with CLASS, only its subclasses.
 - `tricks`: the results of benchmarks/tricks.py.
 - `families FILE`: a result file of benchmarks/families.py.
+- `side_by_side PYTHON`: results of benchmarks/side_by_side.py in float32, of a version of Python.
 - `scaling NET` and `plans`: results of benchmarks/scaling_plan.py.
 """
 
@@ -30,6 +31,7 @@ from cnn_jax.results.recipes_table import (
     where_text,
 )
 from cnn_jax.results.scaling_table import plans_table, scaling_table
+from cnn_jax.results.side_by_side_table import side_by_side_table
 from cnn_jax.results.tricks_table import tricks_table
 from cnn_jax.results.writing import RESULTS
 
@@ -84,6 +86,7 @@ KINDS: dict[str, Callable[..., str]] = {
     "parts": _parts,
     "tricks": tricks_table,
     "families": _families,
+    "side_by_side": side_by_side_table,
     "scaling": scaling_table,
     "plans": plans_table,
 }

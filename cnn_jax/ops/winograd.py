@@ -126,7 +126,7 @@ def kernel_gradient(
             preferred_element_type=jnp.float32,
         )
 
-    # The sum over chunks is read and written for each of them: with many channels, chunks are larger.
+    # Each chunk reads and writes the sum: with many channels, chunks are larger.
     least = 4 * n * n * groups * depth * filters
     chunk = _chunk(n, tiles, groups * (depth + filters), least)
     products = sum_chunks(gradient_chunk, chunk, image, gradient)
