@@ -4,7 +4,8 @@ XLA:CPU computes the kernel's gradient of a large batch at a tenth of the rate o
 a convolution inside a loop at a thirtieth unless its layout is canonical. So both gradients are
 written as canonical convolutions; the kernel's is a sum over small chunks of the batch that stay in
 the cache. Wide convolutions of stride 1 use Winograd's algorithm instead, 1x1 convolutions a matrix
-product, and grouped ones shifted products.
+product, depthwise ones sums of shifted images, and narrow groups products of patches. The image's
+gradient of a convolution with strides is a product too.
 """
 
 import functools
@@ -102,6 +103,7 @@ def _convolve(image, kernel, strides: tuple[int, int], padding: Padding, groups:
 
 
 def _forward(image, kernel, strides, padding, groups):
+    # What comes before is computed once: XLA would fuse it into the convolution and both gradients.
     image = lax.platform_dependent(image, cpu=lax.optimization_barrier, default=lambda x: x)
     return _convolve(image, kernel, strides, padding, groups), (image, kernel)
 

@@ -6,7 +6,6 @@ windows leave there is a sum of shifted planes, one for each kernel position tha
 """
 
 import functools
-import itertools
 import math
 
 import jax
@@ -16,6 +15,8 @@ from jax import lax
 from cnn_jax.ops.chunks import map_chunks
 from cnn_jax.ops.windows import Padding, Pair, pad
 
+# Entries of the kernel along one axis; each with the strides by which its plane is moved.
+Moves = list[tuple[int, int]]
 # Bytes of the planes of a chunk of images: a share of a CPU's last-level cache.
 CHUNK_BYTES = 8 * 2**20
 
@@ -25,39 +26,44 @@ def image_gradient(gradient, kernel, shape, strides: Pair, padding: Padding) -> 
 
     `strides` and `padding` are those of the convolution, with a kernel f[h,w,C,F].
     """
-    *size, channels, filters = kernel.shape
+    height, width, channels, filters = kernel.shape
     weights = kernel.transpose(3, 0, 1, 2).reshape(filters, -1)
     side = [-(-length // step) for length, step in zip(shape[1:3], strides, strict=True)]
+    rows = _phases(height, strides[0], padding[0][0])
+    columns = _phases(width, strides[1], padding[1][0])
 
     def gradient_chunk(gradients):
-        values = lax.dot(
+        products = lax.dot(
             gradients.reshape(-1, filters), weights, preferred_element_type=jnp.float32
         )
-        planes = values.reshape(*gradients.shape[:3], *size, channels)
+        planes = products.reshape(*gradients.shape[:3], height, width, channels)
 
-        def phase(*place: int) -> jax.Array:
-            """The pixels of the image at this place in each window of the strides."""
-            terms = []
-            for position in itertools.product(*map(range, size)):
-                moved = [
-                    divmod(at + pads[0] - index, step)
-                    for at, pads, index, step in zip(place, padding, position, strides, strict=True)
-                ]
-                if any(rest for _, rest in moved):
-                    continue
-                edges = tuple(
-                    (-by, length + by - held)
-                    for (by, _), length, held in zip(moved, side, gradients.shape[1:3], strict=True)
-                )
-                terms.append(pad(planes[:, :, :, *position], (edges[0], edges[1])))
-            if not terms:
-                return jnp.zeros((len(gradients), *side, channels))
-            return functools.reduce(jnp.add, terms)
+        def moved(i: int, down: int, j: int, right: int) -> jax.Array:
+            """The plane of one kernel position, by whole strides down and to the right."""
+            held = gradients.shape[1:3]
+            edges = ((down, side[0] - down - held[0]), (right, side[1] - right - held[1]))
+            return pad(planes[:, :, :, i, j], edges)
 
-        rows = [jnp.stack([phase(y, x) for x in range(strides[1])], 3) for y in range(strides[0])]
-        whole = jnp.stack(rows, 2).astype(gradient.dtype)
-        whole = whole.reshape(-1, side[0] * strides[0], side[1] * strides[1], channels)
-        return whole[:, : shape[1], : shape[2]]
+        def phase(row: Moves, column: Moves) -> jax.Array:
+            zero = jnp.zeros((len(gradients), *side, channels))
+            terms = (moved(*one, *other) for one in row for other in column)
+            return functools.reduce(jnp.add, terms, zero)
 
-    bytes_each = 4 * math.prod(gradient.shape[1:3]) * math.prod(size) * channels
+        parts = jnp.stack([jnp.stack([phase(r, c) for c in columns], 3) for r in rows], 2)
+        whole = parts.reshape(-1, side[0] * strides[0], side[1] * strides[1], channels)
+        return whole[:, : shape[1], : shape[2]].astype(gradient.dtype)
+
+    bytes_each = 4 * math.prod(gradient.shape[1:3]) * height * width * channels
     return map_chunks(gradient_chunk, max(1, CHUNK_BYTES // bytes_each), gradient)
+
+
+def _phases(size: int, stride: int, before: int) -> list[Moves]:
+    """For each place in a stride, the entries of the kernel that meet it, and their moves."""
+    return [
+        [
+            (i, (i - before - place) // stride)
+            for i in range(size)
+            if not (i - before - place) % stride
+        ]
+        for place in range(stride)
+    ]
