@@ -16,7 +16,6 @@ rewrites them. A table stands between `<!-- KIND arguments -->` and `<!-- /KIND 
 
 import importlib
 import inspect
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -25,15 +24,10 @@ from cnn_jax import config, models
 from cnn_jax.analysis.volumes import of_experiment, volumes
 from cnn_jax.config.names import NAMES
 from cnn_jax.report.volume_table import to_markdown
-from cnn_jax.results.recipes_table import (
-    measured_table,
-    unverified_table,
-    where_text,
-)
+from cnn_jax.results.benchmark_tables import families_table, side_by_side_table
+from cnn_jax.results.recipes_table import measured_table, unverified_table
 from cnn_jax.results.scaling_table import plans_table, scaling_table
-from cnn_jax.results.side_by_side_table import side_by_side_table
 from cnn_jax.results.tricks_table import tricks_table
-from cnn_jax.results.writing import RESULTS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -67,25 +61,13 @@ def _setting(field: inspect.Parameter) -> str:
     return f"{field.name}={value}"
 
 
-def _families(name: str) -> str:
-    measured = json.loads((RESULTS / "benchmarks" / name).read_bytes())
-    lines = ["| net | stock, ms | fast, ms | speed-up |", "|---|--:|--:|--:|"]
-    for model, row in measured["models"].items():
-        stock, fast = (f"{row[kind]['median']:,.1f}" for kind in ("stock_ms", "fast_ms"))
-        ratio = row["speedup"]
-        spread = f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})"
-        lines.append(f"| {model} | {stock} | {fast} | {spread} |")
-    where = where_text(measured)
-    return "\n".join([*lines, "", f"({where}, batch {measured['batch_size']})"])
-
-
 KINDS: dict[str, Callable[..., str]] = {
     "results": lambda *names: measured_table(names),
     "unverified": unverified_table,
     "volumes": _volumes,
     "parts": _parts,
     "tricks": tricks_table,
-    "families": _families,
+    "families": families_table,
     "side_by_side": side_by_side_table,
     "scaling": scaling_table,
     "plans": plans_table,

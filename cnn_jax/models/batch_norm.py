@@ -16,19 +16,14 @@ class BatchNorm(nn.BatchNorm):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
         depth = x.shape[-1:]
-        scale = bias = None
+        scale, bias = jnp.ones(depth), jnp.zeros(depth)
         if self.use_scale:
             scale = self.param("scale", self.scale_init, depth, self.param_dtype)
         if self.use_bias:
             bias = self.param("bias", self.bias_init, depth, self.param_dtype)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, depth, jnp.float32)
         running_variance = self.variable("batch_stats", "var", jnp.ones, depth, jnp.float32)
-        y, mean, variance = ops.batch_norm(
-            x,
-            jnp.ones(depth) if scale is None else scale,
-            jnp.zeros(depth) if bias is None else bias,
-            self.epsilon,
-        )
+        y, mean, variance = ops.batch_norm(x, scale, bias, self.epsilon)
         if not self.is_initializing():
             for running, new in ((running_mean, mean), (running_variance, variance)):
                 running.value = self.momentum * running.value + (1 - self.momentum) * new

@@ -19,6 +19,7 @@ from jax import lax
 from cnn_jax.ops import depthwise, grouped, pointwise, strided, winograd
 from cnn_jax.ops.chunks import sum_chunks
 from cnn_jax.ops.stock_or_fast import fast
+from cnn_jax.ops.windows import NONE, Padding, full_padding
 
 # Bytes of a chunk of images and their gradients in the sum of the kernel's gradient: a core's L2.
 CHUNK_BYTES = 2 * 2**20
@@ -29,7 +30,6 @@ LEAST_PRODUCTS = 16
 LEAST_PRODUCTS_FOR_KERNEL = 9
 # Groups with fewer channels are computed together, as products of patches.
 LEAST_CHANNELS = 32
-Padding = tuple[tuple[int, int], tuple[int, int]]
 
 
 def conv_general_dilated(
@@ -136,7 +136,7 @@ def _are_wide(shape) -> bool:
 
 
 def _is_pointwise(shape, padding, groups) -> bool:
-    return groups == 1 and shape[:2] == (1, 1) and padding == ((0, 0), (0, 0))
+    return groups == 1 and shape[:2] == (1, 1) and padding == NONE
 
 
 def _each_group(function, groups: int, *arrays):
@@ -172,7 +172,7 @@ def _image_gradient(shape, kernel, gradient, strides, padding, groups):
         return pointwise.image_gradient(gradient, kernel, shape, strides)
     if groups > 1 and kernel.shape[2] == 1:
         return depthwise.image_gradient(gradient, kernel, shape, strides, padding)
-    pads = _full_padding(shape, gradient.shape, kernel.shape, strides, padding)
+    pads = full_padding(shape, gradient.shape, kernel.shape, strides, padding)
     turned = _turned(kernel, groups)
     if _winograd_pays(kernel.shape, kernel.dtype.itemsize, strides, groups, LEAST_PRODUCTS):
         return winograd.convolve(gradient, turned, pads, groups)
@@ -205,19 +205,6 @@ def _kernel_gradient(image, shape, gradient, strides, padding, groups):
     if groups > 1:
         return grouped.kernel_gradient(image, gradient, groups, size, strides, padding)
     return _chunked_kernel_gradient(image, gradient, size, strides, padding)
-
-
-def _full_padding(image, gradient, kernel, strides, padding) -> Padding:
-    """Padding of the output's gradient, dilated by the strides, that gives the image's gradient.
-
-    Args: the shapes of image, gradient and kernel, then the forward convolution's settings.
-    """
-    pads = []
-    for axis in range(2):
-        before = kernel[axis] - 1 - padding[axis][0]
-        reach = (gradient[axis + 1] - 1) * strides[axis] + 1 + before
-        pads.append((before, image[axis + 1] + kernel[axis] - 1 - reach))
-    return pads[0], pads[1]
 
 
 def _chunked_kernel_gradient(image, gradient, size, strides, padding):

@@ -1,4 +1,4 @@
-"""Depthwise convolution as shifted products, ten to thirty times as fast as XLA:CPU's own.
+"""Depthwise convolution as shifted products, ten times as fast as XLA:CPU's own.
 
 It has too little arithmetic for a matrix product: it is computed as a sum of shifted images, each
 times the weights of one kernel position. Sums are in float32.
@@ -15,7 +15,15 @@ from jax import lax
 
 from cnn_jax.ops import xla
 from cnn_jax.ops.chunks import map_chunks, sum_chunks
-from cnn_jax.ops.windows import Padding, Pair, output_side, pad, padded_side, windows
+from cnn_jax.ops.windows import (
+    Padding,
+    Pair,
+    full_padding,
+    output_side,
+    pad,
+    padded_side,
+    windows,
+)
 
 # Products that XLA:CPU adds up with vector instructions even where each is padded. Older versions
 # would compute what stands before the convolution once for each product.
@@ -58,7 +66,7 @@ def image_gradient(gradient, kernel, shape, strides: Pair, padding: Padding) -> 
 
     `strides` and `padding` are those of the convolution.
     """
-    size, wide = kernel.shape[:2], gradient.astype(jnp.float32)
+    wide = gradient.astype(jnp.float32)
 
     def edges(position: Sequence[int]) -> Padding:
         """Padding of the dilated gradient that moves it to its place in the image."""
@@ -73,13 +81,12 @@ def image_gradient(gradient, kernel, shape, strides: Pair, padding: Padding) -> 
         summed = parts.reshape(*parts.shape[:3], shape[3], -1).sum(-1)
         return summed.astype(gradient.dtype)
 
-    if math.prod(size) <= MOST_PADDED:
+    if math.prod(kernel.shape[:2]) <= MOST_PADDED:
         return of_channels(
             _sum_of_positions(lambda *at: pad(wide * kernel[at][0], edges(at), strides), kernel)
         )
     flipped = jnp.flip(kernel, (0, 1))
-    first, last = edges((0, 0)), edges([length - 1 for length in size])
-    full = tuple((end[0], start[1]) for start, end in zip(first, last, strict=True))
+    full = full_padding(shape, gradient.shape, kernel.shape, strides, padding)
     return map_chunks(
         lambda gradients: of_channels(_shifted_sum(gradients, flipped, (1, 1), full, strides)),
         _chunk(gradient, full, strides),
@@ -177,7 +184,7 @@ def _folded(rows: jax.Array) -> jax.Array:
 
 
 def _column_sum(array: jax.Array) -> jax.Array:
-    """Sums f32[...,C] -> f32[C]. A product with ones takes half the time of a reduction."""
+    """Sums f32[...,C] -> f32[C]. In older XLA, a product with ones is faster than a reduction."""
     rows = array.reshape(-1, array.shape[-1])
     return jnp.ones(len(rows), rows.dtype) @ rows
 

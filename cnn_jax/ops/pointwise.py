@@ -6,11 +6,10 @@ image, takes up to nine times as long as the matrix product.
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from cnn_jax.ops import xla
+from cnn_jax.ops.windows import NONE, Pair, pad, padded_side
 
-Pair = tuple[int, int]
 # The kernel's gradient is a sum over pixels in this many parts, where there are this many pixels
 # for each channel of the deeper volume. Measured on two cores.
 PARTS = 2 if xla.NEW else 1
@@ -27,11 +26,8 @@ def image_gradient(gradient, kernel, shape: tuple[int, ...], strides: Pair) -> j
     """Returns f[B,H,W,C] of this shape from the gradient of the output, f[B,H',W',F]."""
     taken = _product(_pixels(gradient), kernel[0, 0].T, gradient.dtype)
     taken = taken.reshape(*gradient.shape[:3], -1)
-    edges = [(0, 0, 0)]
-    for axis, stride in enumerate(strides, 1):
-        reach = (gradient.shape[axis] - 1) * stride + 1
-        edges.append((0, shape[axis] - reach, stride - 1))
-    return lax.pad(taken, jnp.zeros((), taken.dtype), [*edges, (0, 0, 0)])
+    reach = padded_side(taken, NONE, strides)
+    return pad(taken, ((0, shape[1] - reach[0]), (0, shape[2] - reach[1])), strides)
 
 
 def kernel_gradient(image: jax.Array, gradient: jax.Array, strides: Pair) -> jax.Array:
@@ -45,10 +41,10 @@ def sum_of_products(left: jax.Array, right: jax.Array) -> jax.Array:
     XLA:CPU is faster with `PARTS` sums over a part of the rows each, one a core, and with the
     narrower matrix as the first factor.
     """
-    rows, narrow, wide = len(left), *sorted((left.shape[1], right.shape[1]))
-    if PARTS == 1 or rows % PARTS or rows < LEAST_ROWS * wide:
+    (rows, channels), filters = left.shape, right.shape[1]
+    if PARTS == 1 or rows % PARTS or rows < LEAST_ROWS * max(channels, filters):
         return _product(left.T, right, jnp.float32)
-    if left.shape[1] > narrow:
+    if channels > filters:
         return sum_of_products(right, left).T
     parts = (matrix.reshape(PARTS, -1, matrix.shape[1]) for matrix in (left, right))
     return jnp.einsum("pnc,pnf->pcf", *parts, preferred_element_type=jnp.float32).sum(0)

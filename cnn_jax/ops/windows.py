@@ -1,4 +1,4 @@
-"""The pixels that each position of a kernel multiplies."""
+"""Sizes, padding and windows of convolutions."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,7 @@ from jax import lax
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
+NONE: Padding = ((0, 0), (0, 0))
 
 
 def windows(image: jax.Array, size: Sequence[int], strides: Pair, side) -> Iterator[jax.Array]:
@@ -42,3 +43,16 @@ def output_side(image, size, strides: Pair, padding: Padding, dilation: Pair = (
     """Height and width of a convolution's output."""
     padded = padded_side(image, padding, dilation)
     return [(n - length) // step + 1 for n, length, step in zip(padded, size, strides, strict=True)]
+
+
+def full_padding(image, gradient, kernel, strides, padding) -> Padding:
+    """Padding of the output's gradient, dilated by the strides, that gives the image's gradient.
+
+    Args: the shapes of image, gradient and kernel, then the forward convolution's settings.
+    """
+    pads = []
+    for axis in range(2):
+        before = kernel[axis] - 1 - padding[axis][0]
+        reach = (gradient[axis + 1] - 1) * strides[axis] + 1 + before
+        pads.append((before, image[axis + 1] + kernel[axis] - 1 - reach))
+    return pads[0], pads[1]

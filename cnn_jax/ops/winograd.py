@@ -20,8 +20,8 @@ from jax import lax
 
 from cnn_jax.ops import xla
 from cnn_jax.ops.chunks import map_chunks, sum_chunks
+from cnn_jax.ops.windows import NONE, Padding, pad
 
-Padding = tuple[tuple[int, int], tuple[int, int]]
 # Interpolation points besides infinity, ordered for low rounding errors: for F(4,3), 1/2 and -2
 # have two thirds of the error of 2 and -2.
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
@@ -114,7 +114,7 @@ def kernel_gradient(
 
     def gradient_chunk(images, gradients):
         values = _points(inputs, _apart(images, groups), m, tiles, padding)
-        factors = _points(weights, _apart(gradients, groups), m, tiles, ((0, 0), (0, 0)))
+        factors = _points(weights, _apart(gradients, groups), m, tiles, NONE)
         values = values.reshape(n * n * groups, -1, depth).swapaxes(1, 2)
         if xla.NEW:
             # Otherwise XLA merges the transposition into the product.
@@ -173,10 +173,10 @@ def _points(matrix, image, m: int, tiles: Sequence[int], padding: Padding) -> ja
     that nothing is computed twice.
     """
     points, window = matrix.shape
-    pads = [(0, 0, 0), (0, 0, 0)]
-    for side, count, (before, _) in zip(image.shape[1:3], tiles, padding, strict=True):
-        pads.insert(-1, (before, (count - 1) * m + window - side - before, 0))
-    image = lax.pad(image, jnp.zeros((), image.dtype), pads)
+    rows, columns = ((count - 1) * m + window for count in tiles)
+    (top, _), (left, _) = padding
+    height, width = image.shape[1:3]
+    image = pad(image, ((top, rows - height - top), (left, columns - width - left)))
     for axis, count in ((1, tiles[0]), (3, tiles[1])):
         reach = (count - 1) * m + 1
         places = [lax.slice_in_dim(image, i, i + reach, m, axis) for i in range(window)]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from cnn_jax.results.side_by_side_table import side_by_side_table
+from cnn_jax.results.benchmark_tables import side_by_side_table
 
 
 def write(folder, net: str, ours: float, theirs: float, peer: str = "torch-eager-float32") -> None:

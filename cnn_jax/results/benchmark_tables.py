@@ -1,8 +1,10 @@
-"""The table of training steps beside PyTorch's, from the files of benchmarks/side_by_side.py."""
+"""Tables of training steps on a CPU: fast beside stock convolutions, and beside PyTorch's."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
+from cnn_jax.results.recipes_table import where_text
 from cnn_jax.results.writing import RESULTS
 
 FOLDER = RESULTS / "benchmarks"
@@ -13,8 +15,21 @@ _HEAD = (
 )
 
 
+def families_table(name: str, folder: Path = FOLDER) -> str:
+    """Each net with stock and with fast convolutions, from a file of benchmarks/families.py."""
+    measured = json.loads((folder / name).read_bytes())
+    lines = ["| net | stock, ms | fast, ms | speed-up |", "|---|--:|--:|--:|"]
+    for model, row in measured["models"].items():
+        stock, fast = (f"{row[kind]['median']:,.1f}" for kind in ("stock_ms", "fast_ms"))
+        lines.append(f"| {model} | {stock} | {fast} | {_in_words(row['speedup'])} |")
+    where = where_text(measured)
+    return "\n".join([*lines, "", f"({where}, batch {measured['batch_size']})"])
+
+
 def side_by_side_table(python: str, folder: Path = FOLDER) -> str:
-    """Speed and memory in float32, the net with the highest ratio first.
+    """Speed and memory beside PyTorch's in float32, the net with the highest ratio first.
+
+    From the files of benchmarks/side_by_side.py.
 
     Args:
       python: The version of Python, as in "3.13".
@@ -35,9 +50,13 @@ def side_by_side_table(python: str, folder: Path = FOLDER) -> str:
             f"{measured['batch_size']:,}",
             f"{speeds['cnn_jax']:,.1f}",
             f"{speeds[PEER]:,.1f}",
-            f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})",
+            _in_words(ratio),
             f"{memory:.2f}",
             measured["device"].partition(",")[0],
         )
         rows.append((-ratio["median"], "| " + " | ".join(cells) + " |"))
     return "\n".join([*_HEAD, *(line for _, line in sorted(rows))])
+
+
+def _in_words(spread: Mapping[str, float]) -> str:
+    return f"{spread['median']:.2f} ({spread['min']:.2f} to {spread['max']:.2f})"
