@@ -269,3 +269,18 @@ def test_as_a_field_of_a_flax_layer():
     variables = {"params": {"kernel": draw(3, 3, 3, 5), "bias": draw(5)}}
     expected = theirs.apply(variables, image)
     np.testing.assert_allclose(mine.apply(variables, image), expected, atol=1e-5)
+
+
+def test_equal_convolutions_are_lowered_once():
+    def products(count: int) -> int:
+        def loss(image, kernel):
+            for _ in range(count):
+                image = ops.conv_general_dilated(
+                    image, kernel, ONE, "SAME", dimension_numbers=NUMBERS
+                )
+            return image.sum()
+
+        arrays = draw(2, 8, 8, 32), draw(3, 3, 32, 32)
+        return jax.jit(jax.grad(loss, (0, 1))).lower(*arrays).as_text().count("dot_general")
+
+    assert products(4) == products(3) > 0
