@@ -37,6 +37,6 @@ experiment = Experiment(
     ),
     schedule=Linear(),
     batch_size=768,
-    epochs=250 / 65,
+    epochs=240 / 65,
     tta="mirror_translate",
 )
