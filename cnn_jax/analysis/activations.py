@@ -79,10 +79,17 @@ class Program:
         return self._run(changes, variables, images, volume)[0]
 
     def _run(self, changes: dict[str, Any], *arguments: Any) -> list[jax.Array]:
-        jaxpr = self._program.jaxpr
-        names = jaxpr.debug_info.with_unknown_names()
-        changed = core.ClosedJaxpr(jaxpr.replace(**changes, debug_info=names), self._program.consts)
-        return core.jaxpr_as_fun(changed)(*jax.tree.leaves(arguments))
+        return run_changed(self._program, changes, *arguments)
+
+
+def run_changed(
+    program: core.ClosedJaxpr, changes: dict[str, Any], *arguments: Any
+) -> list[jax.Array]:
+    """Runs a traced program of which some fields, such as its `outvars`, are replaced."""
+    jaxpr = program.jaxpr
+    changed = jaxpr.replace(**changes, debug_info=jaxpr.debug_info.with_unknown_names())
+    run = core.jaxpr_as_fun(core.ClosedJaxpr(changed, program.consts))
+    return run(*jax.tree.leaves(arguments))
 
 
 def overview(volumes: Sequence[Volume], most: int) -> list[int]:

@@ -7,6 +7,35 @@ import math
 Volume = tuple[int, int, int]
 
 
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """The rows or the columns of the image that the entries of a volume see.
+
+    Entry i sees from `start + i * jump` up to, and not including, `stop + i * jump`, so far as the
+    image goes. Padding lies outside the image; an entry that sees all of it spans infinity.
+
+    Attributes:
+      start: First pixel that entry 0 sees; negative where it sees padding.
+      stop: Pixel after the last that entry 0 sees.
+      jump: Distance of neighbouring entries in pixels.
+    """
+
+    start: float = 0
+    stop: float = 1
+    jump: int = 1
+
+    def side(self, size: int) -> int:
+        """Pixels that an entry away from the borders sees, in an image of `size` pixels."""
+        return int(min(self.stop - self.start, size))
+
+    def pixels(self, index: int, size: int) -> tuple[int, int]:
+        """The pixels that entry `index` sees, clipped to the image: (start, stop)."""
+        start, stop = (
+            min(max(end + index * self.jump, 0), size) for end in (self.start, self.stop)
+        )
+        return int(start), int(stop)
+
+
 @dataclasses.dataclass
 class Layer:
     """One layer with weights, one pooling, or one product of volumes.
@@ -23,6 +52,7 @@ class Layer:
       weights: Number of kernel weights.
       biases: Number of other parameters: biases, and scales and shifts of norms.
       multiply_adds: Multiply-adds for one image.
+      sees: The rows and the columns of the image that its outputs see.
       uncovered: Rows at the bottom and columns at the right of the input volume that no window
         covers, because the stride does not fit; 0 where windows leave gaps between them anyway.
     """
@@ -37,6 +67,7 @@ class Layer:
     weights: int = 0
     biases: int = 0
     multiply_adds: int = 0
+    sees: tuple[Span, Span] = (Span(), Span())
     uncovered: tuple[int, int] = (0, 0)
 
     @property

@@ -8,9 +8,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.extend import core
 
 from cnn_jax import ops
-from cnn_jax.analysis.layer import Layer, Volume
+from cnn_jax.analysis.layer import Layer, Span, Volume
 from cnn_jax.analysis.traced_layers import Image, Tag, Walk, Weights
 
 
@@ -25,17 +26,25 @@ def layers(model: nn.Module, image_shape: Volume) -> list[Layer]:
     image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     with ops.stock():  # one primitive for each convolution and pooling
         program = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(variables, image)
-    paths = [
-        tuple(entry.key for entry in path)
-        for path, _ in jax.tree_util.tree_flatten_with_path(variables)[0]
-    ]
+    return walk(program, variables, image_shape).layers
+
+
+def walk(program: core.ClosedJaxpr, variables: Any, image_shape: Volume) -> Walk:
+    """Walks through a net that was traced with `ops.stock`, from (variables, image) to scores.
+
+    Args:
+      program: The traced net; its arguments are the leaves of the variables, then the image.
+      variables: The variables, or their shapes.
+      image_shape: Height, width and channels of the image.
+    """
+    leaves = jax.tree_util.tree_flatten_with_path(variables)[0]
+    paths = [tuple(entry.key for entry in path) for path, _ in leaves]
     tags: list[Tag] = [Weights(frozenset([path])) for path in paths]
-    tags.append(Image((1, 1), (1, 1), image_shape))
-    walk = Walk(
-        image_shape[:2], {p: v.size for p, v in zip(paths, jax.tree.leaves(variables), strict=True)}
-    )
-    walk.run(program.jaxpr, tags)
-    return walk.layers
+    tags.append(Image((Span(), Span()), image_shape))
+    sizes = {path: leaf.size for path, (_, leaf) in zip(paths, leaves, strict=True)}
+    made = Walk(image_shape[:2], sizes)
+    made.run(program.jaxpr, tags)
+    return made
 
 
 def parameter_count(model: nn.Module, image_shape: Volume) -> int:

@@ -7,7 +7,10 @@ from typing import Any
 
 from jax.extend import core
 
-from cnn_jax.analysis.layer import Layer, Volume
+from cnn_jax.analysis.layer import Layer, Span, Volume
+
+Spans = tuple[Span, Span]
+WHOLE: Spans = (Span(-math.inf, math.inf), Span(-math.inf, math.inf))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,14 +18,12 @@ class Image:
     """A value computed from the image.
 
     Attributes:
-      receptive_field: Height and width of one entry's receptive field, in pixels of the image.
-      jump: Vertical and horizontal distance of neighbouring entries, in pixels of the image.
+      sees: The rows and the columns of the image that its entries see.
       volume: Height, width and depth.
       padded: Rows at the bottom and columns at the right that an operation of its own has added.
     """
 
-    receptive_field: tuple[int, int]
-    jump: tuple[int, int]
+    sees: Spans
     volume: Volume
     padded: tuple[int, int] = (0, 0)
 
@@ -43,11 +44,16 @@ class Walk:
     Args:
       image_size: Height and width of the image.
       sizes: Number of entries of each variable, by its path.
+
+    Attributes:
+      layers: The layers.
+      equations: The equation that computes each layer, without its biases.
     """
 
     def __init__(self, image_size: tuple[int, int], sizes: dict[tuple[str, ...], int]):
         self.image_size, self.sizes = image_size, sizes
         self.layers: list[Layer] = []
+        self.equations: list[core.JaxprEqn] = []
         self._of_module: dict[tuple[str, ...], Layer] = {}
         self._counted: set[tuple[str, ...]] = set()
 
@@ -65,6 +71,7 @@ class Walk:
             elif inner is not None and len(inner.invars) == len(inputs):
                 outputs = self.run(inner, inputs)
             else:
+                self._equation = equation
                 outputs = [self._apply(equation, inputs)] * len(equation.outvars)
             tags.update(zip(equation.outvars, outputs, strict=True))
         return [tag(atom) for atom in jaxpr.outvars]
@@ -104,12 +111,7 @@ class Walk:
         if not equation.outvars:  # a debug print of a custom net
             return None
         name, shape = equation.primitive.name, equation.outvars[0].aval.shape
-        before = Image(
-            _pairwise(max, *(i.receptive_field for i in images)),
-            _pairwise(max, *(i.jump for i in images)),
-            images[0].volume,
-            images[0].padded,
-        )
+        before = Image(_union([i.sees for i in images]), images[0].volume, images[0].padded)
         if name == "conv_general_dilated":
             return self._convolution(equation, before, paths)
         if name == "dot_general":
@@ -117,15 +119,20 @@ class Walk:
         if name.startswith("reduce_window"):
             return self._pool(equation, before)
         if name in ("reduce_max", "reduce_sum") and tuple(equation.params["axes"]) == (1, 2):
-            after = Image(self.image_size, before.jump, (1, 1, shape[-1]))
+            after = Image(WHOLE, (1, 1, shape[-1]))
             self._add(f"global {_pooling(name)}", "pool", before, after)
             return after
         if name == "reshape":
             return before
         after = dataclasses.replace(before, volume=_volume(shape, before.volume))
         if name == "pad" and len(shape) == 4:
-            added = [high for _, high, _ in equation.params["padding_config"]][1:3]
-            after = dataclasses.replace(after, padded=_pairwise(sum, before.padded, added))
+            low, high, _ = zip(*equation.params["padding_config"][1:3], strict=True)
+            sees, padded = _windows(before.sees, low), _pairwise(sum, before.padded, high)
+            after = dataclasses.replace(after, sees=sees, padded=padded)
+        if name == "slice" and len(shape) == 4:
+            left_out = [-start for start in equation.params["start_indices"][1:3]]
+            stride = (equation.params["strides"] or (1,) * 4)[1:3]
+            after = dataclasses.replace(after, sees=_windows(before.sees, left_out, stride=stride))
         self._count_parameters(paths, before, after)
         return after
 
@@ -139,12 +146,13 @@ class Walk:
             for size, dilation in zip(window, equation.params["rhs_dilation"], strict=True)
         )
         volume = tuple(out[d] for d in (*numbers.out_spec[2:], numbers.out_spec[1]))
+        padding = [low for low, _ in equation.params["padding"]]
         weights = math.prod(kernel)
         return self._add_weighted(
             "conv",
             paths,
             before,
-            self._after_window(before, reach, stride, volume),
+            Image(_windows(before.sees, padding, reach, stride), volume),
             window=window,
             stride=stride,
             weights=weights,
@@ -164,15 +172,14 @@ class Walk:
         left = equation.invars[0].aval.shape
         products = math.prod(out) * math.prod(left[axis] for axis in contracted)
         if not paths:  # a product of two volumes, as in attention
-            after = Image(self.image_size, before.jump, _volume(out, before.volume))
+            after = Image(WHOLE, _volume(out, before.volume))
             module = str(equation.source_info.name_stack).split("/")[1:]
             name = "/".join(part for part in module if "->" not in part)
             self._add(name, "product", before, after, multiply_adds=products)
             return after
         flat = len(out) == 2
         after = Image(
-            self.image_size if flat else before.receptive_field,
-            before.jump,
+            WHOLE if flat else before.sees,
             (1, 1, out[-1]) if flat else _volume(out, before.volume),
         )
         weights = math.prod(equation.invars[1].aval.shape)
@@ -185,22 +192,15 @@ class Walk:
             tuple(equation.params[key][1:3])
             for key in ("window_dimensions", "window_strides", "padding", "base_dilation")
         )
-        after = self._after_window(before, window, stride, equation.outvars[0].aval.shape[1:])
+        low = [before_first for before_first, _ in padding]
+        sees = _windows(before.sees, low, window, stride)
+        after = Image(sees, equation.outvars[0].aval.shape[1:])
         label = f"{_pooling(equation.primitive.name)} pool"
         uncovered = _uncovered(
             before, reach=window, stride=stride, padding=padding, dilation=dilation
         )
         self._add(label, "pool", before, after, window=window, stride=stride, uncovered=uncovered)
         return after
-
-    def _after_window(self, before: Image, window, stride, volume) -> Image:
-        field = [
-            min(field + (size - 1) * jump, whole)
-            for field, size, jump, whole in zip(
-                before.receptive_field, window, before.jump, self.image_size, strict=True
-            )
-        ]
-        return Image(tuple(field), _pairwise(math.prod, before.jump, stride), volume)
 
     def _add_weighted(self, kind, paths, before: Image, after: Image, **more) -> Image:
         module = next(iter(paths))[1:-1] if paths else ()
@@ -224,9 +224,48 @@ class Walk:
                 layer.input = layer.output = after.volume
 
     def _add(self, name, kind, before: Image, after: Image, **more) -> Layer:
-        layer = Layer(name, kind, before.volume, after.volume, after.receptive_field, **more)
+        field = _pairwise(lambda axis: axis[0].side(axis[1]), after.sees, self.image_size)
+        layer = Layer(name, kind, before.volume, after.volume, field, sees=after.sees, **more)
         self.layers.append(layer)
+        self.equations.append(self._equation)
         return layer
+
+
+def _windows(
+    sees: Spans,
+    padding: Sequence[int],
+    reach: Sequence[int] = (1, 1),
+    stride: Sequence[int] = (1, 1),
+) -> Spans:
+    """What windows over a volume see, where its entries see `sees`.
+
+    Args:
+      sees: Rows and columns of the image that the entries see.
+      padding: Rows above and columns to the left that are added first; cut off if negative.
+      reach: Height and width of a window, with its gaps.
+      stride: Vertical and horizontal step of the window.
+    """
+    vertical, horizontal = (
+        Span(
+            axis.start - low * axis.jump,
+            axis.stop + (size - 1 - low) * axis.jump,
+            axis.jump * step,
+        )
+        for axis, low, size, step in zip(sees, padding, reach, stride, strict=True)
+    )
+    return vertical, horizontal
+
+
+def _union(sees: Sequence[Spans]) -> Spans:
+    vertical, horizontal = (
+        Span(
+            min(span.start for span in axis),
+            max(span.stop for span in axis),
+            max(span.jump for span in axis),
+        )
+        for axis in zip(*sees, strict=True)
+    )
+    return vertical, horizontal
 
 
 def _uncovered(before: Image, *, reach, stride, padding, dilation) -> tuple[int, int]:
