@@ -15,6 +15,7 @@ from cnn_jax.analysis.activations import Apply, run_changed
 from cnn_jax.analysis.layer import Layer, Volume
 
 KINDS = ("conv", "pool", "fc")
+Arrays = dict[str, Any]
 # The operation that completes a layer, if it follows: biases are added, a sum becomes a mean.
 COMPLETES = {"conv": "add", "fc": "add", "pool": "div"}
 
@@ -81,6 +82,7 @@ class TracedNet:
         image = jax.ShapeDtypeStruct((1, *image_shape), np.float32)
         with ops.stock():  # one primitive for each convolution and pooling
             self._program = jax.make_jaxpr(apply)(variables, image)
+        self._image_shape = image.shape
         walk = structure.walk(self._program, variables, image_shape)
         equations = self._program.jaxpr.eqns
         places = {id(equation): place for place, equation in enumerate(equations)}
@@ -97,35 +99,49 @@ class TracedNet:
             for layer, start, end in zip(self.layers, starts, ends, strict=True)
         ]
 
-    def compute(self, variables: Any, image: jax.Array) -> list[dict[str, jax.Array]]:
-        """The arrays of each of `layers`, to be passed to `values`; jit this.
+    def activations(self, variables: Any, image: jax.Array) -> list[Arrays]:
+        """The input, the output and the volume of each of `layers`; jit this.
 
         Args:
           variables: The variables.
           image: f32[1,H,W,C].
         """
-        wanted = [part.variables for part in self._parts]
+        return self._run([part.computed for part in self._parts], variables, image)
+
+    def weights(self, variables: Any) -> list[Arrays]:
+        """The kernel and the biases of each of `layers` that has them; jit this."""
+        image = np.zeros(self._image_shape, np.float32)
+        return self._run([part.weights for part in self._parts], variables, image)
+
+    def _run(self, wanted: list[dict[str, core.Var]], *arguments: Any) -> list[Arrays]:
         outvars = [variable for each in wanted for variable in each.values()]
-        computed = iter(run_changed(self._program, {"outvars": outvars}, variables, image))
+        computed = iter(run_changed(self._program, {"outvars": outvars}, *arguments))
         return [{name: next(computed) for name in each} for each in wanted]
 
-    def values(self, number: int, arrays: dict[str, Any]) -> LayerValues:
-        """The arrays of `layers[number]`, one of the entries of `compute`, as volumes."""
-        layer = self.layers[number]
-        numbers = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
-        output = numbers["output"].reshape(layer.output)
-        biases = numbers.get("biases", np.zeros(layer.output[2], np.float32))
-        given = numbers["input"]
+    def values(self, number: int, activations: Arrays, weights: Arrays) -> LayerValues:
+        """The arrays of `layers[number]` as volumes.
+
+        Args:
+          number: Index into `layers`.
+          activations: Its entry of `activations`.
+          weights: Its entry of `weights`.
+        """
+        layer, part = self.layers[number], self._parts[number]
+        arrays = {
+            name: np.asarray(array, np.float32) for name, array in (activations | weights).items()
+        }
+        given = arrays["input"]
         whole = given.size == math.prod(layer.input)
         volume = given.reshape(layer.input) if whole else given.reshape(1, 1, -1)
+        biases = arrays.get("biases", np.zeros(layer.output[2], np.float32))
         return LayerValues(
             layer=layer,
-            window=self._parts[number].window(layer),
+            window=part.window(layer),
             input=volume,
-            output=output,
-            volume=numbers["volume"].reshape(layer.output),
-            kernel=self._parts[number].kernel(numbers.get("kernel"), volume.shape),
-            biases=np.broadcast_to(biases.reshape(-1), layer.output[2:]),
+            output=arrays["output"].reshape(layer.output),
+            volume=arrays["volume"].reshape(layer.output),
+            kernel=part.kernel(arrays.get("kernel"), volume.shape),
+            biases=biases.reshape(-1),
         )
 
 
@@ -134,7 +150,8 @@ class _Part:
     """The equation of a layer, and the variables of the program that hold its arrays."""
 
     equation: core.JaxprEqn
-    variables: dict[str, core.Var]
+    computed: dict[str, core.Var]
+    weights: dict[str, core.Var]
 
     @classmethod
     def of(cls, kind: str, equations: Sequence[core.JaxprEqn]) -> "_Part":
@@ -143,9 +160,7 @@ class _Part:
         module = str(first.source_info.name_stack)
         output: Any = first.outvars[0]
         volume, known = output, {output}
-        found: dict[str, Any] = {"input": first.invars[0]}
-        if kind != "pool":
-            found["kernel"] = first.invars[1]
+        weights: dict[str, Any] = {} if kind == "pool" else {"kernel": first.invars[1]}
         for equation in rest:
             given = [v for v in equation.invars if isinstance(v, core.Var)]
             if known.isdisjoint(given) or len(equation.outvars) != 1:
@@ -157,11 +172,12 @@ class _Part:
                 if kind == "pool":
                     output = made
                 elif others and others[0].aval.size == output.aval.shape[-1]:
-                    output, found["biases"] = made, others[0]
+                    output, weights["biases"] = made, others[0]
             known.add(made)
             if made.aval.shape == volume.aval.shape:
                 volume = made
-        return cls(first, {**found, "output": output, "volume": volume})
+        given_to: Any = first.invars[0]
+        return cls(first, {"input": given_to, "output": output, "volume": volume}, weights)
 
     def kernel(self, kernel: np.ndarray | None, volume: tuple[int, ...]) -> np.ndarray | None:
         """The kernel as f32[h,w,c,D]; None if it is arranged in another way."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cnn_jax.analysis.layer import Layer, Volume
 from cnn_jax.report.block_layout import MARGIN, PAGE, TIMES, Block, Layout, Place, arrange, blocks
 from cnn_jax.report.block_solid import INK, KINDS, WINDOW, Point, Solid, fill, shade
+from cnn_jax.report.figure_style import STYLE_LOCK
 from cnn_jax.storage.files import write_atomically
 
 if TYPE_CHECKING:
@@ -54,12 +55,19 @@ def draw(
       path: A .png or .svg file; text in the latter stays text.
       title: Title of the figure.
     """
-    path, drawn = Path(path), io.BytesIO()
-    form = path.suffix.removeprefix(".")
+    path = Path(path)
+    write_atomically(path, drawn(layers, image_shape, path.suffix.removeprefix("."), title))
+
+
+def drawn(
+    layers: Sequence[Layer], image_shape: Volume, form: str = "png", title: str = ""
+) -> bytes:
+    """The file of `draw` in a form, "png" or "svg"; the other arguments are those of `draw`."""
     metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
+    content = io.BytesIO()
     with style():
-        build(layers, image_shape, title).savefig(drawn, format=form, dpi=200, metadata=metadata)
-    write_atomically(path, drawn.getvalue())
+        build(layers, image_shape, title).savefig(content, format=form, dpi=200, metadata=metadata)
+    return content.getvalue()
 
 
 @contextlib.contextmanager
@@ -67,7 +75,7 @@ def style() -> Iterator[None]:
     """Sets matplotlib's settings for the figure, whatever the caller's are."""
     import matplotlib
 
-    with matplotlib.rc_context():
+    with STYLE_LOCK, matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
         yield

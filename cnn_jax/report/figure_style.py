@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
 
 from cnn_jax.report import fonts
 from cnn_jax.storage.files import write_atomically
@@ -18,6 +22,8 @@ from cnn_jax.storage.files import write_atomically
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# matplotlib's settings belong to the process: one thread at a time changes them.
+STYLE_LOCK = threading.RLock()
 WIDTH = 7.0  # inches: the text width of a page
 _STYLE: dict[Any, Any] = {
     "font.family": fonts.FONT,
@@ -35,23 +41,44 @@ _STYLE: dict[Any, Any] = {
 def save(path: str | os.PathLike[str], build: Callable[..., Figure | None], *args: Any) -> bool:
     """Saves the figure `build(*args)` to a PNG file, in the style of the page.
 
+    Returns:
+      False, with nothing written, if `build` returned None.
+    """
+    png = drawn(build, *args)
+    if png is None:
+        return False
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, png)
+    return True
+
+
+def picture(build: Callable[..., Figure | None], *args: Any) -> np.ndarray | None:
+    """The figure `build(*args)` as u8[H,W,3]; None if `build` returned None."""
+    png = drawn(build, *args)
+    return None if png is None else np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def drawn(build: Callable[..., Figure | None], *args: Any) -> bytes | None:
+    """The figure `build(*args)` as a PNG file, in the style of the page.
+
     If the figure has characters that DejaVu Sans lacks, other installed fonts draw them, and
     `build` is called a second time.
 
     Returns:
-      False, with nothing written, if `build` returned None.
+      None if `build` returned None.
     """
     import matplotlib
     from matplotlib.text import Text
 
-    with matplotlib.rc_context(), warnings.catch_warnings(), fonts.quiet():
+    with STYLE_LOCK, matplotlib.rc_context(), warnings.catch_warnings(), fonts.quiet():
         # Characters that no font has are drawn as boxes.
         warnings.filterwarnings("ignore", "Glyph")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
         made = build(*args)
         if made is None:
-            return False
+            return None
         texts = [text.get_text() for text in made.findobj(Text) if isinstance(text, Text)]
         if fallbacks := fonts.fallbacks("".join(texts)):
             # A text takes its fonts when it is made.
@@ -60,10 +87,7 @@ def save(path: str | os.PathLike[str], build: Callable[..., Figure | None], *arg
             assert made is not None
         png = io.BytesIO()
         made.savefig(png, format="png", dpi=150)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, png.getvalue())
-    return True
+    return png.getvalue()
 
 
 def figure(height: float) -> Figure:

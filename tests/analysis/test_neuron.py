@@ -56,6 +56,12 @@ def traced(model, variables, shape):
     return TracedNet(lambda v, x: model.apply(v, x, train=False), variables, shape)
 
 
+def arrays_of(net, variables, image):
+    """The activations and the weights of each layer."""
+    activations = jax.jit(net.activations)(variables, image)
+    return list(zip(activations, jax.jit(net.weights)(variables), strict=True))
+
+
 def module_outputs(model, variables, image):
     """The output of every module, by Flax itself."""
     _, kept = model.apply(variables, image, train=False, capture_intermediates=True)
@@ -84,7 +90,7 @@ def test_a_neuron_sees_the_pixels_that_its_value_depends_on(model, names, place,
         }[place]
 
     def values(image):
-        computed = net.compute(variables, image)
+        computed = net.activations(variables, image)
         outputs = [computed[n]["output"].reshape(net.layers[n].output) for n in chosen]
         found = [output[*at[n], 0] for n, output in zip(chosen, outputs, strict=True)]
         return jnp.log(jnp.stack(found))  # keeps the sums of positive terms within range
@@ -123,14 +129,14 @@ def test_a_neuron_is_its_patch_times_its_weights(model):
     image = jax.random.normal(jax.random.key(1), (1, 16, 16, 3))
     variables = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), image)
     net = traced(model, variables, (16, 16, 3))
-    arrays = jax.jit(net.compute)(variables, image)
+    arrays = arrays_of(net, variables, image)
     outputs = module_outputs(model, variables, image)
     random = np.random.default_rng(0)
     checked = 0
     for number, layer in enumerate(net.layers):
         if layer.kind == "pool":
             continue
-        values = net.values(number, arrays[number])
+        values = net.values(number, *arrays[number])
         reference = np.asarray(outputs[layer.name]).reshape(layer.output)
         for _ in range(3):
             position = tuple(random.integers(0, layer.output).tolist())
@@ -148,8 +154,8 @@ def test_the_volume_is_what_the_next_layer_takes():
     image = jax.random.normal(jax.random.key(1), (1, 16, 16, 3))
     variables = model.init(jax.random.key(0), image, train=False)
     net = traced(model, variables, (16, 16, 3))
-    arrays = jax.jit(net.compute)(variables, image)
-    all_values = [net.values(number, each) for number, each in enumerate(arrays)]
+    arrays = arrays_of(net, variables, image)
+    all_values = [net.values(number, *each) for number, each in enumerate(arrays)]
     for values, after in itertools.pairwise(all_values):
         np.testing.assert_array_equal(values.volume, after.input.reshape(values.layer.output))
         assert values.layer.kind == "pool" or values.volume.min() >= 0
@@ -162,7 +168,7 @@ def test_neurons_of_a_channel_share_their_weights():
     image = jax.random.normal(jax.random.key(1), (1, 32, 32, 3))
     variables = model.init(jax.random.key(0), image, train=False)
     net = traced(model, variables, (32, 32, 3))
-    values = net.values(0, net.compute(variables, image)[0])
+    values = net.values(0, *arrays_of(net, variables, image)[0])
     one, other = (neuron(values, at, (32, 32)) for at in ((3, 4, 2), strongest(values, 2)))
     np.testing.assert_array_equal(one.weights, variables["params"]["Conv_0"]["kernel"][..., 2])
     np.testing.assert_array_equal(one.weights, other.weights)
@@ -176,11 +182,11 @@ def test_at_the_border_a_neuron_sees_padding():
     image = jnp.ones((1, 8, 8, 3))
     variables = model.init(jax.random.key(0), image, train=False)
     net = traced(model, variables, (8, 8, 3))
-    found = neuron(net.values(0, net.compute(variables, image)[0]), (0, 7, 0), (8, 8))
+    found = neuron(net.values(0, *arrays_of(net, variables, image)[0]), (0, 7, 0), (8, 8))
     assert found.box == (0, 2, 6, 8)
     assert found.patch[..., 0].tolist() == [[0, 0, 0], [1, 1, 0], [1, 1, 0]]
     with pytest.raises(IndexError, match="no neuron"):
-        neuron(net.values(0, net.compute(variables, image)[0]), (8, 0, 0), (8, 8))
+        neuron(net.values(0, *arrays_of(net, variables, image)[0]), (8, 0, 0), (8, 8))
 
 
 def test_a_sum_of_shifted_paths_sees_both():
