@@ -72,9 +72,17 @@ def neuron(values: LayerValues, position: Position, image_size: tuple[int, int])
 
 def strongest(values: LayerValues, channel: int) -> Position:
     """Where the neurons of a channel, which share their weights, have the largest activation."""
-    volume = values.volume[..., channel]
-    row, column = np.unravel_index(volume.argmax(), volume.shape)
-    return int(row), int(column), channel
+    return _place(values.volume[..., channel].argmax(), values, channel)
+
+
+def weakest(values: LayerValues, channel: int) -> Position:
+    """Where the neurons of a channel have the smallest activation."""
+    return _place(values.volume[..., channel].argmin(), values, channel)
+
+
+def _place(index: np.intp, values: LayerValues, channel: int) -> Position:
+    row, column = divmod(int(index), values.layer.output[1])
+    return row, column, channel
 
 
 def _patch(values: LayerValues, position: Position) -> np.ndarray:

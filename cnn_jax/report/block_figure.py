@@ -15,6 +15,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from PIL import Image
+
 from cnn_jax.analysis.layer import Layer, Volume
 from cnn_jax.report.block_layout import MARGIN, PAGE, TIMES, Block, Layout, Place, arrange, blocks
 from cnn_jax.report.block_solid import INK, KINDS, WINDOW, Point, Solid, fill, shade
@@ -68,6 +71,12 @@ def drawn(
     with style():
         build(layers, image_shape, title).savefig(content, format=form, dpi=200, metadata=metadata)
     return content.getvalue()
+
+
+def picture(layers: Sequence[Layer], image_shape: Volume) -> np.ndarray:
+    """The picture of `draw`, u8[h,w,3]."""
+    png = io.BytesIO(drawn(layers, image_shape))
+    return np.asarray(Image.open(png).convert("RGB"))
 
 
 @contextlib.contextmanager

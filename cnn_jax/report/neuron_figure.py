@@ -1,4 +1,4 @@
-"""Draws what neurons that share their weights see, and how their values come about."""
+"""Draws what a neuron sees, and how its value comes about."""
 
 from __future__ import annotations
 
@@ -17,43 +17,42 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_SLICES = 16  # slices of an input or of weights
-ROW = 1.95  # inches
+TALL = 4.0  # inches
 # From negative to positive, without red beside green.
 SIGNED = "PuOr"
 
 
-def build_neurons(
-    image: np.ndarray, neurons: Sequence[Neuron], titles: Sequence[str]
+def build_neuron(
+    image: np.ndarray, neuron: Neuron, shown: Sequence[int], title: str
 ) -> Figure | None:
-    """The figure of neurons of one channel, a row for each, in matplotlib's current style.
+    """The figure of a neuron, half a page wide, in matplotlib's current style.
 
-    A row shows the picture with a box around what the neuron sees; the neuron's input, at most 16
-    slices of it, those whose products with the weights are largest; its weights; and the products,
-    summed over the depth.
+    The picture with a box around what the neuron sees; the neuron's input; its weights; and their
+    products, added over the depth.
 
     Args:
       image: u8[H,W,C].
-      neurons: Neurons of one channel of a layer, at different places.
-      titles: A line above each row.
-
-    Returns:
-      None without neurons.
+      neuron: The neuron.
+      shown: Channels of the input and of the weights that are drawn, unless there are three.
+      title: A line above.
     """
-    if not neurons:
-        return None
-    figure = figure_style.figure(ROW * len(neurons))
-    rows = figure.subfigures(len(neurons), 1, squeeze=False)[:, 0]
-    columns = 2 if neurons[0].weights is None else 4
-    for row, neuron, title in zip(rows, neurons, titles, strict=True):
-        row.suptitle(title, x=0.01, ha="left", fontsize=9, parse_math=False)
-        panels = row.subplots(1, columns, squeeze=False)[0]
-        _picture(panels[0], image, neuron)
-        shown = _strongest(neurons[0])
-        _slices(panels[1], neuron.patch, shown, "Its input")
-        if neuron.weights is not None:
-            _slices(panels[2], neuron.weights, shown, "Times its weights")
-            _products(panels[3], neuron)
+    figure = figure_style.figure(TALL if neuron.weights is not None else TALL / 2 + 0.2)
+    figure.set_figwidth(figure_style.WIDTH / 2)
+    figure.suptitle(title, fontsize=8, parse_math=False)
+    panels = figure.subplots(1 if neuron.weights is None else 2, 2).ravel()
+    _picture(panels[0], image, neuron)
+    _slices(panels[1], neuron.patch, shown, "Its input")
+    if neuron.weights is not None:
+        _slices(panels[2], neuron.weights, shown, "Its weights")
+        _products(panels[3], neuron)
     return figure
+
+
+def strongest_slices(neuron: Neuron) -> list[int]:
+    """The channels of a neuron's input that its value depends on most, at most 16, in order."""
+    products = neuron.patch if neuron.weights is None else neuron.patch * neuron.weights
+    order = np.argsort(-np.abs(products).sum((0, 1)), kind="stable")
+    return sorted(order[:MOST_SLICES].tolist())
 
 
 def _picture(axes: Axes, image: np.ndarray, neuron: Neuron) -> None:
@@ -71,20 +70,14 @@ def _picture(axes: Axes, image: np.ndarray, neuron: Neuron) -> None:
     _label(axes, f"It sees {bottom - top}x{right - left} pixels")
 
 
-def _strongest(neuron: Neuron) -> np.ndarray:
-    """The channels of a neuron's input that its value depends on most, in order."""
-    products = neuron.patch if neuron.weights is None else neuron.patch * neuron.weights
-    order = np.argsort(-np.abs(products).sum((0, 1)), kind="stable")
-    return np.sort(order[:MOST_SLICES])
-
-
-def _slices(axes: Axes, values: np.ndarray, shown: np.ndarray, title: str) -> None:
+def _slices(axes: Axes, values: np.ndarray, shown: Sequence[int], title: str) -> None:
     if values.shape[2] == 3:  # of a picture, in colour
         largest = np.abs(values).max() or 1.0
         axes.imshow(0.5 + 0.5 * values / largest, interpolation="nearest")
     else:
-        chosen = values[..., shown]
-        drawn = Slices((*chosen.shape[:2], chosen.shape[2])).draw(chosen, signed=True)
+        chosen = values[..., list(shown)]
+        height, width, depth = chosen.shape
+        drawn = Slices((height, width, depth), ratio=1).draw(chosen, signed=True)
         axes.imshow(drawn, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     depth = values.shape[2]
     part = f"\n{len(shown)} of {depth} slices" if len(shown) < depth else ""
@@ -101,9 +94,9 @@ def _products(axes: Axes, neuron: Neuron) -> None:
             colour = "white" if abs(value) > 0.6 * largest else "black"
             text: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7, "color": colour}
             axes.text(column, row, f"{value:.2g}", **text)
-    total = f"{products.sum():.2f}"
-    bias = f" {neuron.bias:+.2f} = {neuron.output:.2f}" if neuron.bias else ""
-    _label(axes, f"= products, their sum\n{total}{bias}")
+    total = f"sum {products.sum():.2f}"
+    bias = f", bias {neuron.bias:.2f}" if neuron.bias else ""
+    _label(axes, f"Input x weights\n{total}{bias}: {neuron.output:.2f}")
 
 
 def _label(axes: Axes, text: str) -> None:

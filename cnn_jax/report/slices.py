@@ -1,6 +1,7 @@
 """Draws the channels of a volume side by side, as a picture in which places can be found again."""
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -20,10 +21,12 @@ class Slices:
     Attributes:
       volume: Height, width and depth.
       most: Channels that are drawn, the first ones.
+      ratio: Width of the picture for its height, if the width allows and channels are square.
     """
 
     volume: Volume
     most: int = MOST
+    ratio: float = 2.0
 
     @property
     def count(self) -> int:
@@ -39,9 +42,9 @@ class Slices:
 
     @property
     def columns(self) -> int:
-        """Channels in a row: as square as possible, and no wider than a page."""
-        square = int(np.ceil(np.sqrt(2 * self.count)))
-        return max(1, min(square, self.count, WIDTH // (self.volume[1] * self.zoom + GAP)))
+        """Channels in a row."""
+        wanted = math.ceil(math.sqrt(self.ratio * self.count))
+        return max(1, min(wanted, self.count, WIDTH // (self.volume[1] * self.zoom + GAP)))
 
     def draw(self, values: np.ndarray, *, signed: bool = False) -> np.ndarray:
         """The channels in one picture u8[h,w], all on one scale, white between them.

@@ -1,0 +1,69 @@
+"""All texts of the page."""
+
+import math
+
+from cnn_jax.analysis.layer import Layer
+from cnn_jax.analysis.neuron import Neuron
+from cnn_jax.analysis.volumes import Row
+from cnn_jax.errors import shape_text
+
+# The tab Layers.
+LAYERS = "Layers"
+LAYERS_WHAT = "Choose a layer. Then click on one of its slices to choose a neuron."
+VOLUMES_ALT = "A row of blocks, one for each layer's output volume, drawn to scale."
+LAYER = "Layer"
+FACTS = "This layer"
+FACT, VALUE = "Property", "Value"
+FILTERS = "### Its filters"
+FILTERS_ALT = "The filters of this layer, one small picture each."
+SLICES_ALT = "The channels of the layer's output volume for the picture, side by side."
+NEURON = "### The neuron"
+OTHER_NEURON = "### The same weights at another place"
+NEURON_ALT = "The picture with a box around what the neuron sees, its input, weights and products."
+ROW, COLUMN, CHANNEL = "Row", "Column", "Channel"
+NO_LAYERS = "No layer of this net can be shown."
+
+
+def layer_choice(number: int, row: Row) -> str:
+    """A layer in the list of layers."""
+    return f"{number + 1}. {row.name}: {row.what}, {shape_text(row.volume)}"
+
+
+def slices_of(row: Row, shown: int) -> str:
+    """The title of a layer's slices."""
+    depth = row.volume[2]
+    part = f"the first {shown} of {depth}" if shown < depth else f"all {depth}"
+    return f"### Slices of {row.name} for this picture: {part}"
+
+
+def facts(layer: Layer, row: Row) -> list[list[str]]:
+    """What a layer is and costs: pairs of a property and its value."""
+    found = [
+        ["Takes", shape_text(layer.input)],
+        ["Gives", shape_text(layer.output)],
+        ["A neuron sees", f"{shape_text(layer.receptive_field)} pixels of the picture"],
+    ]
+    if layer.weights:
+        depth = layer.output[2]
+        each = layer.weights // depth
+        size = layer.window or ()
+        sides = shape_text((*size, each // math.prod(size))) + " = " if size else ""
+        found += [
+            ["Weights of a neuron", f"{sides}{each:,}"],
+            ["Weights of the layer", f"{depth:,} x {each:,} = {layer.weights:,}"],
+            ["Biases, scales, shifts", f"{row.biases:,}"],
+        ]
+    if layer.kind == "conv":
+        places = shape_text(layer.output[:2])
+        found.append(["Neurons with the same weights", f"those at all {places} places"])
+    if row.fully_connected and layer.kind == "conv":
+        found.append(["Weights if fully connected", f"{row.fully_connected:,}"])
+    found.append(["Multiply-adds for a picture", f"{row.multiply_adds:,}"])
+    return found
+
+
+def neuron_title(layer: Layer, neuron: Neuron) -> str:
+    """The line above a neuron's pictures."""
+    row, column, channel = neuron.position
+    place = f"row {row}, column {column}, " if layer.output[:2] != (1, 1) else ""
+    return f"{place}channel {channel}: the next layer gets {neuron.activation:.2f}"

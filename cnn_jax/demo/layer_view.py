@@ -1,0 +1,130 @@
+"""Computes what the page shows of a net's layers and neurons for a picture."""
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnn_jax.analysis.layer import Layer
+from cnn_jax.analysis.layer_values import LayerValues, TracedNet
+from cnn_jax.analysis.neuron import Neuron, neuron, strongest, weakest
+from cnn_jax.analysis.volumes import Row, Table, volumes
+from cnn_jax.demo import labels
+from cnn_jax.experiment import Plan
+from cnn_jax.report import block_figure, figure_style
+from cnn_jax.report.figures import build_first_layer_filters
+from cnn_jax.report.neuron_figure import build_neuron, strongest_slices
+from cnn_jax.report.slices import Slices
+from cnn_jax.training.step import scores
+
+
+class LayerView:
+    """The layers of a trained net, and their arrays for any picture.
+
+    Programs are compiled by the first call of `values`.
+
+    Args:
+      plan: The run's plan.
+      variables: The net's weights (`TrainState.variables`).
+
+    Attributes:
+      table: The table that `--mode=volumes` prints.
+      layers: The layers to choose from, those of the table whose arrays can be computed.
+    """
+
+    def __init__(self, plan: Plan, variables: Any):
+        def apply(variables: Any, images: jax.Array) -> jax.Array:
+            return scores(plan, variables, images, train=False)[0]
+
+        self._plan, self._variables = plan, variables
+        self.table: Table = volumes(plan.model, plan.data.image_shape)
+        self._net = TracedNet(apply, variables, plan.data.image_shape)
+        self.layers: tuple[Layer, ...] = self._net.layers
+        self._activations = jax.jit(
+            lambda variables, image: self._net.activations(variables, plan.normalize(image))
+        )
+
+    @functools.cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """The row of the table for each of `layers`."""
+        rest = iter(self.table.rows)
+        return tuple(
+            next(row for row in rest if (row.name, row.volume) == (layer.name, layer.output))
+            for layer in self.layers
+        )
+
+    @functools.cached_property
+    def _weights(self) -> list[dict[str, np.ndarray]]:
+        # Once, not for every picture: copies of a large net's kernels would take seconds.
+        return jax.device_get(jax.jit(self._net.weights)(self._variables))
+
+    def values(self, number: int, picture: np.ndarray) -> LayerValues:
+        """The arrays of `layers[number]` for a picture u8[H,W,C]."""
+        image = np.asarray(picture, np.float32)[None]
+        computed = self._activations(self._variables, image)[number]
+        return self._net.values(number, jax.device_get(computed), self._weights[number])
+
+    def slices(self, number: int, picture: np.ndarray) -> np.ndarray:
+        """The first 64 channels of a layer's volume for a picture, side by side: u8[h,w]."""
+        return self._slices(number).draw(self.values(number, picture).volume)
+
+    def slices_shown(self, number: int) -> int:
+        """How many channels `slices` shows."""
+        return self._slices(number).count
+
+    def position(self, number: int, x: int, y: int) -> tuple[int, int, int] | None:
+        """Row, column and channel at a pixel of `slices`; None between two channels."""
+        return self._slices(number).position(x, y)
+
+    def _slices(self, number: int) -> Slices:
+        return Slices(self.layers[number].output)
+
+    def filters(self, number: int) -> np.ndarray | None:
+        """The filters of a layer that takes the picture itself, u8[h,w,3]; None for others."""
+        if self.layers[number].input != self._plan.data.image_shape:
+            return None
+        kernel = self.values(number, np.zeros(self._plan.data.image_shape, np.uint8)).kernel
+        return None if kernel is None else figure_style.picture(build_first_layer_filters, kernel)
+
+    def neurons(
+        self, number: int, picture: np.ndarray, position: tuple[int, int, int]
+    ) -> list[Neuron]:
+        """The neuron at a position, and another one with the same weights.
+
+        The other is where the weights give the largest activation in this picture, or the smallest
+        if the first is there already. A layer of one place has no other.
+
+        Args:
+          number: Index into `layers`.
+          picture: u8[H,W,C].
+          position: Row, column and channel, clipped to the volume.
+        """
+        values = self.values(number, picture)
+        row, column, channel = (
+            min(max(at, 0), size - 1)
+            for at, size in zip(position, values.layer.output, strict=True)
+        )
+        places = [(row, column, channel)]
+        if values.layer.output[:2] != (1, 1):
+            best = strongest(values, channel)
+            places.append(best if best != places[0] else weakest(values, channel))
+        return [neuron(values, place, self._plan.data.image_shape[:2]) for place in places]
+
+    def neuron_pictures(
+        self, number: int, picture: np.ndarray, position: tuple[int, int, int]
+    ) -> list[np.ndarray]:
+        """The neurons of `neurons`, each drawn as u8[h,w,3]."""
+        found = self.neurons(number, picture, position)
+        shown = strongest_slices(found[0])
+        pictures = []
+        for one in found:
+            title = labels.neuron_title(self.layers[number], one)
+            drawn = figure_style.picture(build_neuron, picture, one, shown, title)
+            assert drawn is not None
+            pictures.append(drawn)
+        return pictures
+
+    def volumes_picture(self) -> np.ndarray:
+        """The row of volumes that `--mode=volumes` draws, u8[h,w,3]."""
+        return block_figure.picture(self.table.layers, self.table.image_shape)
