@@ -66,4 +66,7 @@ def neuron_title(layer: Layer, neuron: Neuron) -> str:
     """The line above a neuron's pictures."""
     row, column, channel = neuron.position
     place = f"row {row}, column {column}, " if layer.output[:2] != (1, 1) else ""
-    return f"{place}channel {channel}: the next layer gets {neuron.activation:.2f}"
+    text = f"{place}channel {channel}: {neuron.output:.2f}"
+    if neuron.activation != neuron.output:
+        text += f", and {neuron.activation:.2f} after what follows"
+    return text

@@ -1,6 +1,5 @@
 """Mode evaluate: evaluates a run on its test set or other data, with calibration and robustness."""
 
-import dataclasses
 import functools
 import os
 from pathlib import Path
@@ -20,6 +19,7 @@ from cnn_jax.report import confident_errors_figure, figures, robustness_results,
 from cnn_jax.report.calibration_figure import reliability_diagram
 from cnn_jax.robustness.stress_test import one_corrupted, stress, with_views
 from cnn_jax.runs import output_paths, scored_images, stored_predictions
+from cnn_jax.runs.run_calibration import Calibrated, calibrate
 from cnn_jax.runs.scored_images import ScoredImages
 from cnn_jax.runs.summary import MANY_CLASSES
 from cnn_jax.runs.trained_run import trained_state
@@ -96,7 +96,8 @@ def evaluate(
     )
     out.print(tables.per_class(classes, counts, *per_class))
     out.print(tables.confusion(counts, classes))
-    calibrated = _calibrate(plan, state.variables, scored, result, batch_size, out)
+    calibrated = calibrate(plan, state.variables, scored, result, batch_size)
+    _print_calibration(plan, scored, calibrated, out)
     _draw(plan, scored, result, calibrated)
     stressed = None
     if robustness:
@@ -164,77 +165,27 @@ def _robustness_before(folder: Path, step: int) -> Any:
     return {"tta": content["tta"], **content["robustness"]}  # older files have tta outside only
 
 
-@dataclasses.dataclass(frozen=True)
-class _Calibrated:
-    """The calibration of the test probabilities, before and after temperature scaling.
-
-    Attributes:
-      before: Reliability of the model's probabilities.
-      loss: Their negative log-likelihood.
-      temperature: Fitted on validation images; None without any.
-      after: Reliability of the probabilities at that temperature; None without one.
-      loss_after: Their negative log-likelihood; None without a temperature.
-    """
-
-    before: calibration.Reliability
-    loss: float
-    temperature: float | None = None
-    after: calibration.Reliability | None = None
-    loss_after: float | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        bins = {
-            "edges": self.before.edges,
-            "examples": self.before.counts,
-            "confidence": self.before.confidence,
-            "accuracy": self.before.accuracy,
-        }
-        return {
-            "ece": self.before.ece,
-            "negative_log_likelihood": self.loss,
-            "temperature": self.temperature,
-            "temperature_fitted_on": "validation" if self.after else None,
-            "ece_scaled": self.after.ece if self.after else None,
-            "negative_log_likelihood_scaled": self.loss_after,
-            "bins": bins,
-        }
-
-
-def _calibrate(
-    plan: Plan, variables: Any, scored: ScoredImages, test: Evaluation, batch_size: int, out: Any
-) -> _Calibrated | None:
-    """Measures and prints the calibration on these images; None if scores are not logits."""
-    if not plan.experiment.loss.scores_are_logits:
+def _print_calibration(
+    plan: Plan, scored: ScoredImages, calibrated: Calibrated | None, out: Any
+) -> None:
+    if calibrated is None:
         name = type(plan.experiment.loss).__name__
         out.print(f"calibration: not measured, since {name} has no probabilities", highlight=False)
-        return None
-    before = calibration.reliability(calibration.softmax(test.logits), test.labels)
-    loss = calibration.negative_log_likelihood(test.logits, test.labels)
-    line = f"calibration: ECE {before.ece:.2%} in {len(before.counts)} bins"
-    if scored.validation is None:
-        out.print(f"{line}; no temperature, since {scored.no_temperature}", highlight=False)
-        return _Calibrated(before, loss)
-    chosen = Evaluator(plan, variables, scored.validation, batch_size)(variables)
-    temperature = calibration.fit_temperature(chosen.logits, chosen.labels)
-    if temperature is None:
-        images = f"the {len(scored.validation):,} validation images"
-        right = chosen.accuracy == 1
-        reason = f"all of {images} are right" if right else f"on {images} chance does as well"
+        return
+    line = f"calibration: ECE {calibrated.before.ece:.2%} in {len(calibrated.before.counts)} bins"
+    if calibrated.after is None or scored.validation is None:
+        reason = calibrated.no_temperature
         out.print(f"{line}; no temperature, since {reason}", highlight=False)
-        return _Calibrated(before, loss)
-    scaled = calibration.softmax(test.logits, temperature)
-    after = calibration.reliability(scaled, test.labels)
+        return
     out.print(
-        f"{line}, {after.ece:.2%} at temperature {temperature:.3g}, fitted on "
-        f"{len(scored.validation):,} validation images",
+        f"{line}, {calibrated.after.ece:.2%} at temperature {calibrated.temperature:.3g}, fitted "
+        f"on {len(scored.validation):,} validation images",
         highlight=False,
     )
-    loss_after = calibration.negative_log_likelihood(test.logits, test.labels, temperature)
-    return _Calibrated(before, loss, temperature, after, loss_after)
 
 
 def _draw(
-    plan: Plan, scored: ScoredImages, result: Evaluation, calibrated: _Calibrated | None
+    plan: Plan, scored: ScoredImages, result: Evaluation, calibrated: Calibrated | None
 ) -> None:
     folder, classes = scored.folder / "figures", plan.data.classes
     figures.confusion_matrix(
@@ -250,10 +201,7 @@ def _draw(
         folder / "mistakes.png",
     )
     if calibrated:
-        panels = {"As trained": calibrated.before}
-        if calibrated.after:
-            panels[f"At temperature {calibrated.temperature:.3g}"] = calibrated.after
-        reliability_diagram(panels, folder / "reliability.png")
+        reliability_diagram(calibrated.panels(), folder / "reliability.png")
 
 
 def run(command: Command) -> None:
