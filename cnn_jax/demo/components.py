@@ -28,3 +28,19 @@ def still_picture(alt: str, value: np.ndarray | None = None) -> gr.Image:
         interactive=False,
         buttons=["fullscreen"],
     )
+
+
+def enlarged(picture: np.ndarray, side: int = 128) -> np.ndarray:
+    """A small picture with each pixel repeated, so that browsers do not blur it.
+
+    Args:
+      picture: u8[H,W,C].
+      side: Smallest height and width of the result.
+
+    Returns:
+      u8[h,w,3], with h and w multiples of H and W.
+    """
+    height, width, _ = picture.shape
+    times = max(1, -(-side // min(height, width)))
+    colour = np.broadcast_to(picture, (height, width, 3))
+    return colour.repeat(times, 0).repeat(times, 1)

@@ -14,7 +14,7 @@ VOLUMES_ALT = "A row of blocks, one for each layer's output volume, drawn to sca
 LAYER = "Layer"
 FACTS = "This layer"
 FACT, VALUE = "Property", "Value"
-FILTERS = "### Its filters"
+FILTERS = "### Filters"
 FILTERS_ALT = "The filters of this layer, one small picture each."
 SLICES_ALT = "The channels of the layer's output volume for the picture, side by side."
 NEURON = "### The neuron"
@@ -22,6 +22,30 @@ OTHER_NEURON = "### The same weights at another place"
 NEURON_ALT = "The picture with a box around what the neuron sees, its input, weights and products."
 ROW, COLUMN, CHANNEL = "Row", "Column", "Channel"
 NO_LAYERS = "No layer of this net can be shown."
+
+# The tab Test set.
+TEST_SET = "Test set"
+TEST_SET_WHAT = "Click on a cell of the matrix to see its images. Choose one to classify it."
+MATRIX_ALT = "The confusion matrix: a row for each true class, a column for each predicted class."
+TRUE_CLASS, PREDICTED_CLASS = "True class", "Predicted class"
+CELL_IMAGES = "The images of the cell"
+RELIABILITY = "### How often the net is right when it claims to be sure"
+RELIABILITY_ALT = (
+    "The reliability diagram: accuracy against confidence, and the images of each bin."
+)
+
+# The tab Watch it train.
+WATCH = "Watch it train"
+WATCH_TRAINING = "This run is training, and the page follows it."
+WATCH_STOPPED = "This run is not training now. Start it again to watch it."
+WATCH_FINISHED = "This run has finished. Open the page of one that trains to watch it."
+CURVES = "### Learning curves"
+CURVES_ALT = "Loss and accuracy on the training and the validation images against the epoch."
+MOMENT = "Go back to an earlier epoch"
+WATCH_FILTERS_ALT = "The filters of the first layer after this epoch."
+ACTIVATIONS = "### What the layers make of one picture"
+ACTIVATIONS_ALT = "A test image, its top classes, and a row of slices for each layer."
+NO_EPOCH = "Waiting for the end of the first epoch."
 
 
 def layer_choice(number: int, row: Row) -> str:
@@ -70,3 +94,28 @@ def neuron_title(layer: Layer, neuron: Neuron) -> str:
     if neuron.activation != neuron.output:
         text += f", and {neuron.activation:.2f} after what follows"
     return text
+
+
+def cell_title(count: int, shown: int, true: str, predicted: str) -> str:
+    """The title of the images of a cell of the confusion matrix."""
+    images = f"{count:,} {'image' if count == 1 else 'images'}"
+    part = f" (the first {shown})" if shown < count else ""
+    order = ", most confident first" if count > 1 else ""
+    return f"### {images} of {true}, predicted {predicted}{order}{part}"
+
+
+def cell_image(number: int, value: float, probable: bool) -> str:
+    """The caption of a test image, with the value of the predicted class."""
+    return f"test {number}: " + (f"{value:.1%}" if probable else f"{value:.3g}")
+
+
+def watch_status(training: bool, finished: bool) -> tuple[str, bool]:
+    """The first line of the tab, and whether there may be more to see."""
+    if finished:
+        return WATCH_FINISHED, False
+    return (WATCH_TRAINING if training else WATCH_STOPPED), True
+
+
+def moment(epoch: float, step: int) -> str:
+    """The title of the first layer's filters at a checkpoint."""
+    return f"### Filters of the first layer after epoch {epoch:g} (step {step:,})"

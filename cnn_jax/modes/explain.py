@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax import config
-from cnn_jax.analysis.activations import Program, overview
+from cnn_jax.analysis.activations import Program
 from cnn_jax.analysis.attribution import grad_cam, largest, saliency, smooth_grad
 from cnn_jax.config import Command, Flag
 from cnn_jax.config.names import NAMES
@@ -24,15 +24,15 @@ from cnn_jax.report import explanation_figures, figures, tables
 from cnn_jax.report.explanation_figures import Explained
 from cnn_jax.report.predictions import short_names
 from cnn_jax.runs import output_paths
+from cnn_jax.runs.explanations import activations_of, explain_one, scores_of
 from cnn_jax.runs.run_scorer import picture_form
 from cnn_jax.runs.summary import first_kernel
 from cnn_jax.runs.trained_run import run_data, trained_state
 from cnn_jax.runs.workdir import Run
-from cnn_jax.training.step import image_scores, scores
+from cnn_jax.training.step import image_scores
 
 IMAGES = 6  # test images to explain if none are named
 MOST = 18  # images that fit on a page
-TOP = 5  # classes listed beside the activations
 SALIENCY = "Saliency: gradient of the top class's score with respect to each pixel"
 SMOOTH_GRAD = "SmoothGrad: mean saliency over noisy copies of the image"
 GRAD_CAM = "Grad-CAM: where the last volume ({}, {}) supports the top class"
@@ -81,7 +81,7 @@ def explain(
     chosen = _pictures(plan, pictures) if pictures else _test_images(plan, images, data_dir)
     batch = np.stack([image for _, image, _ in chosen]).astype(np.float32)
     scored = np.asarray(jax.jit(functools.partial(image_scores, plan))(variables, batch))
-    explained = [_explained(plan, *one, row) for one, row in zip(chosen, scored, strict=True)]
+    explained = [explain_one(plan, *one, row) for one, row in zip(chosen, scored, strict=True)]
     out = console or tables.console()
     say = functools.partial(out.print, highlight=False, markup=False, soft_wrap=True)
     for one in explained:
@@ -124,26 +124,6 @@ def _check_room(number: int) -> None:
         raise UserError(f"at most {MOST} images fit on a page, got {number}")
 
 
-def _explained(
-    plan: Plan, name: str, image: np.ndarray, label: int | None, scored: np.ndarray
-) -> Explained:
-    if plan.experiment.loss.scores_are_logits:
-        measure, form, values = "probability", "{} {:.1%}", np.asarray(jax.nn.softmax(scored))
-    else:
-        measure, form, values = "score", "{} {:.2f}", scored
-    names = plan.data.classes
-    best = np.argsort(-scored, kind="stable")[:TOP].tolist()
-    return Explained(
-        image=image,
-        name=name,
-        predicted=form.format(names[best[0]], values[best[0]]),
-        truth="" if label is None else form.format(names[label], values[label]),
-        correct=label == best[0],
-        best=tuple((names[number], float(values[number])) for number in best),
-        measure=measure,
-    )
-
-
 def _draw(
     plan: Plan,
     variables: Any,
@@ -165,13 +145,11 @@ def _draw(
         "smooth_grad.png": (largest(smooth), SMOOTH_GRAD),
     }
 
-    def apply(variables: Any, images: jax.Array) -> jax.Array:
-        return scores(plan, variables, plan.normalize(images), train=False)[0]
-
+    apply = scores_of(plan)
     drawn = []
     program = Program(apply, variables, images[:1])
     if program.volumes:
-        rows = _activations(program, variables, images[:1])
+        rows = activations_of(program)(variables, images[:1])
         path = folder / "activations.png"
         explanation_figures.activations(explained[0], rows, path, plan.data.classes)
         drawn.append("activations.png")
@@ -189,18 +167,6 @@ def _draw(
     if kernel is not None and figures.first_layer_filters(kernel, folder / name):
         drawn.append(name)
     return drawn
-
-
-def _activations(
-    program: Program, variables: Any, image: jax.Array
-) -> list[tuple[str, np.ndarray]]:
-    """The names and the values f32[H,W,C] of the volumes to show of one image f32[1,H,W,C]."""
-    shown = overview(program.volumes, explanation_figures.MOST_VOLUMES)
-    compute = jax.jit(lambda *given: [program.activations(*given)[number] for number in shown])
-    return [
-        (str(program.volumes[number]), np.asarray(volume[0], np.float32))
-        for number, volume in zip(shown, compute(variables, image), strict=True)
-    ]
 
 
 def run(command: Command) -> None:

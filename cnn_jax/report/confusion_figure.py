@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +19,56 @@ if TYPE_CHECKING:
 MOST_ON_AXES = 100  # classes; more have cells too small to see
 NAME = 22  # columns of a class name
 ARROW = "\u2192"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ConfusionPicture:
+    """A drawn confusion matrix in which cells can be found.
+
+    Attributes:
+      picture: u8[h,w,3].
+      matrix: Where the matrix is in the picture, in pixels: top, bottom, left, right; None if
+        pairs of classes are drawn instead.
+      classes: Number of classes.
+    """
+
+    picture: np.ndarray
+    matrix: tuple[float, float, float, float] | None
+    classes: int
+
+    def cell(self, x: int, y: int) -> tuple[int, int] | None:
+        """The true and the predicted class at a pixel; None outside the matrix."""
+        if self.matrix is None:
+            return None
+        top, bottom, left, right = self.matrix
+        row = math.floor((y - top) / (bottom - top) * self.classes)
+        column = math.floor((x - left) / (right - left) * self.classes)
+        inside = 0 <= row < self.classes and 0 <= column < self.classes
+        return (row, column) if inside else None
+
+
+def confusion_picture(
+    counts: np.ndarray, classes: Sequence[str], title: str = ""
+) -> ConfusionPicture:
+    """Draws `figures.confusion_matrix`, whose arguments these are, as a picture.
+
+    Raises:
+      ValueError: `counts` is not K x K, or has no image.
+    """
+    made: list[Figure | None] = []
+
+    def build(*args: Any) -> Figure | None:
+        made.append(build_confusion_matrix(*args))
+        return made[-1]
+
+    picture = figure_style.picture(build, counts, classes, title)
+    if picture is None or made[-1] is None:
+        raise ValueError("counts has no image")
+    height, width, _ = picture.shape
+    place = made[-1].axes[0].get_position()  # fractions of the figure, from below
+    matrix = ((1 - place.y1) * height, (1 - place.y0) * height, place.x0 * width, place.x1 * width)
+    k = len(classes)
+    return ConfusionPicture(picture, None if k > MOST_ON_AXES else matrix, k)
 
 
 def build_confusion_matrix(

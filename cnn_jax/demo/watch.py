@@ -1,0 +1,59 @@
+"""The tab Watch it train: curves, filters and activations of a run while it trains."""
+
+from typing import TYPE_CHECKING, Any
+
+from cnn_jax.demo import labels
+from cnn_jax.demo.components import still_picture
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+    from cnn_jax.demo.shown import Shown
+
+SECONDS = 2.0  # between two looks at the run's folder
+
+
+def add(shown: "Shown", tab: "gr.Tab") -> None:
+    """Adds the tab's components, within its context; they are filled while the run trains.
+
+    Args:
+      shown: The net of a run.
+      tab: The tab.
+    """
+    import gradio as gr
+
+    watched = shown.watched_run
+    status = gr.Markdown()
+    with gr.Row():
+        with gr.Column(min_width=300):
+            gr.Markdown(labels.CURVES)
+            curves = still_picture(labels.CURVES_ALT)
+        with gr.Column(min_width=300):
+            title = gr.Markdown(labels.NO_EPOCH)
+            moment = gr.Slider(0, 1, step=1, value=0, label=labels.MOMENT, visible=False)
+            filters = still_picture(labels.WATCH_FILTERS_ALT)
+    gr.Markdown(labels.ACTIVATIONS)
+    activations = still_picture(labels.ACTIVATIONS_ALT)
+    timer = gr.Timer(SECONDS, active=False)
+    seen = gr.State(0)
+
+    def show(number: int) -> list[Any]:
+        one = watched.moments[int(number)]
+        return [labels.moment(one.epoch, one.step), one.filters, one.activations]
+
+    def look(before: int, number: int) -> list[Any]:
+        drawn, moments = watched.look()
+        last = len(moments) - 1
+        shown_now = [gr.skip()] * 4
+        if len(moments) > before:
+            # Follows the run, unless the reader has gone back to an earlier moment.
+            number = last if number >= before - 1 else number
+            slider = gr.Slider(maximum=max(last, 1), value=number, visible=last > 0)
+            shown_now = [slider, *show(number)]
+        text, goes_on = labels.watch_status(watched.training, watched.finished)
+        return [text, drawn, *shown_now, len(moments), gr.Timer(active=goes_on)]
+
+    pictures = [title, filters, activations]
+    outputs = [status, curves, moment, *pictures, seen, timer]
+    gr.on([tab.select, timer.tick], look, [seen, moment], outputs, show_progress="hidden")
+    moment.input(show, moment, pictures, show_progress="hidden", trigger_mode="always_last")
