@@ -36,8 +36,7 @@ RELIABILITY_ALT = (
 
 # The tab Watch it train.
 WATCH = "Watch it train"
-WATCH_TRAINING = "This run is training, and the page follows it."
-WATCH_STOPPED = "This run is not training now. Start it again to watch it."
+WATCH_TRAINING = "The page follows this run. What it learns in an epoch appears at the epoch's end."
 WATCH_FINISHED = "This run has finished. Open the page of one that trains to watch it."
 CURVES = "### Learning curves"
 CURVES_ALT = "Loss and accuracy on the training and the validation images against the epoch."
@@ -107,13 +106,6 @@ def cell_title(count: int, shown: int, true: str, predicted: str) -> str:
 def cell_image(number: int, value: float, probable: bool) -> str:
     """The caption of a test image, with the value of the predicted class."""
     return f"test {number}: " + (f"{value:.1%}" if probable else f"{value:.3g}")
-
-
-def watch_status(training: bool, finished: bool) -> tuple[str, bool]:
-    """The first line of the tab, and whether there may be more to see."""
-    if finished:
-        return WATCH_FINISHED, False
-    return (WATCH_TRAINING if training else WATCH_STOPPED), True
 
 
 def moment(epoch: float, step: int) -> str:

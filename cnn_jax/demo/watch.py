@@ -50,8 +50,9 @@ def add(shown: "Shown", tab: "gr.Tab") -> None:
             number = last if number >= before - 1 else number
             slider = gr.Slider(maximum=max(last, 1), value=number, visible=last > 0)
             shown_now = [slider, *show(number)]
-        text, goes_on = labels.watch_status(watched.training, watched.finished)
-        return [text, drawn, *shown_now, len(moments), gr.Timer(active=goes_on)]
+        finished = watched.finished
+        text = labels.WATCH_FINISHED if finished else labels.WATCH_TRAINING
+        return [text, drawn, *shown_now, len(moments), gr.Timer(active=not finished)]
 
     pictures = [title, filters, activations]
     outputs = [status, curves, moment, *pictures, seen, timer]

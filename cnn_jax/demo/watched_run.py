@@ -79,11 +79,6 @@ class WatchedRun:
         """Whether the run has its result."""
         return self._run.summary() is not None
 
-    @property
-    def training(self) -> bool:
-        """Whether a process trains it now."""
-        return self._run.held()
-
     def _add_newest(self) -> None:
         checkpoints = self._run.checkpoints()
         step = max(checkpoints.steps(), default=0)
