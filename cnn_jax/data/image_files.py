@@ -153,6 +153,7 @@ def decode(
     *,
     part: Part | None = None,
     verify: bool = True,
+    most_pixels: int | None = None,
 ) -> Decoded:
     """Reads a picture like `read_image`; may be called in several threads, inside `quietly`.
 
@@ -161,6 +162,8 @@ def decode(
       form: The form of the result.
       part: Chooses a part of the picture, which is resized to the form's size; None: `form.fit`.
       verify: Whether to compare a PNG with its checksums first.
+      most_pixels: Larger pictures are refused before they are decoded; None: those that Pillow
+        refuses.
     """
     try:
         found = os.stat(path)
@@ -169,6 +172,8 @@ def decode(
         if found.st_size == 0:
             raise BadImage(f"{path}: the file is empty")
         with open(path, "rb") as file:
+            if most_pixels:
+                _check_pixels(file, str(path), most_pixels)
             return _decode_file(file, str(path), form, part, verify)
     except OSError as error:
         raise BadImage(f"{path}: {_reason(error)}") from error
@@ -218,6 +223,18 @@ def _decode_file(
     except Exception as error:  # on a damaged file a decoder may raise anything
         raise BadImage(f"{name}: {_reason(error)}") from error
     return Decoded(np.array(image, np.uint8).reshape(form.shape), height, width)
+
+
+def _check_pixels(file: BinaryIO, name: str, most: int) -> None:
+    """Raises BadImage if the header states more pixels; another fault is left to the decoder."""
+    from PIL import Image
+
+    pixels = 0
+    with contextlib.suppress(Exception), Image.open(file, formats=formats()) as picture:
+        pixels = picture.height * picture.width
+    if pixels > most:
+        raise BadImage(f"{name}: more than {most:,} pixels: reduce it")
+    file.seek(0)
 
 
 def _reason(error: Exception) -> str:

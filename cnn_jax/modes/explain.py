@@ -7,12 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from cnn_jax import config
-from cnn_jax.analysis.activations import Program
-from cnn_jax.analysis.attribution import grad_cam, largest, saliency, smooth_grad
 from cnn_jax.config import Command, Flag
 from cnn_jax.config.names import NAMES
 from cnn_jax.data.image_files import read_image
@@ -24,7 +21,8 @@ from cnn_jax.report import explanation_figures, figures, tables
 from cnn_jax.report.explanation_figures import Explained
 from cnn_jax.report.predictions import short_names
 from cnn_jax.runs import output_paths
-from cnn_jax.runs.explanations import activations_of, explain_one, scores_of
+from cnn_jax.runs.attributions import Attributions
+from cnn_jax.runs.explanations import activations_of, explain_one
 from cnn_jax.runs.run_scorer import picture_form
 from cnn_jax.runs.summary import first_kernel
 from cnn_jax.runs.trained_run import run_data, trained_state
@@ -133,34 +131,25 @@ def _draw(
     folder: Path,
 ) -> list[str]:
     """Draws the figures that the net has; returns their names."""
-    gradient = jax.jit(functools.partial(saliency, functools.partial(image_scores, plan)))
-    images = jnp.asarray(batch)
-    smooth = smooth_grad(
-        lambda noisy: gradient(variables, noisy, classes),
-        images,
-        jax.random.key(plan.experiment.seed),
-    )
+    attributions = Attributions(plan, variables)
     maps = {
-        "saliency.png": (largest(gradient(variables, images, classes)), SALIENCY),
-        "smooth_grad.png": (largest(smooth), SMOOTH_GRAD),
+        "saliency.png": (attributions.saliency(batch, classes), SALIENCY),
+        "smooth_grad.png": (attributions.smooth_grad(batch, classes), SMOOTH_GRAD),
     }
-
-    apply = scores_of(plan)
     drawn = []
-    program = Program(apply, variables, images[:1])
+    program = attributions.program
     if program.volumes:
-        rows = activations_of(program)(variables, images[:1])
+        rows = activations_of(program)(variables, batch[:1])
         path = folder / "activations.png"
         explanation_figures.activations(explained[0], rows, path, plan.data.classes)
         drawn.append("activations.png")
-        heat = jax.jit(functools.partial(grad_cam, apply))(variables, images, classes)
         last = program.volumes[-1]
         title = GRAD_CAM.format(last, shape_text(last.shape))
-        maps["grad_cam.png"] = heat, title
+        maps["grad_cam.png"] = attributions.grad_cam(batch, classes), title
     for name, (heat, title) in maps.items():
         over = name == "grad_cam.png"
         explanation_figures.heat_maps(
-            explained, np.asarray(heat), folder / name, title, over=over, classes=plan.data.classes
+            explained, heat, folder / name, title, over=over, classes=plan.data.classes
         )
         drawn.append(name)
     kernel, name = first_kernel(plan, variables), "first_layer_filters.png"

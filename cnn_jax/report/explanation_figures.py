@@ -15,7 +15,7 @@ import numpy as np
 from rich.cells import cell_len
 
 from cnn_jax.errors import shape_text
-from cnn_jax.report import class_names, colours, figure_style
+from cnn_jax.report import class_names, colours, figure_style, heat_picture
 from cnn_jax.report.names import shorten
 from cnn_jax.report.predictions import CAPTION
 
@@ -179,12 +179,15 @@ def build_heat_maps(
         text = "\n".join(caption if wide else [f"{name}: {facts[0]}", *facts[1:]])
         cell.suptitle(text, fontsize=8, color=colour, parse_math=False)
         _show(left, one.image)
-        largest = np.percentile(one_map, 99) or one_map.max() or 1
-        strength = np.clip(one_map / largest, 0, 1)
+        strength = heat_picture.strength(one_map)
         if over:
             _show(right, one.image.astype(np.float32).mean(-1))
         right.imshow(
-            strength, cmap="inferno", vmin=0, vmax=1, alpha=0.8 * strength**0.5 if over else None
+            strength,
+            cmap=heat_picture.MAP,
+            vmin=0,
+            vmax=1,
+            alpha=0.8 * strength**0.5 if over else None,
         )
         right.set_axis_off()
         if not one_map.any():  # Grad-CAM without positive evidence

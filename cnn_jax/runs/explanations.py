@@ -56,7 +56,7 @@ def explain_one(
 Named = list[tuple[str, np.ndarray]]
 
 
-def activations_of(program: Program) -> Callable[[Any, jax.Array], Named]:
+def activations_of(program: Program) -> Callable[[Any, np.ndarray], Named]:
     """A function of the variables and an image f32[1,H,W,C], compiled by its first call.
 
     It returns the names and the values f32[H,W,C] of the volumes that activations.png shows.
@@ -65,7 +65,7 @@ def activations_of(program: Program) -> Callable[[Any, jax.Array], Named]:
     names = [str(program.volumes[number]) for number in shown]
     compute = jax.jit(lambda *given: [program.activations(*given)[number] for number in shown])
 
-    def named(variables: Any, image: jax.Array) -> Named:
+    def named(variables: Any, image: np.ndarray) -> Named:
         volumes = [np.asarray(volume[0], np.float32) for volume in compute(variables, image)]
         return list(zip(names, volumes, strict=True))
 

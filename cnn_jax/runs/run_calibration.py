@@ -79,16 +79,28 @@ def calibrate(
         return None
     before = calibration.reliability(calibration.softmax(test.logits), test.labels)
     loss = calibration.negative_log_likelihood(test.logits, test.labels)
-    if scored.validation is None:
-        return Calibrated(before, loss, no_temperature=scored.no_temperature)
-    chosen = Evaluator(plan, variables, scored.validation, batch_size)(variables)
-    temperature = calibration.fit_temperature(chosen.logits, chosen.labels)
+    temperature, reason = temperature_of(plan, variables, scored, batch_size)
     if temperature is None:
-        images = f"the {len(scored.validation):,} validation images"
-        right = chosen.accuracy == 1
-        reason = f"all of {images} are right" if right else f"on {images} chance does as well"
         return Calibrated(before, loss, no_temperature=reason)
     scaled = calibration.softmax(test.logits, temperature)
     after = calibration.reliability(scaled, test.labels)
     loss_after = calibration.negative_log_likelihood(test.logits, test.labels, temperature)
     return Calibrated(before, loss, temperature, after, loss_after)
+
+
+def temperature_of(
+    plan: Plan, variables: Any, scored: ScoredImages, batch_size: int | None = None
+) -> tuple[float | None, str]:
+    """The softmax temperature fitted on the run's validation images, and why there is none.
+
+    The arguments are those of `calibrate`.
+    """
+    if scored.validation is None:
+        return None, scored.no_temperature
+    chosen = Evaluator(plan, variables, scored.validation, batch_size)(variables)
+    temperature = calibration.fit_temperature(chosen.logits, chosen.labels)
+    if temperature is None:
+        images = f"the {len(scored.validation):,} validation images"
+        right = chosen.accuracy == 1
+        return None, f"all of {images} are right" if right else f"on {images} chance does as well"
+    return temperature, ""

@@ -48,6 +48,10 @@ class RunScorer:
       workdir: The run's folder.
       recipe: The recipe that defines the run's custom classes.
 
+    Attributes:
+      plan: The run's plan.
+      variables: The net's weights (`TrainState.variables`).
+
     Raises:
       UserError: there is no run, or it needs its recipe.
       CheckpointError: there is no checkpoint, or it is damaged.
@@ -56,13 +60,14 @@ class RunScorer:
     def __init__(self, workdir: str | os.PathLike[str], recipe: config.Recipe | None = None):
         run = Run(workdir)
         plan = run.plan(recipe)
+        self.plan = plan
         self.classes = plan.data.classes
         self.image_shape = plan.data.image_shape
         self.form = picture_form(plan)
         self.scores_are_logits = plan.experiment.loss.scores_are_logits
-        self._variables = trained_state(run, plan).variables
+        self.variables = trained_state(run, plan).variables
         self._step = jax.jit(functools.partial(image_scores, plan))
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """u8[B,H,W,C] -> f32[B,K]; compiles once per batch size."""
-        return np.asarray(self._step(self._variables, images))
+        return np.asarray(self._step(self.variables, images))
