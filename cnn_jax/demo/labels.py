@@ -4,8 +4,38 @@ import math
 
 from cnn_jax.analysis.layer import Layer
 from cnn_jax.analysis.neuron import Neuron
+from cnn_jax.analysis.spatial_arrangement import Filters
 from cnn_jax.analysis.volumes import Row
 from cnn_jax.errors import shape_text
+from cnn_jax.report import colours
+
+# The page.
+TITLE = "A ConvNet, live"
+
+# The tab Classify.
+CLASSIFY = "Classify"
+CLASSIFY_WHAT = "Choose a test image, upload or paste a picture, or draw one."
+NO_PICTURE = "### No picture yet"
+TEST_IMAGES = "Test images"
+OTHER_IMAGES = "Other test images"
+UPLOAD = "Upload or paste"
+DRAW = "Draw"
+DRAWING = "Your drawing"
+CLASSIFY_DRAWING = "Classify the drawing"
+# Black, then Okabe and Ito's colours.
+BRUSHES = ("#000000", *(getattr(colours, name) for name in ("BLUE", "ORANGE", "GREEN", "PURPLE")))
+CORRUPTION = "Corruption"
+NO_CORRUPTION = "none"
+SEVERITY = "Severity"
+SEEN_ALT = "The picture as the net sees it"
+MAP_ALTS = {
+    "grad_cam": "Grad-CAM: where the last volume supports the top class",
+    "saliency": "Saliency: which pixels change the top class's score",
+    "smooth_grad": "SmoothGrad: mean saliency over noisy copies of the picture",
+}
+SMOOTH = "Compute SmoothGrad (takes a moment)"
+TOP = "Top classes"
+CLASS, SCORE = "Class", "Score"
 
 # The tab Layers.
 LAYERS = "Layers"
@@ -14,7 +44,7 @@ VOLUMES_ALT = "A row of blocks, one for each layer's output volume, drawn to sca
 LAYER = "Layer"
 FACTS = "This layer"
 FACT, VALUE = "Property", "Value"
-FILTERS = "### Filters"
+FILTERS = "### Filters, in the colours that they respond to"
 FILTERS_ALT = "The filters of this layer, one small picture each."
 SLICES_ALT = "The channels of the layer's output volume for the picture, side by side."
 NEURON = "### The neuron"
@@ -22,6 +52,34 @@ OTHER_NEURON = "### The same weights at another place"
 NEURON_ALT = "The picture with a box around what the neuron sees, its input, weights and products."
 ROW, COLUMN, CHANNEL = "Row", "Column", "Channel"
 NO_LAYERS = "No layer of this net can be shown."
+
+# The tab Build a layer.
+BUILD = "Build a layer"
+BUILD_WHAT = "Move the sliders, or start from one of the lesson's examples."
+PRESET = "Example"
+PRESETS = {
+    "lesson": "Ten filters of 5x5 on an image of 32x32x3",
+    "neuron_32": "One fully connected neuron on 32x32x3: 3,072 weights",
+    "neuron_200": "One fully connected neuron on 200x200x3: 120,000 weights",
+    "misfit": "A stride that does not fit",
+    "alexnet": "AlexNet's first layer",
+    "vgg": "VGG's 3x3, which keeps the side",
+    "connected": "A fully connected layer as a convolution: VGG's first",
+}
+SIZES = (
+    "W: side of the image",
+    "D: depth of the image",
+    "F: side of a filter",
+    "S: stride",
+    "P: zeros at each border",
+    "K: filters",
+)
+WINDOWS_ALT = (
+    "One row of the image, with the zeros at its ends, and the windows of the filter below."
+)
+BUILT_ALT = "The input and the output volume as blocks, drawn to scale."
+COUNTS = "What this layer needs"
+YOUR_LAYER = "your layer"
 
 # The tab Test set.
 TEST_SET = "Test set"
@@ -47,6 +105,59 @@ ACTIVATIONS_ALT = "A test image, its top classes, and a row of slices for each l
 NO_EPOCH = "Waiting for the end of the first epoch."
 
 
+def kind(name: str) -> str:
+    """A kind of corruption: "glass_blur" becomes "glass blur"."""
+    return name.replace("_", " ")
+
+
+def test_image(number: int, true: str) -> str:
+    """The name of a test image."""
+    return f"test {number}: {true}"
+
+
+def picture_title(name: str) -> str:
+    """The title of the chosen picture."""
+    return f"### {name}"
+
+
+def calibrated(temperature: float | None) -> str:
+    """The choice of calibrated probabilities."""
+    at = f"temperature {temperature:.3g}, fitted on validation images" if temperature else ""
+    return f"Calibrated probabilities ({at})"
+
+
+def bad_picture(error: Exception) -> str:
+    """The line on a file that cannot be read."""
+    return f"**{error}**"
+
+
+def arithmetic(sizes: tuple[int, ...], filters: Filters | None, reason: str) -> str:
+    """The computation of the output volume of W, D, F, S, P, K, or why there is none."""
+    side, _, window, stride, padding, _ = sizes
+    if filters is None:
+        return f"### (W - F + 2P)/S + 1 is no side of a volume\n\nThis does not fit: {reason}."
+    formula = f"({side} - {window} + 2*{padding})/{stride} + 1 = {filters.output[0]}"
+    return f"### Output: {shape_text(filters.output)}\n\n(W - F + 2P)/S + 1 = {formula}"
+
+
+def counts(filters: Filters) -> list[list[str]]:
+    """What a layer needs: pairs of a property and its value."""
+    each = filters.weights_per_neuron
+    sides = shape_text((filters.window, filters.window, filters.input[2]))
+    connected = math.prod(filters.input) * filters.neurons
+    return [
+        ["Neurons", f"{shape_text(filters.output)} = {filters.neurons:,}"],
+        ["Weights of a neuron", f"{sides} = {each:,}"],
+        [
+            "Weights and biases, shared",
+            f"{filters.count:,} x ({each:,} + 1) = {filters.parameters:,}",
+        ],
+        ["Weights and biases, not shared", f"{filters.parameters_without_sharing:,}"],
+        ["Weights and biases, fully connected", f"{connected + filters.neurons:,}"],
+        ["Multiply-adds for an image", f"{filters.neurons * each:,}"],
+    ]
+
+
 def layer_choice(number: int, row: Row) -> str:
     """A layer in the list of layers."""
     return f"{number + 1}. {row.name}: {row.what}, {shape_text(row.volume)}"
@@ -57,6 +168,13 @@ def slices_of(row: Row, shown: int) -> str:
     depth = row.volume[2]
     part = f"the first {shown} of {depth}" if shown < depth else f"all {depth}"
     return f"### Slices of {row.name} for this picture: {part}"
+
+
+def filters_of(count: int, shown: int, depth: int, slices: int) -> str:
+    """The title of the filters of a layer that takes another layer's volume."""
+    first = f"the first {shown} of {count:,}" if shown < count else f"all {count}"
+    part = f"{slices} of its {depth:,} slices" if slices < depth else f"its {depth} slices"
+    return f"### Filters: {first}, each with {part} in a row"
 
 
 def facts(layer: Layer, row: Row) -> list[list[str]]:
@@ -104,8 +222,8 @@ def cell_title(count: int, shown: int, true: str, predicted: str) -> str:
 
 
 def cell_image(number: int, value: float, probable: bool) -> str:
-    """The caption of a test image, with the value of the predicted class."""
-    return f"test {number}: " + (f"{value:.1%}" if probable else f"{value:.3g}")
+    """The caption of a test image: its number, and the value of the predicted class."""
+    return f"{number}: " + (f"{value:.0%}" if probable else f"{value:.3g}")
 
 
 def moment(epoch: float, step: int) -> str:

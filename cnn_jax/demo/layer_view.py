@@ -1,6 +1,5 @@
 """Computes what the page shows of a net's layers and neurons for a picture."""
 
-import functools
 from typing import Any
 
 import jax
@@ -11,12 +10,15 @@ from cnn_jax.analysis.layer_values import LayerValues, TracedNet
 from cnn_jax.analysis.neuron import Neuron, neuron, strongest, weakest
 from cnn_jax.analysis.volumes import Row, Table, volumes
 from cnn_jax.demo import labels
+from cnn_jax.demo.once import Once
 from cnn_jax.experiment import Plan
 from cnn_jax.report import block_figure, figure_style
 from cnn_jax.report.figures import build_first_layer_filters
 from cnn_jax.report.neuron_figure import build_neuron, strongest_slices
 from cnn_jax.report.slices import Slices
 from cnn_jax.training.step import scores
+
+MOST_FILTERS, MOST_SLICES = 8, 16  # of a layer that takes another layer's volume
 
 
 class LayerView:
@@ -45,7 +47,7 @@ class LayerView:
             lambda variables, image: self._net.activations(variables, plan.normalize(image))
         )
 
-    @functools.cached_property
+    @Once
     def rows(self) -> tuple[Row, ...]:
         """The row of the table for each of `layers`."""
         rest = iter(self.table.rows)
@@ -54,7 +56,7 @@ class LayerView:
             for layer in self.layers
         )
 
-    @functools.cached_property
+    @Once
     def _weights(self) -> list[dict[str, np.ndarray]]:
         # Once, not for every picture: copies of a large net's kernels would take seconds.
         return jax.device_get(jax.jit(self._net.weights)(self._variables))
@@ -80,12 +82,27 @@ class LayerView:
     def _slices(self, number: int) -> Slices:
         return Slices(self.layers[number].output)
 
-    def filters(self, number: int) -> np.ndarray | None:
-        """The filters of a layer that takes the picture itself, u8[h,w,3]; None for others."""
-        if self.layers[number].input != self._plan.data.image_shape:
+    def filters(self, number: int) -> tuple[str, np.ndarray] | None:
+        """A layer's filters, in colour or as slices, with a title; None for a pool.
+
+        Returns:
+          The title, and u8[h,w] or u8[h,w,3].
+        """
+        blank = np.zeros(self._plan.data.image_shape, np.uint8)
+        kernel = self.values(number, blank).kernel
+        if kernel is None:
             return None
-        kernel = self.values(number, np.zeros(self._plan.data.image_shape, np.uint8)).kernel
-        return None if kernel is None else figure_style.picture(build_first_layer_filters, kernel)
+        if self.layers[number].input == blank.shape and kernel.shape[2] in (1, 3):
+            drawn = figure_style.picture(build_first_layer_filters, kernel)
+            return None if drawn is None else (labels.FILTERS, drawn)
+        _, _, depth, count = kernel.shape
+        part = kernel[:, :, :MOST_SLICES, :MOST_FILTERS]
+        height, width, slices, filters = part.shape
+        rows = part.transpose(0, 1, 3, 2).reshape(height, width, -1)
+        # As many slices in a row as a filter has.
+        layout = Slices((height, width, rows.shape[2]), rows.shape[2], slices / filters)
+        title = labels.filters_of(count, filters, depth, slices)
+        return title, layout.draw(rows, signed=True)
 
     def neurons(
         self, number: int, picture: np.ndarray, position: tuple[int, int, int]

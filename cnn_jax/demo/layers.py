@@ -41,7 +41,7 @@ def add(shown: "Shown", picture: "gr.State", tab: "gr.Tab") -> None:
                 column_widths=["55%", "45%"],
             )
             with gr.Column(visible=False) as filters_shown:
-                gr.Markdown(labels.FILTERS)
+                filters_title = gr.Markdown()
                 filters = still_picture(labels.FILTERS_ALT)
         with gr.Column(min_width=300):
             slices_title = gr.Markdown()
@@ -62,11 +62,12 @@ def add(shown: "Shown", picture: "gr.State", tab: "gr.Tab") -> None:
         return shown.test_image(0) if given is None else given
 
     def show_layer(number: int, given: np.ndarray | None) -> list[Any]:
-        one, row, drawn = view.layers[number], view.rows[number], view.filters(number)
+        one, row = view.layers[number], view.rows[number]
+        found = view.filters(number)
         return [
             labels.facts(one, row),
-            gr.Column(visible=drawn is not None),
-            drawn,
+            gr.Column(visible=found is not None),
+            *(found or ("", None)),
             labels.slices_of(row, view.slices_shown(number)),
             view.slices(number, chosen(given)),
             *(
@@ -94,7 +95,7 @@ def add(shown: "Shown", picture: "gr.State", tab: "gr.Tab") -> None:
         [tab.select, layer.input],
         show_layer,
         [layer, picture],
-        [facts, filters_shown, filters, slices_title, slices, *sliders],
+        [facts, filters_shown, filters_title, filters, slices_title, slices, *sliders],
         show_progress="minimal",
     ).then(**neuron_of, **quick)
     slices.select(click, layer, sliders, **quick).then(**neuron_of, **quick)

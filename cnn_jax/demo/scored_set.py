@@ -1,12 +1,11 @@
 """Computes what the page shows of a run's test set: confusions, their images, calibration."""
 
-import functools
-import threading
 from typing import Any
 
 import numpy as np
 
 from cnn_jax.analysis import calibration
+from cnn_jax.demo.once import Once
 from cnn_jax.experiment import Plan
 from cnn_jax.report import figure_style
 from cnn_jax.report.calibration_figure import build_reliability_diagram
@@ -28,24 +27,18 @@ class ScoredSet:
 
     def __init__(self, plan: Plan, variables: Any, scored: ScoredImages):
         self._plan, self._variables, self._scored = plan, variables, scored
-        self._lock = threading.Lock()  # several readers may open the page at once
 
-    @property
+    @Once
     def result(self) -> Evaluation:
         """The scores of the test images."""
-        with self._lock:
-            return self._result
-
-    @functools.cached_property
-    def _result(self) -> Evaluation:
         return Evaluator(self._plan, self._variables, self._scored.split)(self._variables)
 
-    @functools.cached_property
+    @Once
     def calibrated(self) -> Calibrated | None:
         """The calibration of the probabilities; None if the loss gives none."""
         return calibrate(self._plan, self._variables, self._scored, self.result)
 
-    @functools.cached_property
+    @Once
     def values(self) -> np.ndarray:
         """f64[N,K]: probabilities at the fitted temperature; scores if the loss gives none."""
         found = self.calibrated
@@ -53,13 +46,13 @@ class ScoredSet:
             return np.asarray(self.result.logits, np.float64)
         return calibration.softmax(self.result.logits, found.temperature or 1.0)
 
-    @functools.cached_property
+    @Once
     def confusion(self) -> ConfusionPicture:
         """The confusion matrix, drawn."""
         counts, classes = self.result.confusion(), self._plan.data.classes
         return confusion_picture(counts, classes, self._scored.title)
 
-    @functools.cached_property
+    @Once
     def reliability(self) -> np.ndarray | None:
         """The reliability diagram, u8[h,w,3]; None if the loss gives no probabilities."""
         found = self.calibrated

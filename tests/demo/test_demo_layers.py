@@ -9,7 +9,9 @@ from cnn_jax import cli
 from cnn_jax.demo import labels
 from cnn_jax.demo.layer_view import LayerView
 from cnn_jax.modes.explain import explain
-from cnn_jax.report import explanation_figures
+from cnn_jax.report import explanation_figures, figure_style
+from cnn_jax.report.figures import build_first_layer_filters
+from cnn_jax.report.slices import Slices
 from cnn_jax.runs.trained_run import restore_plan, run_data
 
 
@@ -104,5 +106,19 @@ def test_positions_beyond_the_volume_are_clipped_and_one_place_has_no_other(view
     assert len(view.neuron_pictures(0, picture, (0, 0, 0))) == 2
 
 
-def test_only_the_first_layer_has_filters_to_draw(view):
-    assert [view.filters(number) is not None for number in range(3)] == [True, False, False]
+def test_filters_are_drawn_in_colour_or_as_slices(view, restored):
+    kernels = restored[1].params
+    title, first = view.filters(0)
+    drawn = figure_style.picture(build_first_layer_filters, kernels["Conv_0"]["kernel"])
+    np.testing.assert_array_equal(first, drawn)
+    assert title == labels.FILTERS and view.filters(2) is None  # a pool
+    title, second = view.filters(1)
+    assert title == "### Filters: all 4, each with its 4 slices in a row"
+    kernel = np.asarray(kernels["Conv_1"]["kernel"])
+    slices = Slices((3, 3, 16), 16, 1.0)
+    largest = np.abs(kernel).max()
+    for row, column, given, filter_ in np.ndindex(kernel.shape):
+        top, _, left, _ = slices.box((row, column, 4 * filter_ + given))
+        grey = 127.5 + 127.5 * kernel[row, column, given, filter_] / largest
+        assert abs(int(second[top, left]) - grey) <= 1
+    assert view.filters(6)[0] == "### Filters: the first 8 of 16, each with its 8 slices in a row"
