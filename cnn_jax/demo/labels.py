@@ -49,7 +49,10 @@ FILTERS_ALT = "The filters of this layer, one small picture each."
 SLICES_ALT = "The channels of the layer's output volume for the picture, side by side."
 NEURON = "### The neuron"
 OTHER_NEURON = "### The same weights at another place"
-NEURON_ALT = "The picture with a box around what the neuron sees, its input, weights and products."
+NEURON_ALT = (
+    "The neuron: the picture with a box around what it sees, its input, weights and products."
+)
+OTHER_NEURON_ALT = "The same for the neuron at another place."
 ROW, COLUMN, CHANNEL = "Row", "Column", "Channel"
 NO_LAYERS = "No layer of this net can be shown."
 

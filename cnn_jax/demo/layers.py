@@ -56,7 +56,7 @@ def add(shown: "Shown", picture: "gr.State", tab: "gr.Tab") -> None:
             neuron = still_picture(labels.NEURON_ALT)
         with gr.Column(min_width=300) as other_shown:
             gr.Markdown(labels.OTHER_NEURON)
-            other = still_picture(labels.NEURON_ALT)
+            other = still_picture(labels.OTHER_NEURON_ALT)
 
     def chosen(given: np.ndarray | None) -> np.ndarray:
         return shown.test_image(0) if given is None else given
