@@ -18,6 +18,7 @@ from cnn_jax.modes import (
     benchmark,
     common_flags,
     compare,
+    demo,
     dry_run,
     evaluate,
     explain,
@@ -50,13 +51,14 @@ MODES = {
     "sweep": sweep.MODE,
     "search": search.MODE,
     "benchmark": benchmark.MODE,
+    "demo": demo.MODE,
 }
 MODE = Flag(
     "mode",
     Literal.__getitem__(tuple(MODES)),
     "train",
     "train; evaluate, explain, export or report on a run; predict; compare runs; show volumes; "
-    "sweep; search; benchmark",
+    "sweep; search; benchmark; demo: a page to explore a net",
 )
 # Flags by the title that --help shows them under. A flag of several modes stands with the first.
 FLAGS: dict[str, list[Flag]] = {

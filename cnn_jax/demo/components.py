@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     import gradio as gr
 
 
-def still_picture(alt: str, value: np.ndarray | None = None) -> gr.Image:
+def still_picture(alt: str, value: np.ndarray | None = None, visible: bool = True) -> gr.Image:
     """A picture u8[h,w] or u8[h,w,3] that is only shown, without loss.
 
     Args:
       alt: What it shows, for readers who cannot see it.
       value: The picture; None: filled later.
+      visible: Whether it is shown at first.
     """
     import gradio as gr
 
@@ -26,6 +27,7 @@ def still_picture(alt: str, value: np.ndarray | None = None) -> gr.Image:
         alt_text=alt,
         format="png",
         interactive=False,
+        visible=visible,
         buttons=["fullscreen"],
     )
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from cnn_jax.demo import labels
+from cnn_jax.demo.chosen import chosen_test_image
 from cnn_jax.demo.components import enlarged, still_picture
 
 if TYPE_CHECKING:
@@ -13,12 +14,12 @@ if TYPE_CHECKING:
 MOST = 60  # images of a cell in the gallery
 
 
-def add(shown: "Shown", picture: "gr.State", tab: "gr.Tab", tabs: "gr.Tabs", back: str) -> None:
+def add(shown: "Shown", chosen: "gr.State", tab: "gr.Tab", tabs: "gr.Tabs", back: str) -> None:
     """Adds the tab's components, within its context; they are filled when the tab is selected.
 
     Args:
       shown: The net.
-      picture: Gets the image that the reader chooses, u8[H,W,C].
+      chosen: Gets the `Chosen` image.
       tab: The tab.
       tabs: All tabs.
       back: Id of the tab that is selected when an image is chosen.
@@ -78,7 +79,7 @@ def add(shown: "Shown", picture: "gr.State", tab: "gr.Tab", tabs: "gr.Tabs", bac
         return [*(scored.confusion.cell(x, y) or [gr.skip()] * 2)]
 
     def choose(found: list[int], event: gr.SelectData) -> list[Any]:
-        return [scored.image(found[event.index]), gr.Tabs(selected=back)]
+        return [chosen_test_image(shown, found[event.index]), gr.Tabs(selected=back)]
 
     cell: dict[str, Any] = {
         "fn": show_cell,
@@ -92,4 +93,4 @@ def add(shown: "Shown", picture: "gr.State", tab: "gr.Tab", tabs: "gr.Tabs", bac
     ).then(**cell)
     matrix.select(click, None, [true, predicted], show_progress="hidden").then(**cell)
     gr.on([true.input, predicted.input], **cell)
-    gallery.select(choose, numbers, [picture, tabs], show_progress="hidden")
+    gallery.select(choose, numbers, [chosen, tabs], show_progress="hidden")

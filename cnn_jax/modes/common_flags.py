@@ -17,6 +17,7 @@ USAGE = """Trains ConvNets on CIFAR-10 with JAX.
   python run.py --mode=compare runs/one runs/other
   python run.py --mode=search --space='optimizer.peak_lr=log(1e-3,1)' --trials=20
   python run.py --mode=volumes --config=cifar10_resnet20
+  python run.py --mode=demo --workdir=runs/mine
   python run.py --mode=benchmark --config=cifar10_resnet20
   python run.py --dry_run --topology=v5e:4x4 --config=cifar10_wrn28_10
   python run.py --list

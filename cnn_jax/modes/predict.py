@@ -234,11 +234,12 @@ def _scorer(command: Command) -> Scorer:
     return load_exported(model)
 
 
+MODEL = Flag("model", str | None, None, "An exported net, instead of a --workdir")
 MODE = Mode(
     run,
     (
         Flag("top", int, 5, "How many classes to report", minimum=1),
-        Flag("model", str | None, None, "An exported net, instead of a --workdir"),
+        MODEL,
         OUTPUT,
         Flag("contact_sheet", str | None, None, "Also draw the pictures to this PNG"),
     ),

@@ -1,0 +1,169 @@
+"""The tab Classify: a picture, its classes, and where the net looks."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnn_jax.data.image_files import BadImage
+from cnn_jax.demo import labels
+from cnn_jax.demo.chosen import Chosen, chosen_test_image
+from cnn_jax.demo.classifier import Classifier
+from cnn_jax.demo.components import enlarged, still_picture
+from cnn_jax.demo.shown import GRAD_CAM, SALIENCY, SMOOTH_GRAD, Shown
+from cnn_jax.demo.uploads import drawing, uploaded_picture
+from cnn_jax.robustness.corruptions import KINDS, SEVERITIES
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+EXAMPLES = 10  # test images to choose from
+
+
+def add(
+    page: "gr.Blocks",
+    classifier: Classifier,
+    shown: Shown | None,
+    chosen: "gr.State",
+    seen: "gr.State",
+) -> None:
+    """Adds the tab's components, within its context.
+
+    Args:
+      page: The page.
+      classifier: The net.
+      shown: The same net with what a run knows of it; None: an exported net, without maps and test
+        images.
+      chosen: The `Chosen` picture of each reader; None at first.
+      seen: Gets the picture as the net sees it, u8[H,W,C].
+    """
+    import gradio as gr
+
+    maps = [] if shown is None else _map_kinds(shown)
+    probable = classifier.scorer.scores_are_logits
+    gr.Markdown(labels.CLASSIFY_WHAT)
+    with gr.Row():
+        with gr.Column(min_width=300):
+            if shown is not None:
+                with gr.Tab(labels.TEST_IMAGES):
+                    _add_examples(page, shown, chosen)
+            with gr.Tab(labels.UPLOAD):
+                upload = uploaded_picture()
+            with gr.Tab(labels.DRAW):
+                canvas = drawing()
+                done = gr.Button(labels.CLASSIFY_DRAWING, variant="primary")
+            message = gr.Markdown()
+            with gr.Row():
+                corruption = gr.Dropdown(
+                    [(labels.NO_CORRUPTION, ""), *((labels.kind(kind), kind) for kind in KINDS)],
+                    value="",
+                    label=labels.CORRUPTION,
+                    min_width=140,
+                )
+                severity = gr.Slider(
+                    SEVERITIES[0],
+                    SEVERITIES[-1],
+                    value=3,
+                    step=1,
+                    label=labels.SEVERITY,
+                    min_width=140,
+                )
+        with gr.Column(min_width=300):
+            title = gr.Markdown(labels.NO_PICTURE)
+            with gr.Row():
+                pictures = [still_picture(labels.SEEN_ALT)]
+                pictures += [still_picture(labels.MAP_ALTS[kind]) for kind in maps]
+            smooth = gr.Button(labels.SMOOTH, size="sm", visible=bool(maps))
+            smoothed = still_picture(labels.MAP_ALTS[SMOOTH_GRAD], visible=False)
+            best = gr.Label(num_top_classes=5, label=labels.TOP, visible=probable)
+            calibrated = gr.Checkbox(True, label=labels.calibrated(None), visible=False)
+            scores = gr.Dataframe(
+                headers=[labels.CLASS, labels.SCORE],
+                label=labels.TOP,
+                interactive=False,
+                visible=not probable,
+            )
+
+    def classify(given: Chosen | None, kind: str, severity: int, calibrated: bool) -> list[Any]:
+        if given is None:
+            return [gr.skip()] * (6 + len(pictures))
+        image = classifier.seen(given.image, kind, int(severity))
+        computed = classifier.scores(image)
+        values = classifier.values(computed, calibrated)
+        drawn = [] if shown is None else [shown.map_of(one, image, computed) for one in maps]
+        top = sorted(values.items(), key=lambda pair: -pair[1])[:5]
+        fitted = classifier.temperature if probable else None
+        return [
+            image,
+            labels.picture_title(given.name),
+            *map(enlarged, [image, *drawn]),
+            gr.Image(visible=False),
+            values if probable else None,
+            [[name, f"{value:.3f}"] for name, value in top],
+            gr.Checkbox(visible=fitted is not None, label=labels.calibrated(fitted)),
+        ]
+
+    def read(file: tuple[str, str] | None) -> list[Any]:
+        if file is None:
+            return [gr.skip()] * 2
+        path, name = file
+        try:
+            return [Chosen(name, classifier.read(path, name)), ""]
+        except BadImage as error:
+            return [gr.skip(), labels.bad_picture(error)]
+        finally:
+            os.unlink(path)
+
+    def smooth_map(image: np.ndarray | None) -> Any:
+        if shown is None or image is None:
+            return gr.skip()
+        drawn = shown.map_of(SMOOTH_GRAD, image, classifier.scores(image))
+        return gr.Image(enlarged(drawn), visible=True)
+
+    classified: dict[str, Any] = {
+        "fn": classify,
+        "inputs": [chosen, corruption, severity, calibrated],
+        "outputs": [seen, title, *pictures, smoothed, best, scores, calibrated],
+        "show_progress": "hidden",
+        "trigger_mode": "always_last",
+    }
+    gr.on([chosen.change, corruption.input, severity.input, calibrated.input], **classified)
+    smooth.click(smooth_map, seen, smoothed)
+    for source, event in ((upload, upload.upload), (canvas, done.click)):
+        event(read, source, [chosen, message], show_progress="hidden")
+
+
+def _map_kinds(shown: Shown) -> list[str]:
+    return [GRAD_CAM, SALIENCY] if shown.has_convolutions else [SALIENCY]
+
+
+def _add_examples(page: "gr.Blocks", shown: Shown, chosen: "gr.State") -> None:
+    """Adds test images to choose from, and a button for others."""
+    import gradio as gr
+
+    numbers = gr.State([])
+    gallery = gr.Gallery(
+        label=labels.TEST_IMAGES,
+        show_label=False,
+        columns=5,
+        height="auto",
+        format="png",
+        allow_preview=False,
+        buttons=[],
+        interactive=False,
+    )
+    others = gr.Button(labels.OTHER_IMAGES, size="sm")
+
+    def draw() -> list[Any]:
+        count = len(shown.images.split)
+        drawn = np.random.default_rng().choice(count, min(EXAMPLES, count), replace=False).tolist()
+        found = [chosen_test_image(shown, number) for number in drawn]
+        return [drawn, [(enlarged(one.image), one.name) for one in found]]
+
+    def choose(numbers: list[int], event: gr.SelectData) -> Chosen:
+        return chosen_test_image(shown, numbers[event.index])
+
+    others.click(draw, None, [numbers, gallery], show_progress="hidden")
+    gallery.select(choose, numbers, chosen, show_progress="hidden")
+    page.load(draw, None, [numbers, gallery], show_progress="hidden")
+    page.load(lambda: chosen_test_image(shown, 0), None, chosen, show_progress="hidden")

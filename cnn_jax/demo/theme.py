@@ -1,0 +1,38 @@
+"""The look of the page: the figures' palette, the system's fonts, and no files from elsewhere."""
+
+from typing import Any
+
+from cnn_jax.report import colours
+
+# Small pictures keep their pixels.
+CSS = """
+.image-frame img, .grid-wrap img, .image-container img { image-rendering: pixelated; }
+footer { opacity: 0.8; }
+"""
+
+
+def theme() -> Any:
+    """Gradio's plain theme in the colours of the figures, for light and dark."""
+    import gradio as gr
+
+    blue = gr.themes.Color(
+        name="okabe_ito_blue",
+        c50="#eaf4fb",
+        c100="#cfe6f5",
+        c200="#a3d0ec",
+        c300=colours.SKY,
+        c400="#2f93cd",
+        c500=colours.BLUE,
+        c600=colours.BLUE,
+        c700="#005a8f",
+        c800="#00456d",
+        c900="#00304c",
+        c950="#001d2e",
+    )
+    return gr.themes.Base(
+        primary_hue=blue,
+        secondary_hue=blue,
+        neutral_hue=gr.themes.colors.slate,
+        font=("system-ui", "sans-serif"),
+        font_mono=("ui-monospace", "monospace"),
+    )
