@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import gradio as gr
 
 EXAMPLES = 10  # test images to choose from
+SEEN = "seen"
 
 
 def add(
@@ -71,10 +72,12 @@ def add(
         with gr.Column(min_width=300):
             title = gr.Markdown(labels.NO_PICTURE)
             with gr.Row():
-                pictures = [still_picture(labels.SEEN_ALT)]
-                pictures += [still_picture(labels.MAP_ALTS[kind]) for kind in maps]
-            smooth = gr.Button(labels.SMOOTH, size="sm", visible=bool(maps))
-            smoothed = still_picture(labels.MAP_ALTS[SMOOTH_GRAD], visible=False)
+                pictures = [_captioned(*labels.PICTURES[kind]) for kind in (SEEN, *maps)]
+                if maps:
+                    with gr.Column(min_width=110):
+                        gr.Markdown(labels.PICTURES[SMOOTH_GRAD][0])
+                        smoothed = still_picture(labels.PICTURES[SMOOTH_GRAD][1], visible=False)
+                        smooth = gr.Button(labels.SMOOTH, size="sm")
             best = gr.Label(num_top_classes=5, label=labels.TOP, visible=probable)
             calibrated = gr.Checkbox(True, label=labels.calibrated(None), visible=False)
             scores = gr.Dataframe(
@@ -86,7 +89,7 @@ def add(
 
     def classify(given: Chosen | None, kind: str, severity: int, calibrated: bool) -> list[Any]:
         if given is None:
-            return [gr.skip()] * (6 + len(pictures))
+            return [gr.skip()] * (5 + len(pictures))
         image = classifier.seen(given.image, kind, int(severity))
         computed = classifier.scores(image)
         values = classifier.values(computed, calibrated)
@@ -97,7 +100,6 @@ def add(
             image,
             labels.picture_title(given.name),
             *map(enlarged, [image, *drawn]),
-            gr.Image(visible=False),
             values if probable else None,
             [[name, f"{value:.3f}"] for name, value in top],
             gr.Checkbox(visible=fitted is not None, label=labels.calibrated(fitted)),
@@ -114,27 +116,40 @@ def add(
         finally:
             os.unlink(path)
 
-    def smooth_map(image: np.ndarray | None) -> Any:
+    def smooth_map(image: np.ndarray | None) -> list[Any]:
         if shown is None or image is None:
-            return gr.skip()
+            return [gr.skip()] * 2
         drawn = shown.map_of(SMOOTH_GRAD, image, classifier.scores(image))
-        return gr.Image(enlarged(drawn), visible=True)
+        return [gr.Image(enlarged(drawn), visible=True), gr.Button(visible=False)]
+
+    def hide_smooth_map() -> list[Any]:
+        return [gr.Image(visible=False), gr.Button(visible=True)]
 
     classified: dict[str, Any] = {
         "fn": classify,
         "inputs": [chosen, corruption, severity, calibrated],
-        "outputs": [seen, title, *pictures, smoothed, best, scores, calibrated],
+        "outputs": [seen, title, *pictures, best, scores, calibrated],
         "show_progress": "hidden",
         "trigger_mode": "always_last",
     }
     gr.on([chosen.change, corruption.input, severity.input, calibrated.input], **classified)
-    smooth.click(smooth_map, seen, smoothed)
+    if maps:
+        smooth.click(smooth_map, seen, [smoothed, smooth])
+        seen.change(hide_smooth_map, None, [smoothed, smooth], show_progress="hidden")
     for source, event in ((upload, upload.upload), (canvas, done.click)):
         event(read, source, [chosen, message], show_progress="hidden")
 
 
 def _map_kinds(shown: Shown) -> list[str]:
     return [GRAD_CAM, SALIENCY] if shown.has_convolutions else [SALIENCY]
+
+
+def _captioned(caption: str, alt: str) -> "gr.Image":
+    import gradio as gr
+
+    with gr.Column(min_width=110):
+        gr.Markdown(caption)
+        return still_picture(alt)
 
 
 def _add_examples(page: "gr.Blocks", shown: Shown, chosen: "gr.State") -> None:
@@ -146,7 +161,7 @@ def _add_examples(page: "gr.Blocks", shown: Shown, chosen: "gr.State") -> None:
         label=labels.TEST_IMAGES,
         show_label=False,
         columns=5,
-        height="auto",
+        height=250,
         format="png",
         allow_preview=False,
         buttons=[],
@@ -158,7 +173,7 @@ def _add_examples(page: "gr.Blocks", shown: Shown, chosen: "gr.State") -> None:
         count = len(shown.images.split)
         drawn = np.random.default_rng().choice(count, min(EXAMPLES, count), replace=False).tolist()
         found = [chosen_test_image(shown, number) for number in drawn]
-        return [drawn, [(enlarged(one.image), one.name) for one in found]]
+        return [drawn, [(enlarged(one.image), one.name.rpartition(": ")[2]) for one in found]]
 
     def choose(numbers: list[int], event: gr.SelectData) -> Chosen:
         return chosen_test_image(shown, numbers[event.index])

@@ -32,7 +32,7 @@ def still_picture(alt: str, value: np.ndarray | None = None, visible: bool = Tru
     )
 
 
-def enlarged(picture: np.ndarray, side: int = 128) -> np.ndarray:
+def enlarged(picture: np.ndarray, side: int = 256) -> np.ndarray:
     """A small picture with each pixel repeated, so that browsers do not blur it.
 
     Args:

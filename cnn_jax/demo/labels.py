@@ -27,13 +27,14 @@ BRUSHES = ("#000000", *(getattr(colours, name) for name in ("BLUE", "ORANGE", "G
 CORRUPTION = "Corruption"
 NO_CORRUPTION = "none"
 SEVERITY = "Severity"
-SEEN_ALT = "The picture as the net sees it"
-MAP_ALTS = {
-    "grad_cam": "Grad-CAM: where the last volume supports the top class",
-    "saliency": "Saliency: which pixels change the top class's score",
-    "smooth_grad": "SmoothGrad: mean saliency over noisy copies of the picture",
+# Caption and description.
+PICTURES = {
+    "seen": ("What the net sees", "The picture as the net sees it"),
+    "grad_cam": ("Grad-CAM", "Grad-CAM: where the last volume supports the top class"),
+    "saliency": ("Saliency", "Saliency: which pixels change the top class's score"),
+    "smooth_grad": ("SmoothGrad", "SmoothGrad: mean saliency over noisy copies of the picture"),
 }
-SMOOTH = "Compute SmoothGrad (takes a moment)"
+SMOOTH = "Compute"
 TOP = "Top classes"
 CLASS, SCORE = "Class", "Score"
 

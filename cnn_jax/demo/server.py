@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from cnn_jax.demo.classifier import MOST_BYTES
-from cnn_jax.demo.theme import CSS, theme
+from cnn_jax.demo.theme import theme
 from cnn_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -56,7 +56,10 @@ def served(
         try:
             _, address, _ = page.launch(**_settings(host, port))
         except OSError as error:
-            raise UserError(f"--host={host} --port={port}: {error}: give another") from error
+            place = f"--host={host}" + (f" --port={port}" if port else "")
+            raise UserError(
+                f"{place}: cannot serve there: give another, or end the program that does"
+            ) from error
         try:
             yield address
         finally:
@@ -79,7 +82,6 @@ def _settings(host: str, port: int | None) -> dict[str, Any]:
         "ssr_mode": False,
         "pwa": False,
         "theme": theme(),
-        "css": CSS,
     }
 
 

@@ -43,6 +43,7 @@ def add(shown: "Shown", chosen: "gr.State", tab: "gr.Tab", tabs: "gr.Tabs", back
                 label=labels.CELL_IMAGES,
                 show_label=False,
                 columns=4,
+                height="auto",
                 format="png",
                 allow_preview=False,
                 buttons=[],

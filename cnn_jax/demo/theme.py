@@ -4,12 +4,6 @@ from typing import Any
 
 from cnn_jax.report import colours
 
-# Small pictures keep their pixels.
-CSS = """
-.image-frame img, .grid-wrap img, .image-container img { image-rendering: pixelated; }
-footer { opacity: 0.8; }
-"""
-
 
 def theme() -> Any:
     """Gradio's plain theme in the colours of the figures, for light and dark."""

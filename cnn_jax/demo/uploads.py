@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cnn_jax.demo import labels
@@ -19,16 +20,20 @@ File = tuple[str, str]
 
 def uploaded_picture() -> gr.Image:
     """A field for a picture that is dropped, pasted or chosen; its value is a `File`."""
-    return _classes()[0](
+    import gradio as gr
+
+    field = gr.Image(
         label=labels.UPLOAD, sources=["upload", "clipboard"], type="filepath", height=CANVAS
     )
+    _replace_decoder(field, _uploaded)
+    return field
 
 
 def drawing() -> gr.ImageEditor:
     """A field to draw a picture in; its value is a `File`, or None while it is empty."""
     import gradio as gr
 
-    return _classes()[1](
+    field = gr.ImageEditor(
         label=labels.DRAWING,
         sources=(),
         brush=gr.Brush(default_size=24, colors=[*labels.BRUSHES], default_color=labels.BRUSHES[0]),
@@ -40,33 +45,29 @@ def drawing() -> gr.ImageEditor:
         height=CANVAS + 120,
         buttons=[],
     )
+    _replace_decoder(field, functools.partial(_drawn, field))
+    return field
 
 
-@functools.cache
-def _classes() -> tuple[Any, Any]:
-    """Gradio's components without their decoders, which raise for a bad file and have no limits."""
-    import gradio as gr
+def _replace_decoder(field: gr.components.Component, decode: Callable[[Any], File | None]) -> None:
+    """Gives a field another decoder than Gradio's, which raises for a bad file and has no limit.
 
-    class Upload(gr.Image):
-        is_template = True
+    A subclass would do too, but Gradio writes a file of types beside a module that defines one.
+    """
+    field.preprocess = decode  # type: ignore[method-assign, assignment]
 
-        def preprocess(self, payload: Any) -> Any:
-            if payload is None or payload.path is None:
-                return None
-            return payload.path, payload.orig_name or labels.UPLOAD
 
-    class Drawing(gr.ImageEditor):
-        is_template = True
+def _uploaded(payload: Any) -> File | None:
+    if payload is None or payload.path is None:
+        return None
+    return payload.path, payload.orig_name or labels.UPLOAD
 
-        def preprocess(self, payload: Any) -> Any:
-            # The browser sends the pictures first, and then the key under which they are kept.
-            sent = payload and payload.id and self.blob_storage.pop(payload.id, None)
-            if not sent or sent.composite is None:
-                return None
-            with tempfile.NamedTemporaryFile(
-                dir=self.GRADIO_CACHE, suffix=".png", delete=False
-            ) as file:
-                file.write(sent.composite)
-            return file.name, labels.DRAWING
 
-    return Upload, Drawing
+def _drawn(field: gr.ImageEditor, payload: Any) -> File | None:
+    # The browser sends the pictures first, and then the key under which they are kept.
+    sent = payload and payload.id and field.blob_storage.pop(payload.id, None)
+    if not sent or sent.composite is None:
+        return None
+    with tempfile.NamedTemporaryFile(dir=field.GRADIO_CACHE, suffix=".png", delete=False) as file:
+        file.write(sent.composite)
+    return file.name, labels.DRAWING
