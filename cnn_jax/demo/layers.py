@@ -33,13 +33,7 @@ def add(shown: "Shown", picture: "gr.State", tab: "gr.Tab") -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             layer = gr.Dropdown(choices, value=0, label=labels.LAYER)
-            facts = gr.Dataframe(
-                headers=[labels.FACT, labels.VALUE],
-                label=labels.FACTS,
-                interactive=False,
-                wrap=True,
-                column_widths=["55%", "45%"],
-            )
+            facts = gr.Markdown()
             with gr.Column(visible=False) as filters_shown:
                 filters_title = gr.Markdown()
                 filters = still_picture(labels.FILTERS_ALT)
@@ -65,7 +59,7 @@ def add(shown: "Shown", picture: "gr.State", tab: "gr.Tab") -> None:
         one, row = view.layers[number], view.rows[number]
         found = view.filters(number)
         return [
-            labels.facts(one, row),
+            labels.facts_table(one, row),
             gr.Column(visible=found is not None),
             *(found or ("", None)),
             labels.slices_of(row, view.slices_shown(number)),

@@ -23,7 +23,7 @@ def add(shown: "Shown", tab: "gr.Tab") -> None:
     import gradio as gr
 
     watched = shown.watched_run
-    status = gr.Markdown()
+    status = gr.Markdown(labels.WATCH_TRAINING)
     with gr.Row():
         with gr.Column(min_width=300):
             gr.Markdown(labels.CURVES)
@@ -56,5 +56,6 @@ def add(shown: "Shown", tab: "gr.Tab") -> None:
 
     pictures = [title, filters, activations]
     outputs = [status, curves, moment, *pictures, seen, timer]
-    gr.on([tab.select, timer.tick], look, [seen, moment], outputs, show_progress="hidden")
+    tab.select(look, [seen, moment], outputs, show_progress="minimal")
+    timer.tick(look, [seen, moment], outputs, show_progress="hidden")
     moment.input(show, moment, pictures, show_progress="hidden", trigger_mode="always_last")

@@ -41,7 +41,7 @@ def test_layers(browser, shown, small_run):
     until_equal(browser, labels.FILTERS_ALT, view.filters(0)[1])
     choose(browser, labels.LAYER, labels.layer_choice(1, view.rows[1]))
     until_equal(browser, labels.SLICES_ALT, view.slices(1, image))
-    cells = [cell.text for cell in visible(browser, "td")]
+    cells = [cell.text for cell in until(lambda: visible(browser, "td"), "facts")]
     for name, value in labels.facts(view.layers[1], view.rows[1]):
         assert name in cells and cells[cells.index(name) + 1] == value
     assert cells[cells.index("Weights of a neuron") + 1] == "3x3x4 = 36"
