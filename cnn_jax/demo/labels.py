@@ -15,7 +15,7 @@ TITLE = "A ConvNet, live"
 # The tab Classify.
 CLASSIFY = "Classify"
 CLASSIFY_WHAT = "Choose a test image, upload or paste a picture, or draw one."
-NO_PICTURE = "### No picture yet"
+NO_PICTURE = "## No picture yet"
 TEST_IMAGES = "Test images"
 OTHER_IMAGES = "Other test images"
 UPLOAD = "Upload or paste"
@@ -43,13 +43,12 @@ LAYERS = "Layers"
 LAYERS_WHAT = "Choose a layer. Then click on one of its slices to choose a neuron."
 VOLUMES_ALT = "A row of blocks, one for each layer's output volume, drawn to scale."
 LAYER = "Layer"
-FACTS = "This layer"
-FACT, VALUE = "Property", "Value"
-FILTERS = "### Filters, in the colours that they respond to"
+FACT, VALUE = "This layer", "Value"
+FILTERS = "## Filters, in the colours that they respond to"
 FILTERS_ALT = "The filters of this layer, one small picture each."
 SLICES_ALT = "The channels of the layer's output volume for the picture, side by side."
-NEURON = "### The neuron"
-OTHER_NEURON = "### The same weights at another place"
+NEURON = "## The neuron"
+OTHER_NEURON = "## The same weights at another place"
 NEURON_ALT = (
     "The neuron: the picture with a box around what it sees, its input, weights and products."
 )
@@ -62,13 +61,13 @@ BUILD = "Build a layer"
 BUILD_WHAT = "Move the sliders, or start from one of the lesson's examples."
 PRESET = "Example"
 PRESETS = {
-    "lesson": "Ten filters of 5x5 on an image of 32x32x3",
-    "neuron_32": "One fully connected neuron on 32x32x3: 3,072 weights",
-    "neuron_200": "One fully connected neuron on 200x200x3: 120,000 weights",
+    "lesson": "Ten 5x5 filters on 32x32x3",
+    "neuron_32": "3,072 weights: a neuron on 32x32x3",
+    "neuron_200": "120,000 weights: one on 200x200x3",
     "misfit": "A stride that does not fit",
     "alexnet": "AlexNet's first layer",
-    "vgg": "VGG's 3x3, which keeps the side",
-    "connected": "A fully connected layer as a convolution: VGG's first",
+    "vgg": "VGG: 3x3 keeps the side",
+    "connected": "Fully connected, as a convolution",
 }
 SIZES = (
     "W: side of the image",
@@ -91,7 +90,7 @@ TEST_SET_WHAT = "Click on a cell of the matrix to see its images. Choose one to 
 MATRIX_ALT = "The confusion matrix: a row for each true class, a column for each predicted class."
 TRUE_CLASS, PREDICTED_CLASS = "True class", "Predicted class"
 CELL_IMAGES = "The images of the cell"
-RELIABILITY = "### How often the net is right when it claims to be sure"
+RELIABILITY = "## How often the net is right when it claims to be sure"
 RELIABILITY_ALT = (
     "The reliability diagram: accuracy against confidence, and the images of each bin."
 )
@@ -100,11 +99,11 @@ RELIABILITY_ALT = (
 WATCH = "Watch it train"
 WATCH_TRAINING = "The page follows this run. What it learns in an epoch appears at the epoch's end."
 WATCH_FINISHED = "This run has finished. Open the page of one that trains to watch it."
-CURVES = "### Learning curves"
+CURVES = "## Learning curves"
 CURVES_ALT = "Loss and accuracy on the training and the validation images against the epoch."
 MOMENT = "Go back to an earlier epoch"
 WATCH_FILTERS_ALT = "The filters of the first layer after this epoch."
-ACTIVATIONS = "### What the layers make of one picture"
+ACTIVATIONS = "## What the layers make of one picture"
 ACTIVATIONS_ALT = "A test image, its top classes, and a row of slices for each layer."
 NO_EPOCH = "Waiting for the end of the first epoch."
 
@@ -121,7 +120,7 @@ def test_image(number: int, true: str) -> str:
 
 def picture_title(name: str) -> str:
     """The title of the chosen picture."""
-    return f"### {name}"
+    return f"## {name}"
 
 
 def calibrated(temperature: float | None) -> str:
@@ -139,9 +138,9 @@ def arithmetic(sizes: tuple[int, ...], filters: Filters | None, reason: str) -> 
     """The computation of the output volume of W, D, F, S, P, K, or why there is none."""
     side, _, window, stride, padding, _ = sizes
     if filters is None:
-        return f"### (W - F + 2P)/S + 1 is no side of a volume\n\nThis does not fit: {reason}."
+        return f"## (W - F + 2P)/S + 1 is no side of a volume\n\nThis does not fit: {reason}."
     formula = f"({side} - {window} + 2*{padding})/{stride} + 1 = {filters.output[0]}"
-    return f"### Output: {shape_text(filters.output)}\n\n(W - F + 2P)/S + 1 = {formula}"
+    return f"## Output: {shape_text(filters.output)}\n\n(W - F + 2P)/S + 1 = {formula}"
 
 
 def counts(filters: Filters) -> list[list[str]]:
@@ -171,14 +170,14 @@ def slices_of(row: Row, shown: int) -> str:
     """The title of a layer's slices."""
     depth = row.volume[2]
     part = f"the first {shown} of {depth}" if shown < depth else f"all {depth}"
-    return f"### Slices of {row.name} for this picture: {part}"
+    return f"## Slices of {row.name} for this picture: {part}"
 
 
 def filters_of(count: int, shown: int, depth: int, slices: int) -> str:
     """The title of the filters of a layer that takes another layer's volume."""
     first = f"the first {shown} of {count:,}" if shown < count else f"all {count}"
     part = f"{slices} of its {depth:,} slices" if slices < depth else f"its {depth} slices"
-    return f"### Filters: {first}, each with {part} in a row"
+    return f"## Filters: {first}, each with {part} in a row"
 
 
 def facts(layer: Layer, row: Row) -> list[list[str]]:
@@ -207,6 +206,12 @@ def facts(layer: Layer, row: Row) -> list[list[str]]:
     return found
 
 
+def facts_table(layer: Layer, row: Row) -> str:
+    """The facts of a layer, as a table in Markdown."""
+    rows = [f"| {name} | {value} |" for name, value in facts(layer, row)]
+    return "\n".join([f"| {FACT} | {VALUE} |", "| --- | --- |", *rows])
+
+
 def neuron_title(layer: Layer, neuron: Neuron) -> str:
     """The line above a neuron's pictures."""
     row, column, channel = neuron.position
@@ -222,7 +227,7 @@ def cell_title(count: int, shown: int, true: str, predicted: str) -> str:
     images = f"{count:,} {'image' if count == 1 else 'images'}"
     part = f" (the first {shown})" if shown < count else ""
     order = ", most confident first" if count > 1 else ""
-    return f"### {images} of {true}, predicted {predicted}{order}{part}"
+    return f"## {images} of {true}, predicted {predicted}{order}{part}"
 
 
 def cell_image(number: int, value: float, probable: bool) -> str:
@@ -232,4 +237,4 @@ def cell_image(number: int, value: float, probable: bool) -> str:
 
 def moment(epoch: float, step: int) -> str:
     """The title of the first layer's filters at a checkpoint."""
-    return f"### Filters of the first layer after epoch {epoch:g} (step {step:,})"
+    return f"## Filters of the first layer after epoch {epoch:g} (step {step:,})"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from cnn_jax.demo.classifier import MOST_BYTES
-from cnn_jax.demo.theme import theme
+from cnn_jax.demo.theme import CSS, theme
 from cnn_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def _settings(host: str, port: int | None) -> dict[str, Any]:
         "ssr_mode": False,
         "pwa": False,
         "theme": theme(),
+        "css": CSS,
     }
 
 

@@ -5,6 +5,10 @@ from typing import Any
 from cnn_jax.report import colours
 
 
+# Blue on black would be too faint for a chosen tab.
+CSS = f".dark {{ --color-accent: {colours.SKY}; }}"
+
+
 def theme() -> Any:
     """Gradio's plain theme in the colours of the figures, for light and dark."""
     import gradio as gr
@@ -23,10 +27,12 @@ def theme() -> Any:
         c900="#00304c",
         c950="#001d2e",
     )
-    return gr.themes.Base(
+    made = gr.themes.Base(
         primary_hue=blue,
         secondary_hue=blue,
         neutral_hue=gr.themes.colors.slate,
         font=("system-ui", "sans-serif"),
         font_mono=("ui-monospace", "monospace"),
     )
+    # Gradio's grey has too little contrast on white.
+    return made.set(body_text_color_subdued="*neutral_500")

@@ -113,7 +113,7 @@ def test_filters_are_drawn_in_colour_or_as_slices(view, restored):
     np.testing.assert_array_equal(first, drawn)
     assert title == labels.FILTERS and view.filters(2) is None  # a pool
     title, second = view.filters(1)
-    assert title == "### Filters: all 4, each with its 4 slices in a row"
+    assert title == "## Filters: all 4, each with its 4 slices in a row"
     kernel = np.asarray(kernels["Conv_1"]["kernel"])
     slices = Slices((3, 3, 16), 16, 1.0)
     largest = np.abs(kernel).max()
@@ -121,4 +121,4 @@ def test_filters_are_drawn_in_colour_or_as_slices(view, restored):
         top, _, left, _ = slices.box((row, column, 4 * filter_ + given))
         grey = 127.5 + 127.5 * kernel[row, column, given, filter_] / largest
         assert abs(int(second[top, left]) - grey) <= 1
-    assert view.filters(6)[0] == "### Filters: the first 8 of 16, each with its 8 slices in a row"
+    assert view.filters(6)[0] == "## Filters: the first 8 of 16, each with its 8 slices in a row"
