@@ -21,6 +21,7 @@ OTHER_IMAGES = "Other test images"
 UPLOAD = "Upload or paste"
 DRAW = "Draw"
 DRAWING = "Your drawing"
+DRAW_HOW = "Choose the brush, then draw."
 CLASSIFY_DRAWING = "Classify the drawing"
 # Black, then Okabe and Ito's colours.
 BRUSHES = ("#000000", *(getattr(colours, name) for name in ("BLUE", "ORANGE", "GREEN", "PURPLE")))
@@ -183,9 +184,12 @@ def filters_of(count: int, shown: int, depth: int, slices: int) -> str:
 def facts(layer: Layer, row: Row) -> list[list[str]]:
     """What a layer is and costs: pairs of a property and its value."""
     found = [
-        ["Takes", shape_text(layer.input)],
-        ["Gives", shape_text(layer.output)],
-        ["A neuron sees", f"{shape_text(layer.receptive_field)} pixels of the picture"],
+        ["Input volume", shape_text(layer.input)],
+        ["Output volume", shape_text(layer.output)],
+        [
+            "A neuron sees (receptive field)",
+            f"{shape_text(layer.receptive_field)} pixels of the picture",
+        ],
     ]
     if layer.weights:
         depth = layer.output[2]
@@ -198,8 +202,9 @@ def facts(layer: Layer, row: Row) -> list[list[str]]:
             ["Biases, scales, shifts", f"{row.biases:,}"],
         ]
     if layer.kind == "conv":
-        places = shape_text(layer.output[:2])
-        found.append(["Neurons with the same weights", f"those at all {places} places"])
+        height, width, _ = layer.output
+        shared = f"{height}x{width} = {height * width:,}"
+        found.append(["Neurons that share these weights", shared])
     if row.fully_connected and layer.kind == "conv":
         found.append(["Weights if fully connected", f"{row.fully_connected:,}"])
     found.append(["Multiply-adds for a picture", f"{row.multiply_adds:,}"])

@@ -42,7 +42,7 @@ def add(shown: "Shown", chosen: "gr.State", tab: "gr.Tab", tabs: "gr.Tabs", back
             gallery = gr.Gallery(
                 label=labels.CELL_IMAGES,
                 show_label=False,
-                columns=4,
+                columns=3,  # more would be cut off on a phone
                 height="auto",
                 format="png",
                 allow_preview=False,

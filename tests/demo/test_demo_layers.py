@@ -42,8 +42,8 @@ def test_the_facts_are_those_of_mode_volumes(view, small_run, tmp_path, capsys):
         facts = dict(labels.facts(layer, line))
         name, kind, volume, _, weights, biases, products, field, full = row + [""] * (9 - len(row))
         assert labels.layer_choice(0, line) == f"1. {name}: {kind}, {volume}"
-        assert facts["Gives"] == volume
-        assert facts["A neuron sees"].split()[0] == field
+        assert facts["Output volume"] == volume
+        assert facts["A neuron sees (receptive field)"].split()[0] == field
         assert facts.get("Weights of the layer", "= ").rpartition("= ")[2] == weights
         assert facts.get("Biases, scales, shifts", "") == biases
         assert facts["Multiply-adds for a picture"] == (products or "0")
