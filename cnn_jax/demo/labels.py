@@ -41,7 +41,7 @@ CLASS, SCORE = "Class", "Score"
 
 # The tab Layers.
 LAYERS = "Layers"
-LAYERS_WHAT = "Choose a layer. Then click on one of its slices to choose a neuron."
+LAYERS_WHAT = "Click on a volume to choose a layer, then on one of its slices to choose a neuron."
 VOLUMES_ALT = "A row of blocks, one for each layer's output volume, drawn to scale."
 LAYER = "Layer"
 FACT, VALUE = "This layer", "Value"

@@ -4,7 +4,6 @@ from typing import Any
 
 from cnn_jax.report import colours
 
-
 # Blue on black would be too faint for a chosen tab.
 CSS = f".dark {{ --color-accent: {colours.SKY}; }}"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnn_jax.demo import labels
@@ -44,8 +43,9 @@ def drawing() -> gr.ImageEditor:
         format="png",
         height=CANVAS + 120,
         buttons=[],
+        placeholder=labels.DRAW_HOW,
     )
-    _replace_decoder(field, functools.partial(_drawn, field))
+    _replace_decoder(field, _drawn)
     return field
 
 
@@ -63,11 +63,10 @@ def _uploaded(payload: Any) -> File | None:
     return payload.path, payload.orig_name or labels.UPLOAD
 
 
-def _drawn(field: gr.ImageEditor, payload: Any) -> File | None:
-    # The browser sends the pictures first, and then the key under which they are kept.
-    sent = payload and payload.id and field.blob_storage.pop(payload.id, None)
-    if not sent or sent.composite is None:
+def _drawn(payload: Any) -> File | None:
+    if payload is None or payload.composite is None:
         return None
-    with tempfile.NamedTemporaryFile(dir=field.GRADIO_CACHE, suffix=".png", delete=False) as file:
-        file.write(sent.composite)
-    return file.name, labels.DRAWING
+    for part in (payload.background, *payload.layers):  # the composite holds them all
+        if part is not None:
+            Path(part.path).unlink(missing_ok=True)
+    return payload.composite.path, labels.DRAWING
