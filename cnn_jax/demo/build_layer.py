@@ -8,7 +8,7 @@ from cnn_jax.analysis.layer import Layer
 from cnn_jax.analysis.spatial_arrangement import Filters
 from cnn_jax.demo import labels
 from cnn_jax.demo.components import still_picture
-from cnn_jax.report import block_figure, figure_style
+from cnn_jax.report import block_picture, figure_style
 from cnn_jax.report.window_figure import build_windows
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def volumes_picture(filters: Filters) -> np.ndarray:
         biases=filters.count,
         multiply_adds=filters.neurons * filters.weights_per_neuron,
     )
-    return block_figure.picture([layer], filters.input)
+    return block_picture.picture([layer], filters.input).picture
 
 
 def add(page: "gr.Blocks") -> None:

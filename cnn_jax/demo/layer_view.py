@@ -12,7 +12,8 @@ from cnn_jax.analysis.volumes import Row, Table, volumes
 from cnn_jax.demo import labels
 from cnn_jax.demo.once import Once
 from cnn_jax.experiment import Plan
-from cnn_jax.report import block_figure, figure_style
+from cnn_jax.report import block_picture, figure_style
+from cnn_jax.report.block_picture import BlockPicture
 from cnn_jax.report.figures import build_first_layer_filters
 from cnn_jax.report.neuron_figure import build_neuron, strongest_slices
 from cnn_jax.report.slices import Slices
@@ -142,6 +143,21 @@ class LayerView:
             pictures.append(drawn)
         return pictures
 
-    def volumes_picture(self) -> np.ndarray:
-        """The row of volumes that `--mode=volumes` draws, u8[h,w,3]."""
-        return block_figure.picture(self.table.layers, self.table.image_shape)
+    @Once
+    def blocks(self) -> BlockPicture:
+        """The row of volumes that `--mode=volumes` draws."""
+        return block_picture.picture(self.table.layers, self.table.image_shape)
+
+    def layer_at(self, x: int, y: int) -> int | None:
+        """Index into `layers` at a pixel of `blocks`; None outside, and for one not in `layers`."""
+        found = self.blocks.layer(x, y)
+        return self._in_table.index(found) if found in self._in_table else None
+
+    @Once
+    def _in_table(self) -> tuple[int, ...]:
+        """The index into `table.layers` of each of `layers`."""
+        rest = enumerate(self.table.layers)
+        return tuple(
+            next(n for n, one in rest if (one.name, one.output) == (layer.name, layer.output))
+            for layer in self.layers
+        )

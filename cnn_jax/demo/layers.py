@@ -29,7 +29,7 @@ def add(shown: "Shown", picture: "gr.State", tab: "gr.Tab") -> None:
         return
     choices = [(labels.layer_choice(number, row), number) for number, row in enumerate(view.rows)]
     gr.Markdown(labels.LAYERS_WHAT)
-    still_picture(labels.VOLUMES_ALT, view.volumes_picture())
+    blocks = still_picture(labels.VOLUMES_ALT, view.blocks.picture)
     with gr.Row():
         with gr.Column(min_width=300):
             layer = gr.Dropdown(choices, value=0, label=labels.LAYER)
@@ -76,6 +76,10 @@ def add(shown: "Shown", picture: "gr.State", tab: "gr.Tab") -> None:
         drawn, *same = view.neuron_pictures(number, chosen(given), (row, column, channel))
         return [drawn, gr.Column(visible=bool(same)), same[0] if same else None]
 
+    def choose(event: gr.SelectData) -> Any:
+        number = view.layer_at(*event.index)
+        return gr.skip() if number is None else number
+
     def click(number: int, event: gr.SelectData) -> list[Any]:
         return [*(view.position(number, *event.index) or [gr.skip()] * 3)]
 
@@ -85,13 +89,14 @@ def add(shown: "Shown", picture: "gr.State", tab: "gr.Tab") -> None:
         "inputs": [layer, picture, *sliders],
         "outputs": [neuron, other_shown, other],
     }
-    gr.on(
-        [tab.select, layer.input],
-        show_layer,
-        [layer, picture],
-        [facts, filters_shown, filters_title, filters, slices_title, slices, *sliders],
-        show_progress="minimal",
-    ).then(**neuron_of, **quick)
+    layer_of: dict[str, Any] = {
+        "fn": show_layer,
+        "inputs": [layer, picture],
+        "outputs": [facts, filters_shown, filters_title, filters, slices_title, slices, *sliders],
+        "show_progress": "minimal",
+    }
+    gr.on([tab.select, layer.input], **layer_of).then(**neuron_of, **quick)
+    blocks.select(choose, None, layer, **quick).then(**layer_of).then(**neuron_of, **quick)
     slices.select(click, layer, sliders, **quick).then(**neuron_of, **quick)
     for slider in sliders:
         slider.input(**neuron_of, **quick)

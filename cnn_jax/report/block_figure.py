@@ -15,9 +15,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
-
 from cnn_jax.analysis.layer import Layer, Volume
 from cnn_jax.report.block_layout import MARGIN, PAGE, TIMES, Block, Layout, Place, arrange, blocks
 from cnn_jax.report.block_solid import INK, KINDS, WINDOW, Point, Solid, fill, shade
@@ -38,6 +35,7 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "volumes",
 }
+DOTS = 200  # of a picture, per inch
 _LINE = 0.118  # inches from line to line
 
 
@@ -66,17 +64,16 @@ def drawn(
     layers: Sequence[Layer], image_shape: Volume, form: str = "png", title: str = ""
 ) -> bytes:
     """The file of `draw` in a form, "png" or "svg"; the other arguments are those of `draw`."""
+    with style():
+        return save_as(build(layers, image_shape, title), form)
+
+
+def save_as(figure: Figure, form: str) -> bytes:
+    """A figure of `build` as a file, "png" or "svg"."""
     metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
     content = io.BytesIO()
-    with style():
-        build(layers, image_shape, title).savefig(content, format=form, dpi=200, metadata=metadata)
+    figure.savefig(content, format=form, dpi=DOTS, metadata=metadata)
     return content.getvalue()
-
-
-def picture(layers: Sequence[Layer], image_shape: Volume) -> np.ndarray:
-    """The picture of `draw`, u8[h,w,3]."""
-    png = io.BytesIO(drawn(layers, image_shape))
-    return np.asarray(Image.open(png).convert("RGB"))
 
 
 @contextlib.contextmanager
@@ -92,6 +89,17 @@ def style() -> Iterator[None]:
 
 def build(layers: Sequence[Layer], image_shape: Volume, title: str = "") -> Figure:
     """The figure of `draw`; build and save it within `style`."""
+    return build_with_rows(layers, image_shape, title)[0]
+
+
+# Bottom and top of a row of blocks with its labels, in inches from below, and the blocks.
+Row = tuple[float, float, list[Solid]]
+
+
+def build_with_rows(
+    layers: Sequence[Layer], image_shape: Volume, title: str
+) -> tuple[Figure, list[Row]]:
+    """The figure, and where its rows are."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -112,13 +120,15 @@ def build(layers: Sequence[Layer], image_shape: Volume, title: str = "") -> Figu
     axes.set_axis_off()
     axes.text(MARGIN, figure_height - 0.1, title, fontsize=LARGE, va="top", color=INK)
     bottom = figure_height - top
+    rows: list[Row] = []
     for number, (row, height) in enumerate(zip(layout.rows, heads, strict=True)):
         bottom -= steps + height
-        _row(axes, layout, row, bottom, height, continues=number > 0)
+        solids = _row(axes, layout, row, bottom, height, continues=number > 0)
         bottom -= labels
+        rows.append((bottom, bottom + labels + height + steps, solids))
     _legend(axes, layout, found, foot - 0.2)
     axes.text(MARGIN, foot - 0.5, "\n".join(notes), va="top", color="#555555", linespacing=1.2)
-    return figure
+    return figure, rows
 
 
 def _row(
@@ -129,7 +139,7 @@ def _row(
     height: float,
     *,
     continues: bool,
-) -> None:
+) -> list[Solid]:
     """Draws one row of blocks with their labels."""
     solids = [Solid.of(layout, place, bottom, height) for place in row]
     for place, solid in zip(row, solids, strict=True):
@@ -144,6 +154,7 @@ def _row(
             _step(axes, block.step, place.step, bottom + height + 0.19)
     for number, (before, after) in enumerate(itertools.pairwise(solids)):
         before.connect(axes, after, at=0.62 if number % 2 else 0.36)
+    return solids
 
 
 def _step(axes: Axes, step: str, x: float, y: float) -> None:

@@ -37,6 +37,7 @@ class Block:
       step: Label of the layer between the block before and this one, in lines.
       window: Window of that layer; None: the whole block before.
       count: How many volumes the block stands for.
+      layer: Index of the layer that outputs it, or the first of them; None without a layer.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Block:
     step: str = ""
     window: tuple[int, int] | None = None
     count: int = 1
+    layer: int | None = None
 
     @property
     def label(self) -> str:
@@ -114,7 +116,7 @@ def blocks(layers: Sequence[Layer], image_shape: Volume) -> list[Block]:
     """The blocks of a net, the image first. Norms and products of volumes get no block; a shortcut
     is only named."""
     found = [Block("input", image_shape, "INPUT")]
-    for layer in layers:
+    for number, layer in enumerate(layers):
         before = found[-1]
         if layer.kind in ("norm", "product"):
             continue
@@ -125,7 +127,8 @@ def blocks(layers: Sequence[Layer], image_shape: Volume) -> list[Block]:
             continue
         if layer.input != before.volume:
             found.append(Block("join", layer.input, "joined"))
-        found.append(Block(layer.kind, layer.output, layer.name, _step(layer), layer.window))
+        step = _step(layer)
+        found.append(Block(layer.kind, layer.output, layer.name, step, layer.window, layer=number))
     if len(found) <= MOST_BLOCKS:
         return found
     grouped = itertools.groupby(found, lambda block: (block.kind, block.volume))

@@ -37,7 +37,7 @@ def test_layers(browser, shown, small_run):
     view, image = shown.layer_view, shown.test_image(0)
     open_tab(browser, labels.LAYERS)
     until_equal(browser, labels.SLICES_ALT, view.slices(0, image))
-    until_equal(browser, labels.VOLUMES_ALT, view.volumes_picture())
+    until_equal(browser, labels.VOLUMES_ALT, view.blocks.picture)
     until_equal(browser, labels.FILTERS_ALT, view.filters(0)[1])
     choose(browser, labels.LAYER, labels.layer_choice(1, view.rows[1]))
     until_equal(browser, labels.SLICES_ALT, view.slices(1, image))
@@ -51,13 +51,20 @@ def test_layers(browser, shown, small_run):
     assert position is not None
     click_on_picture(browser, labels.SLICES_ALT, x, y)
     until(
-        lambda: tuple(number(browser, name) for name in (labels.ROW, labels.COLUMN, labels.CHANNEL))
-        == position,
+        lambda: (
+            tuple(number(browser, name) for name in (labels.ROW, labels.COLUMN, labels.CHANNEL))
+            == position
+        ),
         "neuron",
     )
     one, other = view.neuron_pictures(1, image, position)
     until_equal(browser, labels.NEURON_ALT, one)
     until_equal(browser, labels.OTHER_NEURON_ALT, other)
+
+    top, bottom, middles = view.blocks.rows[0]
+    third = next(middle for middle, number in middles.items() if number == 2)
+    click_on_picture(browser, labels.VOLUMES_ALT, round(third), round((top + bottom) / 2))
+    until_equal(browser, labels.SLICES_ALT, view.slices(2, image))
 
 
 def test_the_test_set(browser, shown, small_run):
@@ -83,7 +90,10 @@ def test_the_test_set(browser, shown, small_run):
     first = scored.cell(true, predicted)[0]
     assert result.labels[first] == true and result.logits[first].argmax() == predicted
     visible(browser, "button.thumbnail-item")[0].click()
-    until(lambda: visible(browser, "button[role=tab][aria-selected=true]")[0].text == labels.CLASSIFY, "Classify")
+    until(
+        lambda: visible(browser, "button[role=tab][aria-selected=true]")[0].text == labels.CLASSIFY,
+        "Classify",
+    )
     (explained,) = explain(small_run, [int(first)])
     until(lambda: explained.best[0][0] in text(browser), explained.best[0][0])
 

@@ -122,3 +122,11 @@ def test_filters_are_drawn_in_colour_or_as_slices(view, restored):
         grey = 127.5 + 127.5 * kernel[row, column, given, filter_] / largest
         assert abs(int(second[top, left]) - grey) <= 1
     assert view.filters(6)[0] == "## Filters: the first 8 of 16, each with its 8 slices in a row"
+
+
+def test_a_click_on_a_volume_chooses_its_layer(view):
+    drawn = view.blocks.picture
+    (row,) = view.blocks.rows
+    found = [view.layer_at(x, int(row[0] + row[1]) // 2) for x in range(drawn.shape[1])]
+    assert sorted(set(found)) == list(range(8)) and found == sorted(found)
+    assert view.layer_at(10, drawn.shape[0] - 1) is None  # the legend

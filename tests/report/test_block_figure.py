@@ -13,7 +13,7 @@ from PIL import Image
 from cnn_jax import models
 from cnn_jax.analysis.layer import Layer
 from cnn_jax.analysis.structure import layers
-from cnn_jax.report import block_figure
+from cnn_jax.report import block_figure, block_picture
 from cnn_jax.report.block_layout import PAGE, arrange
 from cnn_jax.report.block_layout import blocks as blocks_of
 from cnn_jax.report.block_solid import KINDS, shade
@@ -246,3 +246,20 @@ def test_a_neurons_window_is_drawn_for_local_connection_only():
         full = block_figure.build(*chain(("fc", (1, 1, 8), None)))
     legends = [{text.get_text() for text in figure.axes[0].texts} for figure in (local, full)]
     assert "what one neuron sees" in legends[0] - legends[1]
+
+
+@pytest.mark.parametrize("make", [models.LeNet, models.ResNet20])
+def test_the_blocks_of_a_picture_are_found(make):
+    found, shape = net(make)
+    drawn = block_picture.picture(found, shape)
+    shown = [block.layer for block in blocks_of(found, shape) if block.layer is not None]
+    at = []
+    for top, bottom, middles in drawn.rows:
+        assert 0 <= top < bottom < drawn.picture.shape[0]
+        at += [drawn.layer(round(middle), round((top + bottom) / 2)) for middle in sorted(middles)]
+        for middle in middles:  # a block is not white
+            column = drawn.picture[round(top) : round(bottom), round(middle)]
+            assert (column.min(-1) < 250).any()
+    assert at == shown
+    kinds = [found[number].kind for number in shown]
+    assert kinds == [block.kind for block in blocks_of(found, shape) if block.layer is not None]
