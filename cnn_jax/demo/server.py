@@ -5,7 +5,7 @@ import importlib.util
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from cnn_jax.demo.classifier import MOST_BYTES
@@ -86,11 +86,24 @@ def _settings(host: str, port: int | None) -> dict[str, Any]:
     }
 
 
-def in_background(work: Callable[[], None]) -> None:
-    """Runs `work` in a thread; what it cannot do, the reader's first request reports."""
+@contextlib.contextmanager
+def in_background(steps: Iterable[None]) -> Iterator[None]:
+    """Takes steps in a thread while the block runs; its end waits for the step that is under way.
 
-    def quietly() -> None:
+    What a step cannot do, the reader's first request reports.
+    """
+    ended = threading.Event()
+
+    def take() -> None:
         with contextlib.suppress(Exception):
-            work()
+            for _ in steps:
+                if ended.is_set():
+                    break
 
-    threading.Thread(target=quietly, name="warm-up", daemon=True).start()
+    thread = threading.Thread(target=take, name="warm-up", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()  # JAX crashes if Python ends while it compiles

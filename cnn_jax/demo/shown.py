@@ -1,6 +1,7 @@
 """The net of a run that the page shows, with what the tabs compute of it."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -101,13 +102,17 @@ class Shown:
         heat = compute(picture[None].astype(np.float32), scores.argmax(keepdims=True))[0]
         return heat_picture(picture, heat, over=kind == GRAD_CAM)
 
-    def warm(self) -> None:
-        """Loads the images and compiles what the first clicks need."""
+    def warm(self) -> Iterator[None]:
+        """Loads the images and compiles what the first clicks need, in steps."""
         picture = np.zeros(self.plan.data.image_shape, np.uint8)
         scores = self.classifier.scores(picture)
+        yield
         self.map_of(SALIENCY, picture, scores)
+        yield
         if self.has_convolutions:
             self.map_of(GRAD_CAM, picture, scores)
+        yield
         _ = self.classifier.temperature
+        yield
         if self.layer_view.layers:
             self.layer_view.values(0, picture)

@@ -40,12 +40,11 @@ def run(command: Command) -> None:
     with (
         _net(command) as (classifier, shown),
         served(lambda: build(classifier, shown), flags.host, flags.port) as address,
+        contextlib.suppress(KeyboardInterrupt),
+        in_background(shown.warm() if shown else ()),
     ):
         print(f"{address}  (Ctrl-C ends it)", flush=True)
-        if shown is not None:
-            in_background(shown.warm)
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+        threading.Event().wait()
 
 
 @contextlib.contextmanager

@@ -134,7 +134,7 @@ def test_a_bad_file_is_one_line_without_its_folder(shown, tmp_path):
 def test_too_many_bytes_are_refused_before_they_are_read(shown, photo, monkeypatch):
     monkeypatch.setattr(classifier_file, "MOST_BYTES", 2**20)
     os.truncate(photo, 2**20 + 1)
-    with pytest.raises(BadImage, match="a photo.png: more than 1 MiB: reduce it"):
+    with pytest.raises(BadImage, match=r"a photo\.png: more than 1 MiB: reduce it"):
         shown.classifier.read(photo, photo.name)
 
 
