@@ -169,9 +169,10 @@ def layer_choice(number: int, row: Row) -> str:
 
 def slices_of(row: Row, shown: int) -> str:
     """The title of a layer's slices."""
-    depth = row.volume[2]
-    part = f"the first {shown} of {depth}" if shown < depth else f"all {depth}"
-    return f"## Slices of {row.name} for this picture: {part}"
+    height, width, depth = row.volume
+    what = "Values" if height == width == 1 else "Slices"
+    part = f"the first {shown} of {depth:,}" if shown < depth else f"all {depth}"
+    return f"## {what} of {row.name} for this picture: {part}"
 
 
 def filters_of(count: int, shown: int, depth: int, slices: int) -> str:
@@ -194,8 +195,8 @@ def facts(layer: Layer, row: Row) -> list[list[str]]:
     if layer.weights:
         depth = layer.output[2]
         each = layer.weights // depth
-        size = layer.window or ()
-        sides = shape_text((*size, each // math.prod(size))) + " = " if size else ""
+        size = layer.window or layer.input[:2]
+        sides = shape_text((*size, each // math.prod(size))) + " = "
         found += [
             ["Weights of a neuron", f"{sides}{each:,}"],
             ["Weights of the layer", f"{depth:,} x {each:,} = {layer.weights:,}"],
@@ -217,13 +218,13 @@ def facts_table(layer: Layer, row: Row) -> str:
     return "\n".join([f"| {FACT} | {VALUE} |", "| --- | --- |", *rows])
 
 
-def neuron_title(layer: Layer, neuron: Neuron) -> str:
+def neuron_title(layer: Layer, neuron: Neuron, last: bool) -> str:
     """The line above a neuron's pictures."""
     row, column, channel = neuron.position
     place = f"row {row}, column {column}, " if layer.output[:2] != (1, 1) else ""
     text = f"{place}channel {channel}: {neuron.output:.2f}"
     if neuron.activation != neuron.output:
-        text += f", and {neuron.activation:.2f} after what follows"
+        text += f"; {'the score is' if last else 'the next layer gets'} {neuron.activation:.2f}"
     return text
 
 

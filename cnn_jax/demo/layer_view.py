@@ -16,9 +16,10 @@ from cnn_jax.report import block_picture, figure_style
 from cnn_jax.report.block_picture import BlockPicture
 from cnn_jax.report.figures import build_first_layer_filters
 from cnn_jax.report.neuron_figure import build_neuron, strongest_slices
-from cnn_jax.report.slices import Slices
+from cnn_jax.report.slices import MOST, Slices
 from cnn_jax.training.step import scores
 
+MOST_VALUES = 512  # of a volume with height and width 1
 MOST_FILTERS, MOST_SLICES = 8, 16  # of a layer that takes another layer's volume
 
 
@@ -69,7 +70,7 @@ class LayerView:
         return self._net.values(number, jax.device_get(computed), self._weights[number])
 
     def slices(self, number: int, picture: np.ndarray) -> np.ndarray:
-        """The first 64 channels of a layer's volume for a picture, side by side: u8[h,w]."""
+        """The first channels of a layer's volume for a picture, side by side: u8[h,w]."""
         return self._slices(number).draw(self.values(number, picture).volume)
 
     def slices_shown(self, number: int) -> int:
@@ -81,7 +82,8 @@ class LayerView:
         return self._slices(number).position(x, y)
 
     def _slices(self, number: int) -> Slices:
-        return Slices(self.layers[number].output)
+        volume = self.layers[number].output
+        return Slices(volume, MOST_VALUES if volume[:2] == (1, 1) else MOST)
 
     def filters(self, number: int) -> tuple[str, np.ndarray] | None:
         """A layer's filters, in colour or as slices, with a title; None for a pool.
@@ -137,7 +139,8 @@ class LayerView:
         shown = strongest_slices(found[0])
         pictures = []
         for one in found:
-            title = labels.neuron_title(self.layers[number], one)
+            last = number == len(self.layers) - 1
+            title = labels.neuron_title(self.layers[number], one, last)
             drawn = figure_style.picture(build_neuron, picture, one, shown, title)
             assert drawn is not None
             pictures.append(drawn)

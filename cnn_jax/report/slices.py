@@ -37,14 +37,18 @@ class Slices:
     def zoom(self) -> int:
         """Pixels of the picture for one value, vertically and horizontally."""
         side = max(self.volume[:2])
-        wide = (WIDTH // min(self.count, 8) - GAP) // side
-        return max(1, min(wide, LARGEST // side), -(-SMALLEST // side))
+        fits = (WIDTH // self._wanted_columns - GAP) // self.volume[1]
+        return max(1, min(fits, LARGEST // side), -(-SMALLEST // side))
 
     @property
     def columns(self) -> int:
         """Channels in a row."""
-        wanted = math.ceil(math.sqrt(self.ratio * self.count))
-        return max(1, min(wanted, self.count, WIDTH // (self.volume[1] * self.zoom + GAP)))
+        fit = WIDTH // (self.volume[1] * self.zoom + GAP)
+        return max(1, min(self._wanted_columns, fit))
+
+    @property
+    def _wanted_columns(self) -> int:
+        return min(self.count, math.ceil(math.sqrt(self.ratio * self.count)))
 
     def draw(self, values: np.ndarray, *, signed: bool = False) -> np.ndarray:
         """The channels in one picture u8[h,w], all on one scale, white between them.

@@ -50,3 +50,8 @@ def test_zero_is_grey_in_signed_slices():
 
 def test_equal_values_are_drawn():
     assert not Slices((2, 2, 1)).draw(np.full((2, 2, 1), 7.0)).any()
+
+
+def test_a_row_holds_the_slices_of_one_filter():
+    for side in (1, 3, 5, 11):
+        assert Slices((side, side, 8 * 16), 128, 16 / 8).columns == 16
