@@ -24,6 +24,21 @@ ALONE = {
     "absl": {"config/flags.py"},
     "optuna": {"search/study.py"},
     "orbax": {"storage/pytrees.py"},
+    "gradio": {
+        f"demo/{name}.py"
+        for name in (
+            "build_layer",
+            "classify",
+            "components",
+            "layers",
+            "page",
+            "server",
+            "test_set",
+            "theme",
+            "uploads",
+            "watch",
+        )
+    },
     "mlflow": {"tracking/mlflow.py"},
     "submitit": {"submission/job.py", "submission/submit.py"},
 }
@@ -36,6 +51,7 @@ HEAVY = (
     "orbax",
     "optuna",
     "scipy",
+    "gradio",
     "mlflow",
     "submitit",
 )
