@@ -74,13 +74,7 @@ def add(page: "gr.Blocks") -> None:
             result = gr.Markdown()
             windows = still_picture(labels.WINDOWS_ALT)
             volumes = still_picture(labels.BUILT_ALT)
-            counts = gr.Dataframe(
-                headers=[labels.FACT, labels.VALUE],
-                label=labels.COUNTS,
-                interactive=False,
-                wrap=True,
-                column_widths=["60%", "40%"],
-            )
+            counts = gr.Markdown()
 
     def show(*sizes: int) -> list[Any]:
         side, _, window, stride, padding, _ = sizes = tuple(map(int, sizes))
@@ -91,7 +85,7 @@ def add(page: "gr.Blocks") -> None:
             labels.arithmetic(sizes, filters, reason),
             gr.Image(row, visible=row is not None),
             gr.Image(volumes_picture(filters) if filters else None, visible=fits),
-            gr.Dataframe(labels.counts(filters) if filters else [], visible=fits),
+            labels.counts_table(filters) if filters else "",
         ]
 
     shown: dict[str, Any] = {

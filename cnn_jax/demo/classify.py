@@ -51,6 +51,7 @@ def add(
             with gr.Tab(labels.UPLOAD):
                 upload = uploaded_picture()
             with gr.Tab(labels.DRAW):
+                gr.Markdown(labels.DRAW_HOW)
                 canvas = drawing()
                 done = gr.Button(labels.CLASSIFY_DRAWING, variant="primary")
             message = gr.Markdown()

@@ -82,7 +82,6 @@ WINDOWS_ALT = (
     "One row of the image, with the zeros at its ends, and the windows of the filter below."
 )
 BUILT_ALT = "The input and the output volume as blocks, drawn to scale."
-COUNTS = "What this layer needs"
 YOUR_LAYER = "your layer"
 
 # The tab Test set.
@@ -139,7 +138,7 @@ def arithmetic(sizes: tuple[int, ...], filters: Filters | None, reason: str) -> 
     """The computation of the output volume of W, D, F, S, P, K, or why there is none."""
     side, _, window, stride, padding, _ = sizes
     if filters is None:
-        return f"## (W - F + 2P)/S + 1 is no side of a volume\n\nThis does not fit: {reason}."
+        return f"## No output volume\n\n{reason[0].upper()}{reason[1:]}."
     formula = f"({side} - {window} + 2*{padding})/{stride} + 1 = {filters.output[0]}"
     return f"## Output: {shape_text(filters.output)}\n\n(W - F + 2P)/S + 1 = {formula}"
 
@@ -195,7 +194,8 @@ def facts(layer: Layer, row: Row) -> list[list[str]]:
     if layer.weights:
         depth = layer.output[2]
         each = layer.weights // depth
-        size = layer.window or layer.input[:2]
+        flat = layer.output[:2] == (1, 1)
+        size = layer.window or (layer.input[:2] if flat else (1, 1))
         sides = shape_text((*size, each // math.prod(size))) + " = "
         found += [
             ["Weights of a neuron", f"{sides}{each:,}"],
@@ -214,7 +214,16 @@ def facts(layer: Layer, row: Row) -> list[list[str]]:
 
 def facts_table(layer: Layer, row: Row) -> str:
     """The facts of a layer, as a table in Markdown."""
-    rows = [f"| {name} | {value} |" for name, value in facts(layer, row)]
+    return _table(facts(layer, row))
+
+
+def counts_table(filters: Filters) -> str:
+    """What a layer needs, as a table in Markdown."""
+    return _table(counts(filters))
+
+
+def _table(pairs: list[list[str]]) -> str:
+    rows = [f"| {name} | {value} |" for name, value in pairs]
     return "\n".join([f"| {FACT} | {VALUE} |", "| --- | --- |", *rows])
 
 

@@ -43,7 +43,6 @@ def drawing() -> gr.ImageEditor:
         format="png",
         height=CANVAS + 120,
         buttons=[],
-        placeholder=labels.DRAW_HOW,
     )
     _replace_decoder(field, _drawn)
     return field

@@ -51,7 +51,8 @@ def build_windows(side: int, window: int, padding: int, stride: int) -> Figure |
         axes.barh(lane, window - 0.2, left=start + 0.1, height=0.32, color=colours.BLUE)
     axes.set(xlim=(-0.2, full + 0.2), ylim=(1 + 0.5 * lanes, -0.6), yticks=[], xticks=[])
     axes.spines[:].set_visible(False)
-    notes = [f"{len(starts)} windows of {window}, step {stride}"]
+    windows = "1 window" if len(starts) == 1 else f"{len(starts)} windows"
+    notes = [f"{windows} of {window}, step {stride}"]
     if covered < full:
         notes.append(f"{full - covered} of the {full} pixels left over (red)")
     axes.set_title(": ".join(notes), fontsize=9)
