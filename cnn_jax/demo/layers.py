@@ -94,6 +94,7 @@ def add(shown: "Shown", picture: "gr.State", tab: "gr.Tab") -> None:
         "inputs": [layer, picture],
         "outputs": [facts, filters_shown, filters_title, filters, slices_title, slices, *sliders],
         "show_progress": "minimal",
+        "show_progress_on": slices,  # texts would fade
     }
     gr.on([tab.select, layer.input], **layer_of).then(**neuron_of, **quick)
     blocks.select(choose, None, layer, **quick).then(**layer_of).then(**neuron_of, **quick)

@@ -49,12 +49,14 @@ def add(shown: "Shown", chosen: "gr.State", tab: "gr.Tab", tabs: "gr.Tabs", back
                 buttons=[],
                 interactive=False,
             )
-            numbers = gr.State([])
+            numbers = gr.State(None)
     with gr.Column(visible=shown.plan.experiment.loss.scores_are_logits):
         gr.Markdown(labels.RELIABILITY)
         reliability = still_picture(labels.RELIABILITY_ALT)
 
-    def show_matrix() -> list[Any]:
+    def show_matrix(found: list[int] | None) -> list[Any]:
+        if found is not None:  # the reader comes back to the tab
+            return [gr.skip()] * 4
         return [scored.confusion.picture, scored.reliability, *scored.first_cell()]
 
     def show_cell(true: int, predicted: int) -> list[Any]:
@@ -88,9 +90,12 @@ def add(shown: "Shown", chosen: "gr.State", tab: "gr.Tab", tabs: "gr.Tabs", back
         "outputs": [title, gallery, numbers],
         "show_progress": "hidden",
     }
-    # Once: the test set does not change, and the reader's cell stays when the tab is left.
     tab.select(
-        show_matrix, None, [matrix, reliability, true, predicted], show_progress="minimal"
+        show_matrix,
+        numbers,
+        [matrix, reliability, true, predicted],
+        show_progress="minimal",
+        show_progress_on=[matrix, reliability],
     ).then(**cell)
     matrix.select(click, None, [true, predicted], show_progress="hidden").then(**cell)
     gr.on([true.input, predicted.input], **cell)

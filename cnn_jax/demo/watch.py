@@ -56,6 +56,8 @@ def add(shown: "Shown", tab: "gr.Tab") -> None:
 
     pictures = [title, filters, activations]
     outputs = [status, curves, moment, *pictures, seen, timer]
-    tab.select(look, [seen, moment], outputs, show_progress="minimal")
+    tab.select(
+        look, [seen, moment], outputs, show_progress="minimal", show_progress_on=[curves, filters]
+    )
     timer.tick(look, [seen, moment], outputs, show_progress="hidden")
     moment.input(show, moment, pictures, show_progress="hidden", trigger_mode="always_last")
