@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnn_jax import cli
+from cnn_jax import cli, models
+from cnn_jax.analysis.volumes import volumes
 from cnn_jax.demo import labels
 from cnn_jax.demo.layer_view import LayerView
 from cnn_jax.modes.explain import explain
@@ -130,3 +131,28 @@ def test_a_click_on_a_volume_chooses_its_layer(view):
     found = [view.layer_at(x, int(row[0] + row[1]) // 2) for x in range(drawn.shape[1])]
     assert sorted(set(found)) == list(range(8)) and found == sorted(found)
     assert view.layer_at(10, drawn.shape[0] - 1) is None  # the legend
+
+
+def test_a_fully_connected_layer_at_each_pixel_has_the_weights_of_one_pixel():
+    table = volumes(models.ConvNeXtAtto(num_classes=10), (32, 32, 3))
+    found = {row.name: row for row in table.rows}
+    layer = next(one for one in table.layers if one.kind == "fc")
+    facts = dict(labels.facts(layer, found[layer.name]))
+    depth = layer.input[2]
+    assert layer.output[:2] != (1, 1)
+    assert facts["Weights of a neuron"] == f"1x1x{depth} = {depth}"
+
+
+def test_a_fully_connected_net_has_filters_of_the_size_of_the_picture(plan_of, state_of, dataset):
+    plan = plan_of(model=models.MLP(hidden=(5,)))
+    variables = state_of(plan).variables
+    view, picture = LayerView(plan, variables), dataset.test.images[0]
+    assert [layer.name for layer in view.layers] == ["Dense_0", "Dense_1"]
+    kernel = variables["params"]["Dense_0"]["kernel"].reshape(8, 8, 3, 5)
+    drawn = figure_style.picture(build_first_layer_filters, kernel)
+    np.testing.assert_array_equal(view.filters(0)[1], drawn)
+    (one,) = view.neurons(0, picture, (0, 0, 4))
+    assert one.box == (0, 8, 0, 8)
+    np.testing.assert_array_equal(one.weights, kernel[..., 4])
+    mean, std = np.array(dataset.mean), np.array(dataset.std)
+    np.testing.assert_allclose(one.patch, (picture / 255 - mean) / std, atol=1e-5)

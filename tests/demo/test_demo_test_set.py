@@ -9,8 +9,10 @@ import pytest
 
 from cnn_jax.demo.components import enlarged
 from cnn_jax.demo.scored_set import ScoredSet
+from cnn_jax.losses import MulticlassHinge
 from cnn_jax.modes.evaluate import evaluate
 from cnn_jax.runs import scored_images
+from cnn_jax.runs.scored_images import ScoredImages
 from cnn_jax.runs.trained_run import restore_plan
 from cnn_jax.runs.workdir import Run
 
@@ -76,6 +78,18 @@ def test_a_click_on_the_matrix_finds_its_cell(scored):
     order = np.argsort(percent.ravel())
     assert (np.diff(shade.ravel()[order]) <= 1).all()  # the more, the darker
     assert drawn.cell(0, 0) is None and drawn.cell(*drawn.picture.shape[1::-1]) is None
+
+
+def test_scores_of_a_hinge_loss_are_no_probabilities(plan_of, state_of, dataset, tmp_path):
+    plan = plan_of(loss=MulticlassHinge())
+    images = ScoredImages("noise", "test", dataset.test, tmp_path, None, "no validation images")
+    scored = ScoredSet(plan, state_of(plan).variables, images)
+    assert scored.calibrated is None and scored.reliability is None
+    np.testing.assert_array_equal(scored.values, scored.result.logits)
+    true, predicted = scored.first_cell()
+    cell = scored.cell(true, predicted)
+    assert (np.diff(scored.values[cell, predicted]) <= 0).all()
+    np.testing.assert_array_equal(scored.image(cell[0]), dataset.test.images[cell[0]])
 
 
 def test_small_pictures_are_enlarged_pixel_by_pixel():
