@@ -17,7 +17,7 @@ from cnn_jax.robustness.corruptions import KINDS, SEVERITIES
 if TYPE_CHECKING:
     import gradio as gr
 
-EXAMPLES = 10  # test images to choose from
+EXAMPLES = 12  # test images to choose from
 SEEN = "seen"
 
 
@@ -75,7 +75,7 @@ def add(
             with gr.Row():
                 pictures = [_captioned(*labels.PICTURES[kind]) for kind in (SEEN, *maps)]
                 if maps:
-                    with gr.Column(min_width=110):
+                    with gr.Column(min_width=100):
                         gr.Markdown(labels.PICTURES[SMOOTH_GRAD][0])
                         smoothed = still_picture(labels.PICTURES[SMOOTH_GRAD][1], visible=False)
                         smooth = gr.Button(labels.SMOOTH, size="sm")
@@ -148,7 +148,7 @@ def _map_kinds(shown: Shown) -> list[str]:
 def _captioned(caption: str, alt: str) -> "gr.Image":
     import gradio as gr
 
-    with gr.Column(min_width=110):
+    with gr.Column(min_width=100):
         gr.Markdown(caption)
         return still_picture(alt)
 
@@ -161,8 +161,8 @@ def _add_examples(page: "gr.Blocks", shown: Shown, chosen: "gr.State") -> None:
     gallery = gr.Gallery(
         label=labels.TEST_IMAGES,
         show_label=False,
-        columns=5,
-        height=250,
+        height="auto",
+        elem_classes="gallery",
         format="png",
         allow_preview=False,
         buttons=[],

@@ -30,7 +30,7 @@ NO_CORRUPTION = "none"
 SEVERITY = "Severity"
 # Caption and description.
 PICTURES = {
-    "seen": ("What the net sees", "The picture as the net sees it"),
+    "seen": ("Net input", "The picture as the net sees it"),
     "grad_cam": ("Grad-CAM", "Grad-CAM: where the last volume supports the top class"),
     "saliency": ("Saliency", "Saliency: which pixels change the top class's score"),
     "smooth_grad": ("SmoothGrad", "SmoothGrad: mean saliency over noisy copies of the picture"),

@@ -42,8 +42,8 @@ def add(shown: "Shown", chosen: "gr.State", tab: "gr.Tab", tabs: "gr.Tabs", back
             gallery = gr.Gallery(
                 label=labels.CELL_IMAGES,
                 show_label=False,
-                columns=3,  # more would be cut off on a phone
                 height="auto",
+                elem_classes="gallery",
                 format="png",
                 allow_preview=False,
                 buttons=[],

@@ -4,8 +4,14 @@ from typing import Any
 
 from cnn_jax.report import colours
 
-# Blue on black would be too faint for a chosen tab.
-CSS = f".dark {{ --color-accent: {colours.SKY}; }}"
+# Blue on black would be too faint for a chosen tab. A gallery has as many columns as have room,
+# and as many rows as it needs; its captions are not cut off.
+CSS = f"""
+.dark {{ --color-accent: {colours.SKY}; }}
+.gallery .grid-wrap {{ min-height: 0; max-height: none; }}
+.gallery .grid-container {{ grid-template-columns: repeat(auto-fill, minmax(5rem, 1fr)); }}
+.gallery .caption-label {{ max-width: none; padding: 0 0.3rem; font-size: 0.7rem; }}
+"""
 
 
 def theme() -> Any:

@@ -6,6 +6,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 
+from cnn_jax.augment import Flip, RandomCrop
 from cnn_jax.config import Command, Flag
 from cnn_jax.data import Shapes
 from cnn_jax.demo.classifier import Classifier
@@ -18,7 +19,7 @@ from cnn_jax.export import load as load_exported
 from cnn_jax.models import ConvNet
 from cnn_jax.modes.mode import Mode, refuse_overrides, run_workdir
 from cnn_jax.modes.predict import MODEL
-from cnn_jax.optim import SGD
+from cnn_jax.optim import Adam
 from cnn_jax.runs.run_scorer import RunScorer
 from cnn_jax.runs.workdir import Run
 from cnn_jax.train import train
@@ -27,9 +28,10 @@ from cnn_jax.train import train
 SMALL = Experiment(
     data=Shapes(train=5000, validation=500, test=500),
     model=ConvNet(widths=(16, 32), hidden=64),
-    optimizer=SGD(peak_lr=0.05),
+    augment=(Flip(), RandomCrop(padding=2)),
+    optimizer=Adam(peak_lr=0.002),
     batch_size=50,
-    epochs=8,
+    epochs=6,
 )
 
 

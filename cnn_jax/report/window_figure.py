@@ -54,6 +54,6 @@ def build_windows(side: int, window: int, padding: int, stride: int) -> Figure |
     windows = "1 window" if len(starts) == 1 else f"{len(starts)} windows"
     notes = [f"{windows} of {window}, step {stride}"]
     if covered < full:
-        notes.append(f"{full - covered} of the {full} pixels left over (red)")
+        notes.append(f"{full - covered} of the {full} pixels left over (orange)")
     axes.set_title(": ".join(notes), fontsize=9)
     return figure

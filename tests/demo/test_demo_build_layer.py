@@ -77,8 +77,8 @@ def test_windows_are_drawn_where_pixels_can_be_told_apart():
 
     fits, misfit = drawn(10, 4, 0, 2), drawn(10, 3, 0, 2)
     assert fits is not None
-    red = (np.abs(misfit.astype(int) - (0xD5, 0x5E, 0x00)) < 8).all(-1)
-    assert red.any()
+    orange = (np.abs(misfit.astype(int) - (0xD5, 0x5E, 0x00)) < 8).all(-1)
+    assert orange.any()
     assert not (np.abs(fits.astype(int) - (0xD5, 0x5E, 0x00)) < 8).all(-1).any()
     assert drawn(41, 3, 0, 1) is None
     assert drawn(3, 5, 0, 1) is None
