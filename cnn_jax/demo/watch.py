@@ -41,23 +41,30 @@ def add(shown: "Shown", tab: "gr.Tab") -> None:
         one = watched.moments[int(number)]
         return [labels.moment(one.epoch, one.step), one.filters, one.activations]
 
-    def look(before: int, number: int) -> list[Any]:
+    def look() -> list[Any]:
         drawn, moments = watched.look()
-        last = len(moments) - 1
-        shown_now = [gr.skip()] * 4
-        if len(moments) > before:
-            # Follows the run, unless the reader has gone back to an earlier moment.
-            number = last if number >= before - 1 else number
-            slider = gr.Slider(maximum=max(last, 1), value=number, visible=last > 0)
-            shown_now = [slider, *show(number)]
-        finished = watched.finished
+        last, finished = len(moments) - 1, watched.finished
         text = labels.WATCH_FINISHED if finished else labels.WATCH_TRAINING
-        return [text, drawn, *shown_now, len(moments), gr.Timer(active=not finished)]
+        slider = gr.Slider(maximum=max(last, 1), visible=last > 0)
+        return [text, drawn, slider, gr.Timer(active=not finished)]
+
+    def follow(before: int, number: int) -> list[Any]:
+        """Shows the newest moment, unless the reader has gone back to an earlier one."""
+        count = len(watched.moments)
+        if count > before and number >= before - 1:
+            return [count - 1, *show(count - 1), count]
+        return [*[gr.skip()] * 4, count]
 
     pictures = [title, filters, activations]
-    outputs = [status, curves, moment, *pictures, seen, timer]
-    tab.select(
-        look, [seen, moment], outputs, show_progress="minimal", show_progress_on=[curves, filters]
-    )
-    timer.tick(look, [seen, moment], outputs, show_progress="hidden")
+    # The reader may move the slider while a new moment is drawn: where it is, `follow` asks later.
+    looked: dict[str, Any] = {"fn": look, "outputs": [status, curves, moment, timer]}
+    followed: dict[str, Any] = {
+        "fn": follow,
+        "inputs": [seen, moment],
+        "outputs": [moment, *pictures, seen],
+        "show_progress": "hidden",
+    }
+    shown_on = [curves, filters]
+    tab.select(**looked, show_progress="minimal", show_progress_on=shown_on).then(**followed)
+    timer.tick(**looked, show_progress="hidden").then(**followed)
     moment.input(show, moment, pictures, show_progress="hidden", trigger_mode="always_last")
