@@ -1,6 +1,5 @@
 """The tab Classify: a picture, its classes, and where the net looks."""
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from cnn_jax.demo.chosen import Chosen, chosen_test_image
 from cnn_jax.demo.classifier import Classifier
 from cnn_jax.demo.components import enlarged, still_picture
 from cnn_jax.demo.shown import GRAD_CAM, SALIENCY, SMOOTH_GRAD, Shown
-from cnn_jax.demo.uploads import drawing, uploaded_picture
+from cnn_jax.demo.uploads import File, Uploads, drawing, uploaded_picture
 from cnn_jax.robustness.corruptions import KINDS, SEVERITIES
 
 if TYPE_CHECKING:
@@ -42,6 +41,7 @@ def add(
 
     maps = [] if shown is None else _map_kinds(shown)
     probable = classifier.scorer.scores_are_logits
+    uploads = Uploads()
     gr.Markdown(labels.CLASSIFY_WHAT)
     with gr.Row():
         with gr.Column(min_width=300):
@@ -106,16 +106,17 @@ def add(
             gr.Checkbox(visible=fitted is not None, label=labels.calibrated(fitted)),
         ]
 
-    def read(file: tuple[str, str] | None) -> list[Any]:
+    def read(file: File | None, request: gr.Request) -> list[Any]:
         if file is None:
             return [gr.skip()] * 2
-        path, name = file
+        uploads.keep(request.session_hash, file)
         try:
-            return [Chosen(name, classifier.read(path, name)), ""]
+            return [Chosen(file.name, classifier.read(file.path, file.name)), ""]
         except BadImage as error:
             return [gr.skip(), labels.bad_picture(error)]
-        finally:
-            os.unlink(path)
+
+    def forget(request: gr.Request) -> None:
+        uploads.delete(request.session_hash)
 
     def smooth_map(image: np.ndarray | None) -> list[Any]:
         if shown is None or image is None:
@@ -139,6 +140,7 @@ def add(
         seen.change(hide_smooth_map, None, [smoothed, smooth], show_progress="hidden")
     for source, event in ((upload, upload.upload), (canvas, done.click)):
         event(read, source, [chosen, message], show_progress="hidden")
+    page.unload(forget)
 
 
 def _map_kinds(shown: Shown) -> list[str]:

@@ -9,8 +9,8 @@ from cnn_jax.demo.shown import Shown
 if TYPE_CHECKING:
     import gradio as gr
 
-# Seconds between two deletions of old pictures, and their age in seconds.
-DELETE_CACHE = (60, 600)
+# Seconds between two deletions of old pictures, such as those drawn, and their age in seconds.
+DELETE_CACHE = (60, 3600)
 
 
 def build(classifier: Classifier, shown: Shown | None = None) -> "gr.Blocks":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnn_jax.demo import labels
 
@@ -13,8 +13,35 @@ if TYPE_CHECKING:
 
 CANVAS = 320  # pixels
 
-# Path of a file that the receiver deletes, and its name for messages.
-File = tuple[str, str]
+
+class File(NamedTuple):
+    """A reader's picture.
+
+    Attributes:
+      path: The file.
+      name: Its name for messages.
+      parts: More files that came with it.
+    """
+
+    path: str
+    name: str
+    parts: tuple[str, ...] = ()
+
+
+class Uploads:
+    """The files of all readers, which are deleted when their pages are closed."""
+
+    def __init__(self) -> None:
+        self._files: dict[str | None, list[str]] = {}
+
+    def keep(self, session: str | None, file: File) -> None:
+        """Keeps a file until `delete` is called for its session."""
+        self._files.setdefault(session, []).extend([file.path, *file.parts])
+
+    def delete(self, session: str | None) -> None:
+        """Deletes the files of a session."""
+        for path in self._files.pop(session, ()):
+            Path(path).unlink(missing_ok=True)
 
 
 def uploaded_picture() -> gr.Image:
@@ -59,13 +86,11 @@ def _replace_decoder(field: gr.components.Component, decode: Callable[[Any], Fil
 def _uploaded(payload: Any) -> File | None:
     if payload is None or payload.path is None:
         return None
-    return payload.path, payload.orig_name or labels.UPLOAD
+    return File(payload.path, payload.orig_name or labels.UPLOAD)
 
 
 def _drawn(payload: Any) -> File | None:
     if payload is None or payload.composite is None:
         return None
-    for part in (payload.background, *payload.layers):  # the composite holds them all
-        if part is not None:
-            Path(part.path).unlink(missing_ok=True)
-    return payload.composite.path, labels.DRAWING
+    parts = [part.path for part in (payload.background, *payload.layers) if part is not None]
+    return File(payload.composite.path, labels.DRAWING, tuple(parts))

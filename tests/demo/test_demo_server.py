@@ -13,6 +13,7 @@ from urllib.parse import quote
 import numpy as np
 import psutil
 import pytest
+from demo_browser import until
 from PIL import Image
 from program import one_line, start
 
@@ -117,7 +118,7 @@ def test_no_file_of_the_disk_can_be_requested(page, small_run, tmp_path):
     for path in paths:
         for asked in (quote(str(path)), f"..{quote(str(path), safe='')}"):
             assert httpx.get(f"{page}gradio_api/file={asked}").status_code in (403, 404)
-    # Nor as a picture of one's own, which would then be deleted.
+    # Nor as a picture of one's own, which would then be deleted with the session.
     data = {"path": str(secret), "meta": {"_type": "gradio.FileData"}}
     asked = httpx.post(f"{page}gradio_api/call/read", json={"data": [data], "session_hash": "x"})
     event = asked.json()["event_id"]
@@ -127,7 +128,7 @@ def test_no_file_of_the_disk_can_be_requested(page, small_run, tmp_path):
 
 
 @pytest.mark.slow
-def test_uploads_are_bounded_and_deleted_once_read(page, client, tmp_path):
+def test_uploads_are_bounded_and_deleted_with_the_session(page, client, tmp_path):
     import httpx
     from gradio_client import handle_file
 
@@ -140,10 +141,12 @@ def test_uploads_are_bounded_and_deleted_once_read(page, client, tmp_path):
     assert Path(path).exists()
     uploaded = {"path": path, "orig_name": "mine.png", "meta": {"_type": "gradio.FileData"}}
     assert one.predict(uploaded, api_name="/read") == ""
-    assert not Path(path).exists()
+    assert Path(path).exists()
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no picture")
     assert one.predict(handle_file(bad), api_name="/read").startswith("**bad.png: not a picture")
+    one.close()
+    until(lambda: not Path(path).exists(), "deletion")
 
 
 @pytest.mark.slow
