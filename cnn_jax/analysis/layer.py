@@ -3,37 +3,10 @@
 import dataclasses
 import math
 
+from cnn_jax.analysis.spans import Span
+
 # Height, width and depth.
 Volume = tuple[int, int, int]
-
-
-@dataclasses.dataclass(frozen=True)
-class Span:
-    """The rows or the columns of the image that the entries of a volume see.
-
-    Entry i sees from `start + i * jump` up to, and not including, `stop + i * jump`, so far as the
-    image goes. Padding lies outside the image; an entry that sees all of it spans infinity.
-
-    Attributes:
-      start: First pixel that entry 0 sees; negative where it sees padding.
-      stop: Pixel after the last that entry 0 sees.
-      jump: Distance of neighbouring entries in pixels.
-    """
-
-    start: float = 0
-    stop: float = 1
-    jump: int = 1
-
-    def side(self, size: int) -> int:
-        """Pixels that an entry away from the borders sees, in an image of `size` pixels."""
-        return int(min(self.stop - self.start, size))
-
-    def pixels(self, index: int, size: int) -> tuple[int, int]:
-        """The pixels that entry `index` sees, clipped to the image: (start, stop)."""
-        start, stop = (
-            min(max(end + index * self.jump, 0), size) for end in (self.start, self.stop)
-        )
-        return int(start), int(stop)
 
 
 @dataclasses.dataclass

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from cnn_jax import ops
-from cnn_jax.analysis.layer import Layer, Span, Volume
+from cnn_jax.analysis.layer import Layer, Volume
+from cnn_jax.analysis.spans import Span
 from cnn_jax.analysis.traced_layers import Image, Tag, Walk, Weights
 
 

@@ -7,10 +7,8 @@ from typing import Any
 
 from jax.extend import core
 
-from cnn_jax.analysis.layer import Layer, Span, Volume
-
-Spans = tuple[Span, Span]
-WHOLE: Spans = (Span(-math.inf, math.inf), Span(-math.inf, math.inf))
+from cnn_jax.analysis.layer import Layer, Volume
+from cnn_jax.analysis.spans import WHOLE, Spans, union, windows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +109,7 @@ class Walk:
         if not equation.outvars:  # a debug print of a custom net
             return None
         name, shape = equation.primitive.name, equation.outvars[0].aval.shape
-        before = Image(_union([i.sees for i in images]), images[0].volume, images[0].padded)
+        before = Image(union([i.sees for i in images]), images[0].volume, images[0].padded)
         if name == "conv_general_dilated":
             return self._convolution(equation, before, paths)
         if name == "dot_general":
@@ -127,12 +125,12 @@ class Walk:
         after = dataclasses.replace(before, volume=_volume(shape, before.volume))
         if name == "pad" and len(shape) == 4:
             low, high, _ = zip(*equation.params["padding_config"][1:3], strict=True)
-            sees, padded = _windows(before.sees, low), _pairwise(sum, before.padded, high)
+            sees, padded = windows(before.sees, low), _pairwise(sum, before.padded, high)
             after = dataclasses.replace(after, sees=sees, padded=padded)
         if name == "slice" and len(shape) == 4:
             left_out = [-start for start in equation.params["start_indices"][1:3]]
             stride = (equation.params["strides"] or (1,) * 4)[1:3]
-            after = dataclasses.replace(after, sees=_windows(before.sees, left_out, stride=stride))
+            after = dataclasses.replace(after, sees=windows(before.sees, left_out, stride=stride))
         self._count_parameters(paths, before, after)
         return after
 
@@ -152,7 +150,7 @@ class Walk:
             "conv",
             paths,
             before,
-            Image(_windows(before.sees, padding, reach, stride), volume),
+            Image(windows(before.sees, padding, reach, stride), volume),
             window=window,
             stride=stride,
             weights=weights,
@@ -193,7 +191,7 @@ class Walk:
             for key in ("window_dimensions", "window_strides", "padding", "base_dilation")
         )
         low = [before_first for before_first, _ in padding]
-        sees = _windows(before.sees, low, window, stride)
+        sees = windows(before.sees, low, window, stride)
         after = Image(sees, equation.outvars[0].aval.shape[1:])
         label = f"{_pooling(equation.primitive.name)} pool"
         uncovered = _uncovered(
@@ -229,43 +227,6 @@ class Walk:
         self.layers.append(layer)
         self.equations.append(self._equation)
         return layer
-
-
-def _windows(
-    sees: Spans,
-    padding: Sequence[int],
-    reach: Sequence[int] = (1, 1),
-    stride: Sequence[int] = (1, 1),
-) -> Spans:
-    """What windows over a volume see, where its entries see `sees`.
-
-    Args:
-      sees: Rows and columns of the image that the entries see.
-      padding: Rows above and columns to the left that are added first; cut off if negative.
-      reach: Height and width of a window, with its gaps.
-      stride: Vertical and horizontal step of the window.
-    """
-    vertical, horizontal = (
-        Span(
-            axis.start - low * axis.jump,
-            axis.stop + (size - 1 - low) * axis.jump,
-            axis.jump * step,
-        )
-        for axis, low, size, step in zip(sees, padding, reach, stride, strict=True)
-    )
-    return vertical, horizontal
-
-
-def _union(sees: Sequence[Spans]) -> Spans:
-    vertical, horizontal = (
-        Span(
-            min(span.start for span in axis),
-            max(span.stop for span in axis),
-            max(span.jump for span in axis),
-        )
-        for axis in zip(*sees, strict=True)
-    )
-    return vertical, horizontal
 
 
 def _uncovered(before: Image, *, reach, stride, padding, dilation) -> tuple[int, int]:
