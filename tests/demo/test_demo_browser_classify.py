@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from demo_browser import choose, number, open_tab, picture, text, until, until_equal, visible
 from PIL import Image
-from selenium.webdriver import ActionChains, Keys
 
 from cnn_jax.analysis import calibration
 from cnn_jax.demo import labels
@@ -103,6 +102,8 @@ def test_a_test_image_a_corruption_and_a_drawing(browser, shown):
     choose(browser, labels.CORRUPTION, labels.NO_CORRUPTION)
     until_equal(browser, alt("seen"), enlarged(image))
 
+    from selenium.webdriver import ActionChains
+
     open_tab(browser, labels.DRAW)
     until(lambda: visible(browser, "button[aria-label=Brush]"), "brush")[0].click()
     canvas = until(lambda: visible(browser, "canvas"), "canvas")[0]
@@ -121,6 +122,8 @@ def test_a_test_image_a_corruption_and_a_drawing(browser, shown):
 
 
 def test_build_a_layer(browser):
+    from selenium.webdriver import Keys
+
     open_tab(browser, labels.BUILD)
     until(lambda: "(32 - 5 + 2*2)/1 + 1 = 32" in text(browser), "formula")
     choose(browser, labels.PRESET, labels.PRESETS["neuron_200"])
