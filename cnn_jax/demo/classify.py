@@ -42,7 +42,7 @@ def add(
     maps = [] if shown is None else _map_kinds(shown)
     probable = classifier.scorer.scores_are_logits
     uploads = Uploads()
-    gr.Markdown(labels.CLASSIFY_WHAT)
+    gr.Markdown(labels.CLASSIFY_WHAT if shown else labels.CLASSIFY_OWN)
     with gr.Row():
         with gr.Column(min_width=300):
             if shown is not None:

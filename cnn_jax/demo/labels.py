@@ -15,6 +15,7 @@ TITLE = "A ConvNet, live"
 # The tab Classify.
 CLASSIFY = "Classify"
 CLASSIFY_WHAT = "Choose a test image, upload or paste a picture, or draw one."
+CLASSIFY_OWN = "Upload or paste a picture, or draw one."
 NO_PICTURE = "## No picture yet"
 TEST_IMAGES = "Test images"
 OTHER_IMAGES = "Other test images"
