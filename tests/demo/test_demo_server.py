@@ -150,9 +150,9 @@ def test_uploads_are_bounded_and_deleted_with_the_session(page, client, tmp_path
 
 
 @pytest.mark.slow
-def test_it_listens_on_this_machine_only_and_ends_quietly(small_run):
+def test_it_listens_on_this_machine_only_and_ends_quietly(small_run, tmp_path):
     pytest.importorskip("gradio")
-    process = start("--mode=demo", f"--workdir={small_run}")
+    process = start("--mode=demo", f"--workdir={small_run}", TMPDIR=str(tmp_path))
     try:
         address = process.stdout.readline().split()[0]
         time.sleep(1)  # it compiles
@@ -161,10 +161,10 @@ def test_it_listens_on_this_machine_only_and_ends_quietly(small_run):
         assert [one.ip for one in listening] == ["127.0.0.1"]
         assert address == f"http://127.0.0.1:{listening[0].port}/"
         assert not [one for one in sockets if one.raddr and one.raddr.ip != "127.0.0.1"]
-        folders = set(Path("/tmp").glob("cnn_jax-demo-*"))
+        assert list(tmp_path.glob("cnn_jax-demo-*"))
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
         assert process.stdout.read() == ""
-        assert len(folders - set(Path("/tmp").glob("cnn_jax-demo-*"))) == 1
+        assert not list(tmp_path.glob("cnn_jax-demo-*"))
     finally:
         process.kill()
