@@ -142,7 +142,7 @@ def test_build_a_layer(browser):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_tab_is_accessible_and_fits_a_phone(browser, page, theme):
-    axe_selenium = pytest.importorskip("axe_selenium_python")
+    axe = pytest.importorskip("axe_core_python.selenium").Axe()
     metrics = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": False}
     assert not errors(browser)  # of the tests above
     browser.get(f"{page}?__theme={theme}")
@@ -151,11 +151,9 @@ def test_every_tab_is_accessible_and_fits_a_phone(browser, page, theme):
     for tab in (labels.CLASSIFY, labels.LAYERS, labels.BUILD, labels.TEST_SET, labels.WATCH):
         open_tab(browser, tab)
         until(lambda: not visible(browser, ".pending, .generating"), "quiet page")
-        axe = axe_selenium.Axe(browser)
-        axe.inject()
         assert not [
             (one["id"], [node["html"] for node in one["nodes"]])
-            for one in axe.run()["violations"]
+            for one in axe.run(browser)["violations"]
             if one["impact"] in ("serious", "critical")
         ]
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
