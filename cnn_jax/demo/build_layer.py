@@ -76,26 +76,31 @@ def add(page: "gr.Blocks") -> None:
             volumes = still_picture(labels.BUILT_ALT)
             counts = gr.Markdown()
 
-    def show(*sizes: int) -> list[Any]:
-        side, _, window, stride, padding, _ = sizes = tuple(map(int, sizes))
+    def write(*sizes: int) -> list[str]:
+        sizes = tuple(map(int, sizes))
         filters, reason = arrangement(*sizes)
-        row = figure_style.picture(build_windows, side, window, padding, stride)
-        fits = filters is not None
         return [
             labels.arithmetic(sizes, filters, reason),
-            gr.Image(row, visible=row is not None),
-            gr.Image(volumes_picture(filters) if filters else None, visible=fits),
             labels.counts_table(filters) if filters else "",
         ]
 
-    shown: dict[str, Any] = {
-        "fn": show,
-        "inputs": sliders,
-        "outputs": [result, windows, volumes, counts],
-        "show_progress": "hidden",
-        "trigger_mode": "always_last",
-    }
-    preset.input(lambda name: PRESETS[name], preset, sliders, show_progress="hidden").then(**shown)
+    def draw(*sizes: int) -> list[Any]:
+        side, _, window, stride, padding, _ = sizes = tuple(map(int, sizes))
+        filters, _ = arrangement(*sizes)
+        row = figure_style.picture(build_windows, side, window, padding, stride)
+        return [
+            gr.Image(row, visible=row is not None),
+            gr.Image(volumes_picture(filters) if filters else None, visible=filters is not None),
+        ]
+
+    def start(name: str) -> list[Any]:
+        return [*PRESETS[name], *write(*PRESETS[name])]
+
+    # Numbers appear at once, the pictures when they are drawn.
+    quick: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last"}
+    texts = [result, counts]
+    drawn: dict[str, Any] = {"fn": draw, "inputs": sliders, "outputs": [windows, volumes], **quick}
+    preset.input(start, preset, [*sliders, *texts], **quick).then(**drawn)
     for slider in sliders:
-        slider.input(**shown)
-    page.load(**shown)
+        slider.input(write, sliders, texts, **quick).then(**drawn)
+    page.load(write, sliders, texts, **quick).then(**drawn)

@@ -14,8 +14,9 @@ TITLE = "A ConvNet, live"
 
 # The tab Classify.
 CLASSIFY = "Classify"
-CLASSIFY_WHAT = "Choose a test image, upload or paste a picture, or draw one."
-CLASSIFY_OWN = "Upload or paste a picture, or draw one."
+ONLY_ITS_CLASSES = "The net knows its own classes only: it names one of them for any picture."
+CLASSIFY_WHAT = f"Choose a test image, upload or paste a picture, or draw one. {ONLY_ITS_CLASSES}"
+CLASSIFY_OWN = f"Upload or paste a picture, or draw one. {ONLY_ITS_CLASSES}"
 NO_PICTURE = "## No picture yet"
 TEST_IMAGES = "Test images"
 OTHER_IMAGES = "Other test images"
@@ -50,7 +51,6 @@ FILTERS = "## Filters, in the colours that they respond to"
 FILTERS_ALT = "The filters of this layer, one small picture each."
 SLICES_ALT = "The channels of the layer's output volume for the picture, side by side."
 NEURON = "## The neuron"
-OTHER_NEURON = "## The same weights at another place"
 NEURON_ALT = (
     "The neuron: the picture with a box around what it sees, its input, weights and products."
 )
@@ -65,7 +65,7 @@ PRESET = "Example"
 PRESETS = {
     "lesson": "Ten 5x5 filters on 32x32x3",
     "neuron_32": "3,072 weights: a neuron on 32x32x3",
-    "neuron_200": "120,000 weights: one on 200x200x3",
+    "neuron_200": "120,000 weights: a neuron on 200x200x3",
     "misfit": "A stride that does not fit",
     "alexnet": "AlexNet's first layer",
     "vgg": "VGG: 3x3 keeps the side",
@@ -87,7 +87,11 @@ YOUR_LAYER = "your layer"
 
 # The tab Test set.
 TEST_SET = "Test set"
-TEST_SET_WHAT = "Click on a cell of the matrix to see its images. Choose one to classify it."
+TEST_SET_WHAT = (
+    "Click on a cell of the matrix, which is in percent of each true class, to see its images: at "
+    "first the most frequent mistake. Each has its number and the probability of the predicted "
+    "class. Choose one to classify it."
+)
 MATRIX_ALT = "The confusion matrix: a row for each true class, a column for each predicted class."
 TRUE_CLASS, PREDICTED_CLASS = "True class", "Predicted class"
 CELL_IMAGES = "The images of the cell"
@@ -106,7 +110,7 @@ MOMENT = "Go back to an earlier epoch"
 WATCH_FILTERS_ALT = "The filters of the first layer after this epoch."
 ACTIVATIONS = "## What the layers make of one picture"
 ACTIVATIONS_ALT = "A test image, its top classes, and a row of slices for each layer."
-NO_EPOCH = "Waiting for the end of the first epoch."
+NO_EPOCH = "At each epoch's end, the filters of the first layer appear here."
 
 
 def kind(name: str) -> str:
@@ -116,7 +120,7 @@ def kind(name: str) -> str:
 
 def test_image(number: int, true: str) -> str:
     """The name of a test image."""
-    return f"test {number}: {true}"
+    return f"test {number}, true class: {true}"
 
 
 def picture_title(name: str) -> str:
@@ -226,6 +230,11 @@ def counts_table(filters: Filters) -> str:
 def _table(pairs: list[list[str]]) -> str:
     rows = [f"| {name} | {value} |" for name, value in pairs]
     return "\n".join([f"| {FACT} | {VALUE} |", "| --- | --- |", *rows])
+
+
+def other_neuron(layer: Layer) -> str:
+    """The heading of the second neuron of a channel."""
+    return f"## The same {'weights' if layer.weights else 'window'} at another place"
 
 
 def neuron_title(layer: Layer, neuron: Neuron, last: bool) -> str:

@@ -49,7 +49,7 @@ def add(shown: "Shown", picture: "gr.State", tab: "gr.Tab") -> None:
             gr.Markdown(labels.NEURON)
             neuron = still_picture(labels.NEURON_ALT)
         with gr.Column(min_width=300) as other_shown:
-            gr.Markdown(labels.OTHER_NEURON)
+            other_title = gr.Markdown()
             other = still_picture(labels.OTHER_NEURON_ALT)
 
     def chosen(given: np.ndarray | None) -> np.ndarray:
@@ -64,6 +64,7 @@ def add(shown: "Shown", picture: "gr.State", tab: "gr.Tab") -> None:
             *(found or ("", None)),
             labels.slices_of(row, view.slices_shown(number)),
             view.slices(number, chosen(given)),
+            labels.other_neuron(one),
             *(
                 gr.Slider(maximum=max(side - 1, 1), value=side // 2, visible=side > 1)
                 for side in one.output[:2]
@@ -92,7 +93,10 @@ def add(shown: "Shown", picture: "gr.State", tab: "gr.Tab") -> None:
     layer_of: dict[str, Any] = {
         "fn": show_layer,
         "inputs": [layer, picture],
-        "outputs": [facts, filters_shown, filters_title, filters, slices_title, slices, *sliders],
+        "outputs": [
+            *(facts, filters_shown, filters_title, filters, slices_title, slices, other_title),
+            *sliders,
+        ],
         "show_progress": "minimal",
         "show_progress_on": slices,  # texts would fade
     }

@@ -99,7 +99,7 @@ class Shown:
           u8[H,W,3].
         """
         compute = getattr(self.attributions, kind)
-        heat = compute(picture[None].astype(np.float32), scores.argmax(keepdims=True))[0]
+        heat = compute(picture[None].astype(np.float32), np.array([scores.argmax()]))[0]
         return heat_picture(picture, heat, over=kind == GRAD_CAM)
 
     def warm(self) -> Iterator[None]:

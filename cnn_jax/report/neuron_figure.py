@@ -67,7 +67,8 @@ def _picture(axes: Axes, image: np.ndarray, neuron: Neuron) -> None:
         axes.add_patch(
             Rectangle(corner, right - left, bottom - top, edgecolor=colour, linewidth=width, **box)
         )
-    _label(axes, f"It sees {bottom - top}x{right - left} pixels")
+    rows, columns = f"rows {top} to {bottom - 1}", f"columns {left} to {right - 1}"
+    _label(axes, f"It sees {bottom - top}x{right - left} pixels:\n{rows}, {columns}")
 
 
 def _slices(axes: Axes, values: np.ndarray, shown: Sequence[int], title: str) -> None:

@@ -102,7 +102,7 @@ def test_a_corruption_is_that_of_the_robustness_measurement(shown):
 def test_a_test_image_has_its_number_and_class(shown):
     chosen = chosen_test_image(shown, 2)
     name = shown.plan.data.classes[shown.test_label(2)]
-    assert chosen.name == f"test 2: {name}"
+    assert chosen.name == f"test 2, true class: {name}"
     np.testing.assert_array_equal(chosen.image, shown.test_image(2))
 
 
