@@ -22,5 +22,5 @@ class Chosen(NamedTuple):
 
 def chosen_test_image(shown: Shown, number: int) -> Chosen:
     """A test image, with its class."""
-    name = labels.test_image(number, shown.plan.data.classes[shown.test_label(number)])
+    name = labels.test_image(number, shown.test_class(number))
     return Chosen(name, shown.test_image(number))

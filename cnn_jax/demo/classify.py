@@ -8,7 +8,7 @@ from cnn_jax.data.image_files import BadImage
 from cnn_jax.demo import labels
 from cnn_jax.demo.chosen import Chosen, chosen_test_image
 from cnn_jax.demo.classifier import Classifier
-from cnn_jax.demo.components import enlarged, still_picture
+from cnn_jax.demo.components import enlarged, picture_gallery, still_picture
 from cnn_jax.demo.shown import GRAD_CAM, SALIENCY, SMOOTH_GRAD, Shown
 from cnn_jax.demo.uploads import File, Uploads, drawing, uploaded_picture
 from cnn_jax.robustness.corruptions import KINDS, SEVERITIES
@@ -96,7 +96,7 @@ def add(
         values = classifier.values(computed, calibrated)
         drawn = [] if shown is None else [shown.map_of(one, image, computed) for one in maps]
         top = sorted(values.items(), key=lambda pair: -pair[1])[:5]
-        fitted = classifier.temperature if probable else None
+        fitted = classifier.temperature
         return [
             image,
             labels.picture_title(given.name),
@@ -160,23 +160,13 @@ def _add_examples(page: "gr.Blocks", shown: Shown, chosen: "gr.State") -> None:
     import gradio as gr
 
     numbers = gr.State([])
-    gallery = gr.Gallery(
-        label=labels.TEST_IMAGES,
-        show_label=False,
-        height="auto",
-        elem_classes="gallery",
-        format="png",
-        allow_preview=False,
-        buttons=[],
-        interactive=False,
-    )
+    gallery = picture_gallery(labels.TEST_IMAGES)
     others = gr.Button(labels.OTHER_IMAGES, size="sm")
 
     def draw() -> list[Any]:
         count = len(shown.images.split)
         drawn = np.random.default_rng().choice(count, min(EXAMPLES, count), replace=False).tolist()
-        found = [chosen_test_image(shown, number) for number in drawn]
-        return [drawn, [(enlarged(one.image), one.name.rpartition(": ")[2]) for one in found]]
+        return [drawn, [(enlarged(shown.test_image(n)), shown.test_class(n)) for n in drawn]]
 
     def choose(numbers: list[int], event: gr.SelectData) -> Chosen:
         return chosen_test_image(shown, numbers[event.index])

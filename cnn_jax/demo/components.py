@@ -32,6 +32,22 @@ def still_picture(alt: str, value: np.ndarray | None = None, visible: bool = Tru
     )
 
 
+def picture_gallery(label: str) -> gr.Gallery:
+    """Small pictures to choose from; `label` names them for readers who cannot see it."""
+    import gradio as gr
+
+    return gr.Gallery(
+        label=label,
+        show_label=False,
+        height="auto",
+        elem_classes="gallery",
+        format="png",
+        allow_preview=False,
+        buttons=[],
+        interactive=False,
+    )
+
+
 def enlarged(picture: np.ndarray, side: int = 256) -> np.ndarray:
     """A small picture with each pixel repeated, so that browsers do not blur it.
 

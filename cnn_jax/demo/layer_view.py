@@ -17,7 +17,7 @@ from cnn_jax.report.block_picture import BlockPicture
 from cnn_jax.report.figures import build_first_layer_filters
 from cnn_jax.report.neuron_figure import build_neuron, strongest_slices
 from cnn_jax.report.slices import MOST, Slices
-from cnn_jax.training.step import scores
+from cnn_jax.runs.explanations import scores_of
 
 MOST_VALUES = 512  # of a volume with height and width 1
 MOST_FILTERS, MOST_SLICES = 8, 16  # of a layer that takes another layer's volume
@@ -38,16 +38,11 @@ class LayerView:
     """
 
     def __init__(self, plan: Plan, variables: Any):
-        def apply(variables: Any, images: jax.Array) -> jax.Array:
-            return scores(plan, variables, images, train=False)[0]
-
         self._plan, self._variables = plan, variables
         self.table: Table = volumes(plan.model, plan.data.image_shape)
-        self._net = TracedNet(apply, variables, plan.data.image_shape)
+        self._net = TracedNet(scores_of(plan), variables, plan.data.image_shape)
         self.layers: tuple[Layer, ...] = self._net.layers
-        self._activations = jax.jit(
-            lambda variables, image: self._net.activations(variables, plan.normalize(image))
-        )
+        self._activations = jax.jit(self._net.activations)
 
     @Once
     def rows(self) -> tuple[Row, ...]:

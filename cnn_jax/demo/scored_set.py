@@ -11,7 +11,7 @@ from cnn_jax.report import figure_style
 from cnn_jax.report.calibration_figure import build_reliability_diagram
 from cnn_jax.report.confused_pairs import most_confused
 from cnn_jax.report.confusion_figure import ConfusionPicture, confusion_picture
-from cnn_jax.runs.run_calibration import Calibrated, calibrate
+from cnn_jax.runs.run_calibration import Calibrated, calibrate, temperature_of
 from cnn_jax.runs.scored_images import ScoredImages
 from cnn_jax.training.evaluator import Evaluation, Evaluator
 
@@ -34,9 +34,14 @@ class ScoredSet:
         return Evaluator(self._plan, self._variables, self._scored.split)(self._variables)
 
     @Once
+    def fitted(self) -> tuple[float | None, str]:
+        """The temperature that calibrates the probabilities, and why there is none."""
+        return temperature_of(self._plan, self._variables, self._scored)
+
+    @Once
     def calibrated(self) -> Calibrated | None:
         """The calibration of the probabilities; None if the loss gives none."""
-        return calibrate(self._plan, self._variables, self._scored, self.result)
+        return calibrate(self._plan, self.result, self.fitted)
 
     @Once
     def values(self) -> np.ndarray:

@@ -14,7 +14,6 @@ from cnn_jax.experiment import Plan
 from cnn_jax.report.heat_picture import heat_picture
 from cnn_jax.runs import scored_images
 from cnn_jax.runs.attributions import Attributions
-from cnn_jax.runs.run_calibration import temperature_of
 from cnn_jax.runs.run_scorer import RunScorer
 from cnn_jax.runs.scored_images import ScoredImages
 from cnn_jax.runs.workdir import Run
@@ -44,9 +43,7 @@ class Shown:
     @Once
     def classifier(self) -> Classifier:
         """The net as the tab Classify uses it, calibrated on the run's validation images."""
-        return Classifier(
-            self.scorer, lambda: temperature_of(self.plan, self.scorer.variables, self.images)[0]
-        )
+        return Classifier(self.scorer, lambda: self.scored_set.fitted[0])
 
     @Once
     def attributions(self) -> Attributions:
@@ -84,8 +81,12 @@ class Shown:
         return np.asarray(self.images.split.images[number])
 
     def test_label(self, number: int) -> int:
-        """The class of a test image."""
+        """The index of a test image's class."""
         return int(self.images.split.labels[number])
+
+    def test_class(self, number: int) -> str:
+        """The name of a test image's class."""
+        return self.plan.data.classes[self.test_label(number)]
 
     def map_of(self, kind: str, picture: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """An attribution map of a picture for its top class, as `--mode=explain` draws it.

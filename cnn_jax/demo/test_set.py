@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnn_jax.demo import labels
 from cnn_jax.demo.chosen import chosen_test_image
-from cnn_jax.demo.components import enlarged, still_picture
+from cnn_jax.demo.components import enlarged, picture_gallery, still_picture
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -39,16 +39,7 @@ def add(shown: "Shown", chosen: "gr.State", tab: "gr.Tab", tabs: "gr.Tabs", back
                     choices, value=0, label=labels.PREDICTED_CLASS, min_width=130
                 )
             title = gr.Markdown()
-            gallery = gr.Gallery(
-                label=labels.CELL_IMAGES,
-                show_label=False,
-                height="auto",
-                elem_classes="gallery",
-                format="png",
-                allow_preview=False,
-                buttons=[],
-                interactive=False,
-            )
+            gallery = picture_gallery(labels.CELL_IMAGES)
             numbers = gr.State(None)
     with gr.Column(visible=shown.plan.experiment.loss.scores_are_logits):
         gr.Markdown(labels.RELIABILITY)

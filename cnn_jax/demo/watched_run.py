@@ -1,5 +1,6 @@
 """Follows a run that trains: reads its log and its newest checkpoint, without its lock."""
 
+import contextlib
 import dataclasses
 import functools
 import threading
@@ -80,15 +81,15 @@ class WatchedRun:
         return self._run.summary() is not None
 
     def _add_newest(self) -> None:
-        checkpoints = self._run.checkpoints()
-        step = max(checkpoints.steps(), default=0)
-        if step and (not self.moments or step > self.moments[-1].step):
+        with contextlib.closing(self._run.checkpoints()) as checkpoints:
+            step = max(checkpoints.steps(), default=0)
+            if step <= (self.moments[-1].step if self.moments else 0):
+                return
             try:
                 state, _ = checkpoints.restore(step, state_shapes(self._plan))
             except CheckpointError:  # the training process has removed it: there is a newer one
                 return
-            self.moments = (*self.moments, self._moment(step, state.variables))
-        checkpoints.close()
+        self.moments = (*self.moments, self._moment(step, state.variables))
 
     def _moment(self, step: int, variables: Any) -> Moment:
         kernel = first_kernel(self._plan, variables)

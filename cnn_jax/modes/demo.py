@@ -13,12 +13,10 @@ from cnn_jax.demo.classifier import Classifier
 from cnn_jax.demo.page import build
 from cnn_jax.demo.server import HOST, check_installed, in_background, served
 from cnn_jax.demo.shown import Shown
-from cnn_jax.errors import UserError
 from cnn_jax.experiment import Experiment
-from cnn_jax.export import load as load_exported
 from cnn_jax.models import ConvNet
 from cnn_jax.modes.mode import Mode, refuse_overrides, run_workdir
-from cnn_jax.modes.predict import MODEL
+from cnn_jax.modes.predict import MODEL, exported_net
 from cnn_jax.optim import Adam
 from cnn_jax.runs.run_scorer import RunScorer
 from cnn_jax.runs.workdir import Run
@@ -53,11 +51,8 @@ def run(command: Command) -> None:
 def _net(command: Command) -> Iterator[tuple[Classifier, Shown | None]]:
     """The net that --model or --workdir names, or a small one, trained in a temporary folder."""
     flags = command.flags
-    if flags.model is not None:
-        if "workdir" in command.given:
-            raise UserError(f"--model={flags.model} is a net with all it needs: drop --workdir")
-        refuse_overrides(command)
-        yield Classifier(load_exported(flags.model)), None
+    if exported := exported_net(command):
+        yield Classifier(exported), None
     elif flags.workdir is not None:
         workdir, recipe = run_workdir(command)
         shown = Shown(Run(workdir), RunScorer(workdir, recipe), flags.data_dir)

@@ -19,7 +19,7 @@ from cnn_jax.report import confident_errors_figure, figures, robustness_results,
 from cnn_jax.report.calibration_figure import reliability_diagram
 from cnn_jax.robustness.stress_test import one_corrupted, stress, with_views
 from cnn_jax.runs import output_paths, scored_images, stored_predictions
-from cnn_jax.runs.run_calibration import Calibrated, calibrate
+from cnn_jax.runs.run_calibration import Calibrated, calibrate, temperature_of
 from cnn_jax.runs.scored_images import ScoredImages
 from cnn_jax.runs.summary import MANY_CLASSES
 from cnn_jax.runs.trained_run import trained_state
@@ -96,7 +96,8 @@ def evaluate(
     )
     out.print(tables.per_class(classes, counts, *per_class))
     out.print(tables.confusion(counts, classes))
-    calibrated = calibrate(plan, state.variables, scored, result, batch_size)
+    fitted = temperature_of(plan, state.variables, scored, batch_size)
+    calibrated = calibrate(plan, result, fitted)
     _print_calibration(plan, scored, calibrated, out)
     _draw(plan, scored, result, calibrated)
     stressed = None

@@ -224,9 +224,14 @@ def run(command: Command) -> None:
 
 def _scorer(command: Command) -> Scorer:
     """The net that --model or --workdir names."""
+    return exported_net(command) or RunScorer(*run_workdir(command))
+
+
+def exported_net(command: Command) -> Scorer | None:
+    """The exported net that --model names; None without that flag."""
     model = command.flags.model
     if model is None:
-        return RunScorer(*run_workdir(command))
+        return None
     for name in ("workdir", "config"):
         if name in command.given:
             raise UserError(f"--model={model} is a net with all it needs: drop --{name}")

@@ -57,15 +57,9 @@ def draw(
       title: Title of the figure.
     """
     path = Path(path)
-    write_atomically(path, drawn(layers, image_shape, path.suffix.removeprefix("."), title))
-
-
-def drawn(
-    layers: Sequence[Layer], image_shape: Volume, form: str = "png", title: str = ""
-) -> bytes:
-    """The file of `draw` in a form, "png" or "svg"; the other arguments are those of `draw`."""
     with style():
-        return save_as(build(layers, image_shape, title), form)
+        drawn = save_as(build(layers, image_shape, title), path.suffix.removeprefix("."))
+    write_atomically(path, drawn)
 
 
 def save_as(figure: Figure, form: str) -> bytes:

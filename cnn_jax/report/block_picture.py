@@ -1,13 +1,12 @@
 """Draws a net as a row of blocks, in a picture in which its layers can be found again."""
 
 import dataclasses
-import io
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
 
 from cnn_jax.analysis.layer import Layer, Volume
+from cnn_jax.report import figure_style
 from cnn_jax.report.block_figure import DOTS, build_with_rows, save_as, style
 
 
@@ -36,9 +35,8 @@ def picture(layers: Sequence[Layer], image_shape: Volume) -> BlockPicture:
     """The picture that `block_figure.draw` draws, without a title."""
     with style():
         figure, rows = build_with_rows(layers, image_shape, "")
-        png = io.BytesIO(save_as(figure, "png"))
-    pixels = np.asarray(Image.open(png).convert("RGB"))
-    height = len(pixels)
+        drawn = figure_style.pixels(save_as(figure, "png"))
+    height = len(drawn)
     places = []
     for bottom, top, solids in rows:
         middles = {
@@ -47,4 +45,4 @@ def picture(layers: Sequence[Layer], image_shape: Volume) -> BlockPicture:
             if solid.block.layer is not None
         }
         places.append((height - DOTS * top, height - DOTS * bottom, middles))
-    return BlockPicture(pixels, tuple(places))
+    return BlockPicture(drawn, tuple(places))

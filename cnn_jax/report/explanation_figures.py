@@ -187,7 +187,7 @@ def build_heat_maps(
             cmap=heat_picture.MAP,
             vmin=0,
             vmax=1,
-            alpha=0.8 * strength**0.5 if over else None,
+            alpha=heat_picture.opacity(strength) if over else None,
         )
         right.set_axis_off()
         if not one_map.any():  # Grad-CAM without positive evidence

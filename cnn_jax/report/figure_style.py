@@ -56,7 +56,12 @@ def save(path: str | os.PathLike[str], build: Callable[..., Figure | None], *arg
 def picture(build: Callable[..., Figure | None], *args: Any) -> np.ndarray | None:
     """The figure `build(*args)` as u8[H,W,3]; None if `build` returned None."""
     png = drawn(build, *args)
-    return None if png is None else np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    return None if png is None else pixels(png)
+
+
+def pixels(png: bytes) -> np.ndarray:
+    """A PNG file as u8[H,W,3]."""
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
 def drawn(build: Callable[..., Figure | None], *args: Any) -> bytes | None:

@@ -10,6 +10,11 @@ def strength(heat: np.ndarray) -> np.ndarray:
     return np.clip(heat / (np.percentile(heat, 99) or heat.max() or 1), 0, 1)
 
 
+def opacity(scaled: np.ndarray) -> np.ndarray:
+    """How much of the image under it a map hides, where it has these strengths."""
+    return 0.8 * scaled**0.5
+
+
 def heat_picture(image: np.ndarray, heat: np.ndarray, over: bool) -> np.ndarray:
     """A map, pixel by pixel and without a frame.
 
@@ -26,7 +31,7 @@ def heat_picture(image: np.ndarray, heat: np.ndarray, over: bool) -> np.ndarray:
     scaled = strength(heat)
     colour = matplotlib.colormaps[MAP](scaled)[..., :3]
     if over:
-        opacity = 0.8 * scaled[..., None] ** 0.5
+        hidden = opacity(scaled)[..., None]
         grey = image.astype(np.float32).mean(-1, keepdims=True) / 255
-        colour = opacity * colour + (1 - opacity) * grey
+        colour = hidden * colour + (1 - hidden) * grey
     return (colour * 255).round().astype(np.uint8)

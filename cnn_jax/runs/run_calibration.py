@@ -56,21 +56,13 @@ class Calibrated:
         }
 
 
-def calibrate(
-    plan: Plan,
-    variables: Any,
-    scored: ScoredImages,
-    test: Evaluation,
-    batch_size: int | None = None,
-) -> Calibrated | None:
-    """Measures the calibration on test images, with a temperature fitted on validation images.
+def calibrate(plan: Plan, test: Evaluation, fitted: tuple[float | None, str]) -> Calibrated | None:
+    """Measures the calibration on test images.
 
     Args:
       plan: The run's plan.
-      variables: The net's weights (`TrainState.variables`).
-      scored: The test images, and the run's validation images.
       test: The evaluation of the test images.
-      batch_size: Examples in a step; None: as `Evaluator`.
+      fitted: What `temperature_of` returns.
 
     Returns:
       None if the loss gives no probabilities.
@@ -79,7 +71,7 @@ def calibrate(
         return None
     before = calibration.reliability(calibration.softmax(test.logits), test.labels)
     loss = calibration.negative_log_likelihood(test.logits, test.labels)
-    temperature, reason = temperature_of(plan, variables, scored, batch_size)
+    temperature, reason = fitted
     if temperature is None:
         return Calibrated(before, loss, no_temperature=reason)
     scaled = calibration.softmax(test.logits, temperature)
@@ -93,8 +85,14 @@ def temperature_of(
 ) -> tuple[float | None, str]:
     """The softmax temperature fitted on the run's validation images, and why there is none.
 
-    The arguments are those of `calibrate`.
+    Args:
+      plan: The run's plan.
+      variables: The net's weights (`TrainState.variables`).
+      scored: The test images, and the run's validation images.
+      batch_size: Examples in a step; None: as `Evaluator`.
     """
+    if not plan.experiment.loss.scores_are_logits:
+        return None, "the loss gives no probabilities"
     if scored.validation is None:
         return None, scored.no_temperature
     chosen = Evaluator(plan, variables, scored.validation, batch_size)(variables)

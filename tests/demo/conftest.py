@@ -9,6 +9,9 @@ from demo_browser import start_browser, until
 from program import TINY, start
 
 from cnn_jax import cli
+from cnn_jax.demo.shown import Shown
+from cnn_jax.runs.run_scorer import RunScorer
+from cnn_jax.runs.workdir import Run
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +20,12 @@ def small_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "run"
     assert cli.main(["run.py", *TINY, f"--workdir={folder}"]) == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def shown(small_run):
+    """The run as the page shows it, in this process."""
+    return Shown(Run(small_run), RunScorer(small_run))
 
 
 @pytest.fixture(scope="session")

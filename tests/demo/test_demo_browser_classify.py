@@ -13,19 +13,12 @@ from PIL import Image
 from cnn_jax.analysis import calibration
 from cnn_jax.demo import labels
 from cnn_jax.demo.components import enlarged
-from cnn_jax.demo.shown import GRAD_CAM, SALIENCY, SMOOTH_GRAD, Shown
+from cnn_jax.demo.shown import GRAD_CAM, SALIENCY, SMOOTH_GRAD
 from cnn_jax.modes.predict import predict
-from cnn_jax.runs.run_scorer import RunScorer
-from cnn_jax.runs.workdir import Run
 
 pytestmark = pytest.mark.slow
 # Elements that Gradio labels against the rules, whatever is in them: meters, and empty pictures.
 GRADIOS_OWN = {"exclude": [["meter"], [".empty"]]}
-
-
-@pytest.fixture(scope="module")
-def shown(small_run):
-    return Shown(Run(small_run), RunScorer(small_run))
 
 
 def alt(kind):

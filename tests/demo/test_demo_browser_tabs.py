@@ -19,18 +19,10 @@ from demo_browser import (
 )
 
 from cnn_jax.demo import labels
-from cnn_jax.demo.shown import Shown
 from cnn_jax.modes.evaluate import evaluate
 from cnn_jax.modes.explain import explain
-from cnn_jax.runs.run_scorer import RunScorer
-from cnn_jax.runs.workdir import Run
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def shown(small_run):
-    return Shown(Run(small_run), RunScorer(small_run))
 
 
 def test_layers(browser, shown, small_run):

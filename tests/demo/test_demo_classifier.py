@@ -15,20 +15,13 @@ from cnn_jax.data.image_files import BadImage
 from cnn_jax.demo import classifier as classifier_file
 from cnn_jax.demo.chosen import chosen_test_image
 from cnn_jax.demo.classifier import Classifier
-from cnn_jax.demo.shown import GRAD_CAM, SALIENCY, SMOOTH_GRAD, Shown
+from cnn_jax.demo.shown import GRAD_CAM, SALIENCY, SMOOTH_GRAD
 from cnn_jax.export import export, load
 from cnn_jax.modes.evaluate import evaluate
 from cnn_jax.modes.explain import explain
 from cnn_jax.modes.predict import predict
 from cnn_jax.report import explanation_figures
 from cnn_jax.robustness.corruptions import KINDS, corrupt, generator
-from cnn_jax.runs.run_scorer import RunScorer
-from cnn_jax.runs.workdir import Run
-
-
-@pytest.fixture(scope="module")
-def shown(small_run):
-    return Shown(Run(small_run), RunScorer(small_run))
 
 
 @pytest.fixture
