@@ -145,34 +145,35 @@ def _sum_of_rows(image, gradient, size, strides, padding) -> jax.Array:
     blocks = -(-height // rows)
     # Rows of zeros to a multiple of `rows`, in the gradient and below the image.
     missing = blocks * rows - height
-    gradient = pad(gradient, ((0, missing), (0, 0)))
     (top, bottom), sides = padding
-    image = pad(image, ((top, bottom + missing * strides[0]), sides))
-    across = image.shape[2]
 
-    def block(number: jax.Array, totals: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-        example, row = number // blocks, number % blocks * rows
-        gradients = lax.dynamic_slice(gradient, (example, row, 0, 0), (1, rows, width, channels))
-        gradients = gradients[0].astype(jnp.float32)
+    # Padded one by one, in the cache: padded together, all images are written and read once more.
+    def example(number: jax.Array, totals: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        alone = (lax.dynamic_slice_in_dim(array, number, 1) for array in (image, gradient))
+        volume = pad(next(alone), ((top, bottom + missing * strides[0]), sides))[0]
+        gradients = pad(next(alone), ((0, missing), (0, 0)))[0]
 
-        # A loop over the rows of the kernel: unrolled, a large kernel takes long to compile.
-        def of_kernel_row(i: jax.Array, totals: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-            start = (example, row * strides[0] + i, 0, 0)
-            strip = lax.dynamic_slice(
-                image, start, (1, (rows - 1) * strides[0] + 1, across, channels)
-            )
-            places = windows(strip, (1, size[1]), strides, (rows, width))
-            return tuple(
-                lax.dynamic_update_index_in_dim(
-                    total, total[i] + _folded(place[0] * gradients), i, 0
+        def block(row: jax.Array, totals: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+            some = lax.dynamic_slice_in_dim(gradients, row * rows, rows).astype(jnp.float32)
+
+            # A loop over the rows of the kernel: unrolled, a large kernel takes long to compile.
+            def of_kernel_row(i: jax.Array, totals: tuple[jax.Array, ...]):
+                start, reach = row * rows * strides[0] + i, (rows - 1) * strides[0] + 1
+                strip = lax.dynamic_slice_in_dim(volume, start, reach)[None]
+                places = windows(strip, (1, size[1]), strides, (rows, width))
+                return tuple(
+                    lax.dynamic_update_index_in_dim(
+                        total, total[i] + _folded(place[0] * some), i, 0
+                    )
+                    for total, place in zip(totals, places, strict=True)
                 )
-                for total, place in zip(totals, places, strict=True)
-            )
 
-        return lax.fori_loop(0, size[0], of_kernel_row, totals)
+            return lax.fori_loop(0, size[0], of_kernel_row, totals)
+
+        return lax.fori_loop(0, blocks, block, totals)
 
     zeros = jnp.zeros((size[0], width, channels), jnp.float32)
-    totals = lax.fori_loop(0, batch * blocks, block, (zeros,) * size[1])
+    totals = lax.fori_loop(0, batch, example, (zeros,) * size[1])
     return jnp.stack([total.sum(1) for total in totals], 1)[:, :, None]
 
 
