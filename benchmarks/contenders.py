@@ -34,6 +34,8 @@ MODELS = {
 NETS = ("airbench94", *MODELS)
 OURS = "cnn_jax"
 STOCK = "jax-stock"
+ONEDNN = "jax-onednn"
+CONVOLUTIONS = {OURS: "fast", ONEDNN: "onednn", STOCK: "stock"}
 TORCH = (
     "torch-eager-float32",
     "torch-compile-float32",
@@ -84,13 +86,13 @@ def usual_batch_size(net: str) -> int:
 
 
 def jax(name: str, net: str, batch_size: int, precision: str, data_dir: str | None) -> Contender:
-    """This package's step, or (`jax-stock`) that of the same net with the library's operations."""
+    """This package's step, or that of the same net with the convolutions of oneDNN or JAX."""
     airbench = net == "airbench94"
     fields = {
         **({} if airbench else {"model": MODELS[net]}),
         "batch_size": batch_size,
         "precision": precision,
-        "convolutions": "stock" if name == STOCK else "fast",
+        "convolutions": CONVOLUTIONS[name],
     }
     return Contender(
         name=name,

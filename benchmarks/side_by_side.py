@@ -1,4 +1,4 @@
-"""Training speed and memory beside PyTorch, and beside the same net with stock convolutions.
+"""Training speed and memory beside PyTorch, and beside the same net with other convolutions.
 
     python benchmarks/side_by_side.py --net=airbench94 --torch_python=TORCH_VENV/bin/python
 
@@ -19,7 +19,9 @@ from typing import Any
 
 import contenders
 import pairs
-from contenders import OURS, STOCK, TORCH, Contender, ContenderFailed
+from contenders import ONEDNN, OURS, STOCK, TORCH, Contender, ContenderFailed
+
+from cnn_jax.results.writing import slug
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
 
@@ -48,13 +50,15 @@ def main() -> int:
         "git": ours["git"],
         "date": time.strftime("%Y-%m-%d"),
         "contenders": [_summary(side, runs[side.name]) for side in field],
-        "ratios": _ratios(runs),
+        "ratios": _ratios(OURS, runs),
+        "onednn_ratios": _ratios(ONEDNN, runs) if ONEDNN in runs else {},
         "tried": tried,
         "left_out": left_out,
         "runs": runs,
     }
     python = ".".join(platform.python_version_tuple()[:2])
-    default = RESULTS / f"side_by_side-{flags.net}-{flags.precision}-py{python}.json"
+    where = f"py{python}-{slug(ours['device'])}"
+    default = RESULTS / f"side_by_side-{flags.net}-{flags.precision}-{where}.json"
     out = flags.out or default
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=2) + "\n")
@@ -82,10 +86,10 @@ def _flags() -> argparse.Namespace:
     parser.add_argument("--data_dir", help="Where TFDS data is; default: $TFDS_DATA_DIR")
     parser.add_argument("--out", type=Path, help="Default: a file in results/benchmarks/")
     flags = parser.parse_args()
-    flags.against = flags.against.split(",")
+    flags.against, known = flags.against.split(","), (*TORCH, ONEDNN, STOCK)
     for name in flags.against:
-        if name not in (*TORCH, STOCK):
-            parser.error(f"--against: {name!r} is none of {', '.join((*TORCH, STOCK))}")
+        if name not in known:
+            parser.error(f"--against: {name!r} is none of {', '.join(known)}")
         if name in TORCH and not flags.torch_python:
             parser.error(f"{name} needs --torch_python (or CNN_JAX_TORCH_PYTHON)")
     for name in ("pairs", "warm_up", "steps", "trial_steps"):
@@ -101,9 +105,10 @@ def _field(
     field = [contenders.jax(OURS, flags.net, batch_size, flags.precision, flags.data_dir)]
     tried, left_out = {}, {}
     for name in flags.against:
-        if name == STOCK:
+        if name not in TORCH:
             # Stock convolutions gain nothing by bfloat16 on a CPU: they are computed in float32.
-            field.append(contenders.jax(name, flags.net, batch_size, "float32", flags.data_dir))
+            precision = "float32" if name == STOCK else flags.precision
+            field.append(contenders.jax(name, flags.net, batch_size, precision, flags.data_dir))
             continue
         candidates = contenders.torch(name, flags.net, batch_size, flags.torch_python)
         try:
@@ -143,17 +148,17 @@ def _summary(side: Contender, runs: list[dict]) -> dict[str, Any]:
     }
 
 
-def _ratios(runs: dict[str, list[dict]]) -> dict[str, dict[str, pairs.Spread]]:
-    """Ours over each other contender's, of speed and of memory."""
+def _ratios(one: str, runs: dict[str, list[dict]]) -> dict[str, dict[str, pairs.Spread]]:
+    """One contender's over each other's, of speed and of memory."""
 
     def column(name: str, key: str) -> list[float]:
         return [run[key] for run in runs[name]]
 
     keys = ("images_per_second", "peak_rss_bytes")
     return {
-        name: {key: pairs.ratios(column(OURS, key), column(name, key)) for key in keys}
+        name: {key: pairs.ratios(column(one, key), column(name, key)) for key in keys}
         for name in runs
-        if name != OURS
+        if name != one
     }
 
 

@@ -10,8 +10,8 @@ from cnn_jax.results.writing import RESULTS
 FOLDER = RESULTS / "benchmarks"
 PEER = "torch-eager-float32"
 _HEAD = (
-    "| net | batch | ours, images/s | PyTorch's | ours / PyTorch's | memory | hardware |",
-    "|---|--:|--:|--:|--:|--:|---|",
+    "| net | batch | ours, images/s | PyTorch's | ours / PyTorch's | with oneDNN | memory |",
+    "|---|--:|--:|--:|--:|--:|--:|",
 )
 
 
@@ -29,14 +29,14 @@ def families_table(name: str, folder: Path = FOLDER) -> str:
 def side_by_side_table(python: str, folder: Path = FOLDER) -> str:
     """Speed and memory beside PyTorch's in float32, the net with the highest ratio first.
 
-    From the files of benchmarks/side_by_side.py.
+    One table for each device, from the files of benchmarks/side_by_side.py.
 
     Args:
       python: The version of Python, as in "3.13".
       folder: Where the files are.
     """
-    rows = []
-    for path in folder.glob(f"side_by_side-*-float32-py{python}.json"):
+    tables: dict[str, list[tuple[float, str]]] = {}
+    for path in folder.glob(f"side_by_side-*-float32-py{python}-*.json"):
         measured = json.loads(path.read_bytes())
         if PEER not in measured["ratios"]:
             continue
@@ -45,17 +45,22 @@ def side_by_side_table(python: str, folder: Path = FOLDER) -> str:
         }
         ratio = measured["ratios"][PEER]["images_per_second"]
         memory = measured["ratios"][PEER]["peak_rss_bytes"]["median"]
+        by_onednn = measured.get("onednn_ratios")
         cells = (
             measured["net"],
             f"{measured['batch_size']:,}",
             f"{speeds['cnn_jax']:,.1f}",
             f"{speeds[PEER]:,.1f}",
             _in_words(ratio),
+            _in_words(by_onednn[PEER]["images_per_second"]) if by_onednn else "",
             f"{memory:.2f}",
-            measured["device"].partition(",")[0],
         )
-        rows.append((-ratio["median"], "| " + " | ".join(cells) + " |"))
-    return "\n".join([*_HEAD, *(line for _, line in sorted(rows))])
+        row = -ratio["median"], f"| {' | '.join(cells)} |".replace("  ", " ")
+        tables.setdefault(measured["device"], []).append(row)
+    return "\n\n".join(
+        "\n".join([f"{device}:", "", *_HEAD, *(line for _, line in sorted(rows))])
+        for device, rows in sorted(tables.items())
+    )
 
 
 def _in_words(spread: Mapping[str, float]) -> str:

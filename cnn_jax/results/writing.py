@@ -64,7 +64,7 @@ def write_result(
     }
     del row["seed"]
     device = jax.local_devices()[0]
-    suffix = "" if device.platform == "cpu" else f"-{_slug(device.device_kind)}"
+    suffix = "" if device.platform == "cpu" else f"-{slug(device.device_kind)}"
     return _write(folder / f"{recipe.name}{suffix}.json", row)
 
 
@@ -75,7 +75,7 @@ def write_benchmark(recipe: config.Recipe, result: dict[str, Any], folder: Path 
       UserError: the benchmark used the synthetic Shapes.
     """
     _refuse_shapes(recipe, result)
-    path = folder / "benchmarks" / f"{recipe.name}-{_slug(result['device'])}.json"
+    path = folder / "benchmarks" / f"{recipe.name}-{slug(result['device'])}.json"
     return _write(path, result | {"command": _command()})
 
 
@@ -93,7 +93,8 @@ def _write(path: Path, content: dict[str, Any]) -> Path:
     return path
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
+    """The text as a part of a file's name: lower case, with dashes."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 

@@ -5,7 +5,7 @@ import json
 from cnn_jax.results.benchmark_tables import side_by_side_table
 
 
-def write(folder, net: str, ours: float, theirs: float, peer: str = "torch-eager-float32") -> None:
+def write(folder, net: str, ours: float, theirs: float, peer="torch-eager-float32", **more) -> None:
     def spread(value):
         return {"median": value, "min": 0.9 * value, "max": 1.1 * value}
 
@@ -20,20 +20,32 @@ def write(folder, net: str, ours: float, theirs: float, peer: str = "torch-eager
         "ratios": {
             peer: {"images_per_second": spread(ours / theirs), "peak_rss_bytes": spread(0.75)}
         },
-    }
-    path = folder / f"side_by_side-{net}-float32-py3.13.json"
+    } | more
+    slug = "".join(c if c.isalnum() else "-" for c in result["device"].lower())
+    path = folder / f"side_by_side-{net}-float32-py3.13-{slug}.json"
     path.write_text(json.dumps(result))
 
 
 def test_the_nets_stand_by_their_ratio(tmp_path):
     write(tmp_path, "slow", 50, 100)
-    write(tmp_path, "fast", 1_250, 1_000)
+    faster = {"images_per_second": {"median": 1.5, "min": 1.4, "max": 1.6}}
+    write(tmp_path, "fast", 1_250, 1_000, onednn_ratios={"torch-eager-float32": faster})
     write(tmp_path, "alone", 10, 10, peer="jax-stock")
-    *_, first, second = side_by_side_table("3.13", tmp_path).splitlines()
-    assert first == ("| fast | 64 | 1,250.0 | 1,000.0 | 1.25 (1.12 to 1.38) | 0.75 | A Processor |")
-    assert second.startswith("| slow | 64 | 50.0 | 100.0 | 0.50 ")
+    device, _, _, _, first, second = side_by_side_table("3.13", tmp_path).splitlines()
+    assert device == "A Processor, 2 cores:"
+    assert first == (
+        "| fast | 64 | 1,250.0 | 1,000.0 | 1.25 (1.12 to 1.38) | 1.50 (1.40 to 1.60) | 0.75 |"
+    )
+    assert second == "| slow | 64 | 50.0 | 100.0 | 0.50 (0.45 to 0.55) | | 0.75 |"
+
+
+def test_each_device_has_a_table(tmp_path):
+    write(tmp_path, "fast", 2, 1)
+    write(tmp_path, "fast", 3, 1, device="Another, 4 cores")
+    first, second = side_by_side_table("3.13", tmp_path).split("\n\nAnother, 4 cores:\n\n")
+    assert "| 2.00 (" in first and "| 3.00 (" in second
 
 
 def test_files_of_another_python_are_left_out(tmp_path):
     write(tmp_path, "fast", 2, 1)
-    assert len(side_by_side_table("3.11", tmp_path).splitlines()) == 2
+    assert side_by_side_table("3.11", tmp_path) == ""
