@@ -80,7 +80,9 @@ class Experiment(Checked):
         each device and sums gradients explicitly.
       precision: Precision of the net's computations; parameters, data statistics and scores are
         always float32.
-      convolutions: "fast": with this package's gradients; "stock": JAX's.
+      convolutions: How a CPU convolves. "fast": by this package; "onednn": by the library oneDNN
+        where it is faster, which needs the extra `onednn` and a C++ compiler; "stock": by JAX, as
+        GPUs and TPUs always do.
       remat: Rematerialisation: whether the backward pass recomputes the activations inside each
         block of the net, such as a residual block, instead of keeping them. A larger batch fits, at
         the cost of up to one more forward pass. Results are the same up to rounding. A net without
@@ -111,7 +113,7 @@ class Experiment(Checked):
     select_by: Literal["accuracy", "balanced_accuracy"] = "accuracy"
     parallel: Literal["jit", "pmap"] = "jit"
     precision: Literal["float32", "bfloat16"] = "float32"
-    convolutions: Literal["fast", "stock"] = "fast"
+    convolutions: Literal["fast", "onednn", "stock"] = "fast"
     remat: bool = False
 
     def __post_init__(self):

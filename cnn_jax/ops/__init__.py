@@ -1,9 +1,7 @@
 """Convolution, pooling, activation and normalisation, with gradients that are fast on CPUs.
 
-Imports no other sub-package.
-
-`stock()` switches to the operations of JAX and Flax, which also support forward-mode and higher
-derivatives:
+`form("onednn")` switches to the convolutions of the library oneDNN, and `stock()` to the operations
+of JAX and Flax, which also support forward-mode and higher derivatives:
 
     with ops.stock():
         jax.jvp(lambda p: loss(p), (params,), (tangent,))
@@ -15,15 +13,16 @@ from cnn_jax.ops.activation import gelu
 from cnn_jax.ops.adaptive_pooling import adaptive_avg_pool
 from cnn_jax.ops.batch_norm import batch_norm
 from cnn_jax.ops.convolution import conv_general_dilated
+from cnn_jax.ops.forms import fast, form, stock
 from cnn_jax.ops.pooling import max_pool
 from cnn_jax.ops.response_norm import local_response_norm
-from cnn_jax.ops.stock_or_fast import fast, stock
 
 __all__ = [
     "adaptive_avg_pool",
     "batch_norm",
     "conv_general_dilated",
     "fast",
+    "form",
     "gelu",
     "local_response_norm",
     "max_pool",

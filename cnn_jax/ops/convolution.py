@@ -6,20 +6,22 @@ written as canonical convolutions; the kernel's is a sum over small chunks of th
 the cache. Wide convolutions of stride 1 use Winograd's algorithm instead, 1x1 convolutions a matrix
 product, depthwise ones sums of shifted images, and narrow groups products of patches. The image's
 gradient of a convolution with strides is a product too.
+
+Where oneDNN is asked for, it takes the place of all of these but Winograd's algorithm.
 """
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnn_jax.ops import depthwise, grouped, pointwise, strided, winograd
+from cnn_jax.ops import depthwise, forms, grouped, onednn, pointwise, strided, winograd
 from cnn_jax.ops.chunks import sum_chunks
-from cnn_jax.ops.stock_or_fast import fast
-from cnn_jax.ops.windows import NONE, Padding, full_padding
+from cnn_jax.ops.windows import NONE, Padding, Pair, full_padding
 
 # Bytes of a chunk of images and their gradients in the sum of the kernel's gradient: a core's L2.
 CHUNK_BYTES = 2 * 2**20
@@ -45,7 +47,7 @@ def conv_general_dilated(
     grouped and depthwise ones. Convolutions with dilation, in double precision or with an empty
     output, and all under `ops.stock()`, are JAX's.
     """
-    if fast() and _has_fast_form(image, kernel, options):
+    if forms.fast() and _has_fast_form(image, kernel, options):
         strides, size = tuple(window_strides), kernel.shape[:2]
         pads: Sequence[tuple[int, int]] = (
             lax.padtype_to_pads(image.shape[1:3], size, strides, padding)
@@ -55,8 +57,12 @@ def conv_general_dilated(
         room = [s + sum(p) - k for s, p, k in zip(image.shape[1:3], pads, size, strict=True)]
         if image.size and min(room) >= 0:
             groups = options.get("feature_group_count", 1)
-            pads = tuple((int(before), int(after)) for before, after in pads)
-            return _convolve(image, kernel, strides, pads, groups)
+            (top, bottom), (left, right) = pads
+            padding = (int(top), int(bottom)), (int(left), int(right))
+            by_onednn = forms.onednn() and jax.default_backend() == "cpu"
+            if by_onednn and onednn.takes(image.dtype, size, padding):
+                return _convolve(image, kernel, strides, padding, groups, _BY_ONEDNN)
+            return _convolve(image, kernel, strides, padding, groups, _PLAIN)
     return lax.conv_general_dilated(image, kernel, window_strides, padding, **options)
 
 
@@ -100,20 +106,27 @@ def _by_platform(on_cpu, stock, strides, padding, groups, *arrays):
     )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _convolve(image, kernel, strides: tuple[int, int], padding: Padding, groups: int):
-    return _by_platform(_on_cpu, _canonical, strides, padding, groups, image, kernel)
+class _OnCpu(NamedTuple):
+    """The functions that convolve on a CPU."""
+
+    convolve: Callable[..., jax.Array]
+    gradients: Callable[..., tuple[jax.Array, jax.Array]]
 
 
-def _forward(image, kernel, strides, padding, groups):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
+def _convolve(image, kernel, strides: Pair, padding: Padding, groups: int, on_cpu: _OnCpu):
+    return _by_platform(on_cpu.convolve, _canonical, strides, padding, groups, image, kernel)
+
+
+def _forward(image, kernel, strides, padding, groups, on_cpu):
     # What comes before is computed once: XLA would fuse it into the convolution and both gradients.
     image = lax.platform_dependent(image, cpu=lax.optimization_barrier, default=lambda x: x)
-    return _convolve(image, kernel, strides, padding, groups), (image, kernel)
+    return _convolve(image, kernel, strides, padding, groups, on_cpu), (image, kernel)
 
 
-def _backward(strides, padding, groups, residuals, gradient):
+def _backward(strides, padding, groups, on_cpu, residuals, gradient):
     arrays = (*residuals, gradient)
-    return _by_platform(_gradients_on_cpu, _stock_gradients, strides, padding, groups, *arrays)
+    return _by_platform(on_cpu.gradients, _stock_gradients, strides, padding, groups, *arrays)
 
 
 _convolve.defvjp(_forward, _backward)
@@ -168,6 +181,39 @@ def _gradients_on_cpu(image, kernel, gradient, *, strides, padding, groups):
     of_image = _image_gradient(image.shape, kernel, gradient, strides, padding, groups)
     of_kernel = _kernel_gradient(image, kernel.shape, gradient, strides, padding, groups)
     return of_image, of_kernel.astype(kernel.dtype)
+
+
+_PLAIN = _OnCpu(_on_cpu, _gradients_on_cpu)
+
+
+def _by_onednn(image, kernel, *, strides, padding, groups):
+    if _winograd_beats_onednn(kernel, strides, groups, LEAST_PRODUCTS):
+        return _on_cpu(image, kernel, strides=strides, padding=padding, groups=groups)
+    return onednn.convolve(image, kernel, strides, padding, groups)
+
+
+def _gradients_by_onednn(image, kernel, gradient, *, strides, padding, groups):
+    where = (strides, padding, groups)
+    if _winograd_beats_onednn(kernel, strides, groups, LEAST_PRODUCTS):
+        of_image = _image_gradient(image.shape, kernel, gradient, *where)
+    else:
+        of_image = onednn.image_gradient(image.shape, kernel, gradient, *where)
+    if _winograd_beats_onednn(
+        kernel, strides, groups, LEAST_PRODUCTS_FOR_KERNEL
+    ) or not onednn.takes_kernel_gradient(kernel.shape):
+        of_kernel = _kernel_gradient(image, kernel.shape, gradient, *where)
+    else:
+        of_kernel = onednn.kernel_gradient(image, kernel.shape, gradient, *where)
+    return of_image, of_kernel.astype(kernel.dtype)
+
+
+def _winograd_beats_onednn(kernel, strides, groups: int, least: int) -> bool:
+    return kernel.dtype == jnp.float32 and _winograd_pays(
+        kernel.shape, kernel.dtype.itemsize, strides, groups, least
+    )
+
+
+_BY_ONEDNN = _OnCpu(_by_onednn, _gradients_by_onednn)
 
 
 def _image_gradient(shape, kernel, gradient, strides, padding, groups):

@@ -1,22 +1,38 @@
-"""Switches between the fast operations and those of JAX and Flax, at trace time."""
+"""Switches between the forms of the operations, at trace time."""
 
 import contextlib
 import contextvars
 from collections.abc import Iterator
+from typing import Literal
 
-_FAST = contextvars.ContextVar("fast", default=True)
+Form = Literal["fast", "stock", "onednn"]
+_FORM: contextvars.ContextVar[Form] = contextvars.ContextVar("form", default="fast")
 
 
 def fast() -> bool:
-    """Whether operations that are traced now use their fast form."""
-    return _FAST.get()
+    """Whether operations that are traced now use this package's forms, not JAX's and Flax's."""
+    return _FORM.get() != "stock"
+
+
+def onednn() -> bool:
+    """Whether convolutions that are traced now use oneDNN on a CPU."""
+    return _FORM.get() == "onednn"
 
 
 @contextlib.contextmanager
-def stock(use: bool = True) -> Iterator[None]:
-    """A block that traces operations in their JAX or Flax form (`use=False`: the fast form)."""
-    token = _FAST.set(not use)
+def form(name: Form) -> Iterator[None]:
+    """A block that traces operations in this form.
+
+    "fast": this package's; "stock": JAX's and Flax's; "onednn": "fast", with the convolutions of
+    the library oneDNN on a CPU, which the extra `onednn` installs.
+    """
+    token = _FORM.set(name)
     try:
         yield
     finally:
-        _FAST.reset(token)
+        _FORM.reset(token)
+
+
+def stock(use: bool = True) -> contextlib.AbstractContextManager[None]:
+    """A block that traces operations in their JAX or Flax form (`use=False`: the fast form)."""
+    return form("stock" if use else "fast")

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax.ops.stock_or_fast import fast
+from cnn_jax.ops.forms import fast
 
 
 def max_pool(image: jax.Array, window: int, stride: int | None = None) -> jax.Array:

@@ -135,7 +135,7 @@ def train_step(
         auxiliary = Sums.of(losses, logits, batch), updates.get("batch_stats", {})
         return losses.sum() / examples, auxiliary
 
-    with ops.stock(plan.experiment.convolutions == "stock"):
+    with ops.form(plan.experiment.convolutions):
         gradients, (sums, batch_stats) = plan.experiment.gradient(
             mean_loss, state.params, batch, total
         )
@@ -158,7 +158,7 @@ def train_step(
 
 def image_scores(plan: Plan, variables: dict[str, Any], image: jax.Array) -> jax.Array:
     """The scores f32[B,K] of images [B,H,W,C], u8 or f32 from 0 to 255, averaged over the views."""
-    with ops.stock(plan.experiment.convolutions == "stock"):
+    with ops.form(plan.experiment.convolutions):
         return average_scores(
             lambda view: scores(plan, variables, view, train=False)[0],
             plan.normalize(image),

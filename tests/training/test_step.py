@@ -5,6 +5,7 @@ import functools
 
 import jax
 import numpy as np
+import onednn_library
 import pytest
 
 from cnn_jax.augment import Augmentation, Flip, RandomCrop
@@ -208,14 +209,17 @@ def test_a_step_from_a_kept_state_is_the_step_of_the_whole_run(plan, dataset, ad
     assert not differ(resumed[-1], came[-1])
 
 
-@pytest.mark.parametrize("convolutions", ["fast", "stock"])
+@pytest.mark.parametrize("convolutions", ["fast", "onednn", "stock"])
 def test_convolutions_are_those_that_the_experiment_asks_for(plan, dataset, start, convolutions):
+    if convolutions == "onednn":
+        onednn_library.needed()
     made = with_fields(plan, convolutions=convolutions)
     data, keys = Resident.of(dataset.train), streams(0)
     trace = jax.make_jaxpr(functools.partial(train_step, made))
     program = str(trace(start, data, np.arange(70), keys))
     stock = "select_and_scatter" in program, "platform_index" not in program
     assert stock == (convolutions == "stock",) * 2
+    assert ("ffi_call" in program) == (convolutions == "onednn")
 
 
 def test_whitening_filters_are_the_data_s_and_stay(plan_of, dataset):
