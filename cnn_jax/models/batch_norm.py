@@ -14,7 +14,9 @@ class BatchNorm(nn.BatchNorm):
     """
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
+    def __call__(  # type: ignore[override]
+        self, x: jax.Array, known: ops.Moments | None = None
+    ) -> jax.Array:
         depth = x.shape[-1:]
         scale, bias = jnp.ones(depth), jnp.zeros(depth)
         if self.use_scale:
@@ -23,7 +25,7 @@ class BatchNorm(nn.BatchNorm):
             bias = self.param("bias", self.bias_init, depth, self.param_dtype)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, depth, jnp.float32)
         running_variance = self.variable("batch_stats", "var", jnp.ones, depth, jnp.float32)
-        y, mean, variance = ops.batch_norm(x, scale, bias, self.epsilon)
+        y, mean, variance = ops.batch_norm(x, scale, bias, self.epsilon, known)
         if not self.is_initializing():
             for running, new in ((running_mean, mean), (running_variance, variance)):
                 running.value = self.momentum * running.value + (1 - self.momentum) * new

@@ -1,9 +1,12 @@
 """Densely connected networks: DenseNet-BC on CIFAR, and DenseNet-121 with a CIFAR stem."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from cnn_jax import ops
 from cnn_jax.models import layers
 from cnn_jax.ranges import Positive, Probability
 
@@ -32,27 +35,31 @@ class DenseNet(layers.Net):
     @nn.compact
     def __call__(self, image: jax.Array, *, train: bool) -> jax.Array:
         x = layers.Conv(2 * self.growth, use_bias=False)(image)
+        known: ops.Moments | None = None
         for block, count in enumerate(self.blocks):
             if block > 0:
-                x = Transition(self.compression)(x, train=train)
+                x = Transition(self.compression)(x, known, train=train)
+            # The layers of a block normalise the same channels: their moments are computed once.
+            known = layers.moments(x, train=train)
             for _ in range(count):
-                x = DenseLayer(self.growth)(x, train=train)
-        x = nn.relu(layers.batch_norm(train=train)(x))
+                y = DenseLayer(self.growth)(x, known, train=train)
+                x = jnp.concatenate([x, y], axis=-1)
+                known = known and known.joined(ops.moments(y))
+        x = nn.relu(_norm(x, known, train=train))
         return layers.scores(self.num_classes)(x.mean(axis=(1, 2)))
 
 
 class DenseLayer(nn.Module):
-    """A 1x1 and a 3x3 convolution, appended to the input: depth D -> D + growth."""
+    """A 1x1 and a 3x3 convolution: depth D -> growth."""
 
     growth: int
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        y = nn.relu(layers.batch_norm(train=train)(x))
+    def __call__(self, x: jax.Array, known: ops.Moments | None = None, *, train: bool) -> jax.Array:
+        y = nn.relu(_norm(x, known, train=train))
         y = layers.Conv(4 * self.growth, kernel_size=(1, 1), use_bias=False)(y)
         y = nn.relu(layers.batch_norm(train=train)(y))
-        y = layers.Conv(self.growth, use_bias=False)(y)
-        return jnp.concatenate([x, y], axis=-1)
+        return layers.Conv(self.growth, use_bias=False)(y)
 
 
 class Transition(nn.Module):
@@ -61,11 +68,16 @@ class Transition(nn.Module):
     compression: float
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, known: ops.Moments | None = None, *, train: bool) -> jax.Array:
         depth = max(1, int(self.compression * x.shape[-1]))
-        x = nn.relu(layers.batch_norm(train=train)(x))
+        x = nn.relu(_norm(x, known, train=train))
         x = layers.Conv(depth, kernel_size=(1, 1), use_bias=False)(x)
         return nn.avg_pool(x, (2, 2), (2, 2))
+
+
+def _norm(x: jax.Array, known: ops.Moments | None, *, train: bool) -> jax.Array:
+    options: Any = {"known": known} if known else {}  # which Flax's norm does not have
+    return layers.batch_norm(train=train)(x, **options)
 
 
 def DenseNetBC40_12(**fields) -> DenseNet:

@@ -71,14 +71,22 @@ def batch_norm(*, train: bool, **options) -> nn.BatchNorm:
     Where the batch is split over a named axis, the statistics are averaged over it. In training,
     where it is not split, its gradient is `ops.batch_norm`'s.
     """
-    split = is_split()
-    kind = BatchNorm if train and not split and ops.fast() else nn.BatchNorm
+    kind = BatchNorm if _normalises_fast(train) else nn.BatchNorm
     return kind(
         use_running_average=not train,
         momentum=options.pop("momentum", 0.9),
-        axis_name=BATCH_AXIS if split else None,
+        axis_name=BATCH_AXIS if is_split() else None,
         **options,
     )
+
+
+def moments(x: jax.Array, *, train: bool) -> ops.Moments | None:
+    """The moments of a volume that several norms read, where `batch_norm` can be given them."""
+    return ops.moments(x) if _normalises_fast(train) else None
+
+
+def _normalises_fast(train: bool) -> bool:
+    return train and not is_split() and ops.fast()
 
 
 def whole_batch_statistics(

@@ -11,13 +11,14 @@ A function traced before keeps its form, because JAX caches by function, hence t
 
 from cnn_jax.ops.activation import gelu
 from cnn_jax.ops.adaptive_pooling import adaptive_avg_pool
-from cnn_jax.ops.batch_norm import batch_norm
+from cnn_jax.ops.batch_norm import Moments, batch_norm, moments
 from cnn_jax.ops.convolution import conv_general_dilated
 from cnn_jax.ops.forms import fast, form, stock
 from cnn_jax.ops.pooling import max_pool
 from cnn_jax.ops.response_norm import local_response_norm
 
 __all__ = [
+    "Moments",
     "adaptive_avg_pool",
     "batch_norm",
     "conv_general_dilated",
@@ -26,5 +27,6 @@ __all__ = [
     "gelu",
     "local_response_norm",
     "max_pool",
+    "moments",
     "stock",
 ]

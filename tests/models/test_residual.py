@@ -167,31 +167,46 @@ def outputs(model, kinds, image=(32, 32, 3)):
     return {name: part["__call__"][0].shape[1:] for name, part in made.items()}
 
 
-def test_a_dense_layer_adds_its_growth_to_the_depth():
-    x = volumes(2, 5, 6, 7)
-    layer = DenseLayer(growth=4)
-    out = layer.apply(filled(layer, x, train=False), x, train=False)
-    assert out.shape == (2, 5, 6, 11)
-    np.testing.assert_array_equal(out[..., :7], x)
-
-
 def test_the_volumes_of_a_dense_net_by_hand():
     """Twice 4 channels, 4 more with each layer; the transitions keep half of 20 and half of 18."""
     model = models.DenseNet(blocks=(3, 2, 1), growth=4, num_classes=5)
     assert outputs(model, (DenseLayer, Transition), (9, 12, 3)) == {
-        "DenseLayer_0": (9, 12, 12),
-        "DenseLayer_1": (9, 12, 16),
-        "DenseLayer_2": (9, 12, 20),
+        "DenseLayer_0": (9, 12, 4),
+        "DenseLayer_1": (9, 12, 4),
+        "DenseLayer_2": (9, 12, 4),
         "Transition_0": (4, 6, 10),
-        "DenseLayer_3": (4, 6, 14),
-        "DenseLayer_4": (4, 6, 18),
+        "DenseLayer_3": (4, 6, 4),
+        "DenseLayer_4": (4, 6, 4),
         "Transition_1": (2, 3, 9),
-        "DenseLayer_5": (2, 3, 13),
+        "DenseLayer_5": (2, 3, 4),
     }
     made = kernels(model, (9, 12, 3))
+    assert [made[f"DenseLayer_{n}/Conv_0"][2] for n in range(6)] == [8, 12, 16, 10, 14, 9]
     assert made["DenseLayer_4/Conv_0"] == (1, 1, 14, 16)
     assert made["DenseLayer_4/Conv_1"] == (3, 3, 16, 4)
     assert made["Dense_0"] == (13, 5)
+
+
+def test_moments_computed_once_train_a_dense_net_as_its_own_norms_do():
+    model, x = models.DenseNet(blocks=(3, 1), growth=4, num_classes=5), volumes(4, 6, 6, 3)
+    variables = filled(model, x, train=False)
+
+    def train(params, stock):
+        with ops.stock(stock):
+            scores, new = model.apply(
+                variables | {"params": params}, x, train=True, mutable=["batch_stats"]
+            )
+        return (scores**2).sum(), new
+
+    mine, theirs = (
+        jax.value_and_grad(train, has_aux=True)(variables["params"], stock)
+        for stock in (False, True)
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3 * np.abs(b).max()),
+        mine,
+        theirs,
+    )
 
 
 def test_a_transition_averages_two_by_two_pixels():

@@ -66,6 +66,28 @@ def test_gradients_by_finite_differences(shape):
         np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-4 * abs(expected).max())
 
 
+@pytest.mark.parametrize("part", [1, 2])
+def test_moments_of_parts_side_by_side_are_those_of_the_whole(part):
+    """In value and gradient: what a part's moments give to it is added to what the result gives."""
+    x, scale, bias, *weights = (jnp.asarray(v, jnp.float32) for v in arrays(6, 5, 4, 3))
+
+    def whole(*values):
+        return ops.batch_norm(*values, EPSILON)
+
+    def parts(x, scale, bias):
+        known = ops.moments(x[..., :part]).joined(ops.moments(x[..., part:]))
+        return ops.batch_norm(x, scale, bias, EPSILON, known)
+
+    one, other = (
+        jax.value_and_grad(lambda *v, norm=norm: total(norm, *weights, *v), (0, 1, 2))
+        for norm in (whole, parts)
+    )
+    for mine, theirs in zip(
+        jax.tree.leaves(other(x, scale, bias)), jax.tree.leaves(one(x, scale, bias)), strict=True
+    ):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-5)
+
+
 def test_half_precision_keeps_its_dtype_and_sums_in_float32():
     """65,536 ones and a 3: in bfloat16, the sum would stop at 256."""
     x = jnp.ones((256, 16, 16, 1), jnp.bfloat16).at[0, 0, 0, 0].set(3)
