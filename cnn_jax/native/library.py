@@ -79,7 +79,7 @@ def _file_of(package: str, ending: str) -> Path:
         if file.as_posix().endswith(f"/{ending}"):
             return Path(str(file.locate())).resolve()
     raise UserError(
-        f"convolutions='onednn' needs {package}, for Linux on x86-64: pip install 'cnn-jax[onednn]'"
+        f"convolutions='onednn' needs {package}, for Linux on x86-64: pip install -e '.[onednn]'"
     )
 
 

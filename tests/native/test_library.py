@@ -51,5 +51,5 @@ def test_a_compiler_that_fails_is_one_line(empty_cache, monkeypatch, compiler, s
 @pytest.mark.parametrize("files", [None, []], ids=["not recorded", "empty"])
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch, files):
     monkeypatch.setattr(importlib.metadata, "files", lambda package: files)
-    with pytest.raises(UserError, match=re.escape("pip install 'cnn-jax[onednn]'")):
+    with pytest.raises(UserError, match=re.escape("pip install -e '.[onednn]'")):
         library.compiled()
