@@ -5,11 +5,11 @@
 
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <string>
 #include <vector>
 
 #include "oneapi/dnnl/dnnl.hpp"
@@ -20,6 +20,7 @@ namespace {
 namespace ffi = xla::ffi;
 using dnnl::memory;
 using Numbers = ffi::Span<const int64_t>;
+using Operands = std::array<ffi::AnyBuffer, 3>;  // in the order of Operand
 
 enum Direction : int64_t { kForward = 0, kImageGradient = 1, kKernelGradient = 2 };
 // The operands of a convolution, or their gradients: one of them is the result.
@@ -74,15 +75,8 @@ struct Convolution {
   memory::desc scratchpad;
 };
 
-template <typename Description>
-Convolution Made(const Description& made, std::array<memory::desc, 3> given,
-                 std::array<memory::desc, 3> computed) {
-  return {dnnl::primitive(made), given, computed, made.scratchpad_desc()};
-}
-
-// `operands` in the order of Operand.
-Convolution Make(Direction direction, const std::array<ffi::AnyBuffer, 3>& operands,
-                 Numbers strides, Numbers padding, int64_t groups) {
+Convolution Make(Direction direction, const Operands& operands, Numbers strides, Numbers padding,
+                 int64_t groups) {
   const memory::dims image = Dims(operands[kImage], {0, 3, 1, 2});
   const memory::dims output = Dims(operands[kOutput], {0, 3, 1, 2});
   memory::dims kernel = Dims(operands[kKernel], {3, 2, 0, 1});
@@ -107,29 +101,29 @@ Convolution Make(Direction direction, const std::array<ffi::AnyBuffer, 3>& opera
   const dnnl::convolution_forward::primitive_desc forward(
       Engine(), dnnl::prop_kind::forward_training, algorithm, given[kImage], hint, given[kOutput],
       steps, before, after, ours);
+  const auto made = [&](const auto& description) -> Convolution {
+    std::array<memory::desc, 3> computed;
+    for (int i = 0; i < 3; i++) {
+      computed[i] = description.query_md(dnnl::query::exec_arg_md, kNames[direction][i]);
+    }
+    return {dnnl::primitive(description), given, computed, description.scratchpad_desc()};
+  };
   switch (direction) {
     case kForward:
-      return Made(forward, given, {forward.src_desc(), forward.weights_desc(), forward.dst_desc()});
-    case kImageGradient: {
-      const dnnl::convolution_backward_data::primitive_desc made(
+      return made(forward);
+    case kImageGradient:
+      return made(dnnl::convolution_backward_data::primitive_desc(
           Engine(), algorithm, given[kImage], any, given[kOutput], steps, before, after, forward,
-          ours);
-      return Made(made, given,
-                  {made.diff_src_desc(), made.weights_desc(), made.diff_dst_desc()});
-    }
-    case kKernelGradient: {
-      const dnnl::convolution_backward_weights::primitive_desc made(
+          ours));
+    case kKernelGradient:
+      return made(dnnl::convolution_backward_weights::primitive_desc(
           Engine(), algorithm, given[kImage], any, given[kOutput], steps, before, after, forward,
-          ours);
-      return Made(made, given,
-                  {made.src_desc(), made.diff_weights_desc(), made.diff_dst_desc()});
-    }
+          ours));
   }
   throw dnnl::error(dnnl_invalid_arguments, "no such direction of a convolution");
 }
 
-void Run(const Convolution& convolution, Direction direction,
-         const std::array<ffi::AnyBuffer, 3>& operands) {
+void Run(const Convolution& convolution, Direction direction, const Operands& operands) {
   static auto* stream = new dnnl::stream(Engine());
   static auto* spaces = new std::array<Workspace, 4>;
   std::array<memory, 3> given, computed;
@@ -168,11 +162,9 @@ ffi::Error Convolve(int64_t number, Numbers strides, Numbers padding, int64_t gr
   static auto* made = new std::map<std::vector<int64_t>, Convolution>;
   const std::lock_guard<std::mutex> lock(*mutex);
   const auto direction = static_cast<Direction>(number);
-  std::vector<ffi::AnyBuffer> arguments = {first, second};
-  std::vector<ffi::AnyBuffer> in_order;
-  auto argument = arguments.begin();
-  for (int i = 0; i < 3; i++) in_order.push_back(i == kResult[direction] ? *result : *argument++);
-  const std::array<ffi::AnyBuffer, 3> operands = {in_order[0], in_order[1], in_order[2]};
+  const Operands operands = direction == kForward         ? Operands{first, second, *result}
+                            : direction == kImageGradient ? Operands{*result, first, second}
+                                                          : Operands{first, *result, second};
 
   std::vector<int64_t> key = {number, groups};
   for (Numbers numbers : {strides, padding}) key.insert(key.end(), numbers.begin(), numbers.end());

@@ -149,9 +149,10 @@ def _sum_of_rows(image, gradient, size, strides, padding) -> jax.Array:
 
     # Padded one by one, in the cache: padded together, all images are written and read once more.
     def example(number: jax.Array, totals: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-        alone = (lax.dynamic_slice_in_dim(array, number, 1) for array in (image, gradient))
-        volume = pad(next(alone), ((top, bottom + missing * strides[0]), sides))[0]
-        gradients = pad(next(alone), ((0, missing), (0, 0)))[0]
+        volume = lax.dynamic_slice_in_dim(image, number, 1)
+        volume = pad(volume, ((top, bottom + missing * strides[0]), sides))[0]
+        gradients = lax.dynamic_slice_in_dim(gradient, number, 1)
+        gradients = pad(gradients, ((0, missing), (0, 0)))[0]
 
         def block(row: jax.Array, totals: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
             some = lax.dynamic_slice_in_dim(gradients, row * rows, rows).astype(jnp.float32)

@@ -20,7 +20,7 @@ def takes(dtype, size: tuple[int, ...], padding: Padding) -> bool:
     """Whether oneDNN computes a convolution with a kernel of this height and width.
 
     Raises:
-      UserError: oneDNN is not installed, see `native.library.load`.
+      UserError: oneDNN cannot be used on this machine.
     """
     known = library.load()
     return (

@@ -69,14 +69,15 @@ def _forward(image, window, stride):
 
 
 def _backward(window, stride, place, gradient):
-    form = _gradient_of_tiles if stride == window else _gradient_of_overlapping
-    return (form(window, stride, place, gradient),)
+    if stride == window:
+        return (_gradient_of_tiles(window, place, gradient),)
+    return (_gradient_of_overlapping(window, stride, place, gradient),)
 
 
 _max_of_windows.defvjp(_forward, _backward)
 
 
-def _gradient_of_tiles(window, _, place, gradient):
+def _gradient_of_tiles(window, place, gradient):
     batch, rows, columns, channels = place.shape
     tiles = (batch, rows, window, columns, window, channels)
     row, column = (jax.lax.broadcasted_iota(place.dtype, tiles, axis) for axis in (2, 4))
