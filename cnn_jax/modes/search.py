@@ -3,7 +3,6 @@
 import functools
 import os
 import time
-from collections import Counter
 from typing import Any
 
 from rich.text import Text
@@ -27,6 +26,7 @@ from cnn_jax.modes.mode import (
 from cnn_jax.report import tables
 from cnn_jax.runs.workdir import Run, RunBusy
 from cnn_jax.runtime.own_command import own_command
+from cnn_jax.search.results import Results
 from cnn_jax.search.space import Axis, space
 from cnn_jax.search.study import Sampler, Study
 from cnn_jax.setup import Setup
@@ -137,14 +137,17 @@ def search(
             except RunBusy:  # another process has just taken it
                 time.sleep(LOOK)
         best = study.best()
-        out.print(_table(study, axes, measure))
+        results = Results(study.trials(), best, axes, measure)
+        out.print(results.table())
+        written = results.write(whole.folder)
         if best is None:
-            raise RunFailed("no trial has finished")
+            raise RunFailed(f"no trial has finished ({', '.join(written)} -> {whole.folder})")
         found = applied(experiment, best.params, recipe.names)
         path = whole.folder / BEST
         doc = f"Trial {best.number} of a search: {measure.replace('_', ' ')} {best.value:.2%}."
         write_atomically(path, config.to_recipe(found, doc, NAMES).encode())
         say(f"best: trial {best.number}, {measure.replace('_', ' ')} {best.value:.2%}")
+        say(f"{', '.join([*written, BEST])} -> {whole.folder}")
         say(f"train it by: python run.py --config={path}")
     return best
 
@@ -163,23 +166,6 @@ def _check(
                 raise UserError(f"--space: {name}={value}: {error}") from error
             if not setup.plan.data.validation:
                 raise UserError("--mode=search chooses on validation: set data.validation")
-
-
-def _table(study: Study, axes: dict[str, Axis], measure: str) -> Any:
-    finished = [trial for trial in study.trials() if trial.state.name == "COMPLETE"]
-    first = sorted(finished, key=lambda trial: -trial.value)[:10]
-    rows = [
-        [str(trial.number), *(_shown(trial.params[name]) for name in axes), f"{trial.value:.2%}"]
-        for trial in first
-    ]
-    ended = Counter(trial.state.name for trial in study.trials())
-    names = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "diverged", "RUNNING": "running"}
-    title = ", ".join(f"{number} {names.get(state, state)}" for state, number in ended.items())
-    return tables.table(["trial", *axes, measure.replace("_", " ")], rows, title)
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _share(whole: Run, number: int) -> None:

@@ -94,7 +94,9 @@ def test_a_search_keeps_its_space(tmp_path):
 def test_a_diverged_trial_says_so_in_its_folder(capsys, tmp_path):
     flags = ("--space=optimizer.peak_lr=log(1e30,1e31)", "--trials=1", f"--workdir={tmp_path}/s")
     assert cli.main(["run.py", *TINY, MLP, "--mode=search", *flags]) == 1
-    assert capsys.readouterr().err.splitlines()[-1] == "error: no trial has finished"
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: no trial has finished (search.csv -> ")
+    assert "000,diverged," in (tmp_path / "s" / "search.csv").read_text()
     assert "loss" in json.loads((tmp_path / "s" / "000" / "diverged.json").read_text())["message"]
     # One run does not go into the folder of many, nor many into the folder of one.
     assert cli.main(["run.py", *TINY, f"--workdir={tmp_path}/s"]) == 2
