@@ -71,11 +71,12 @@ for _name, _mode in MODES.items():
     if _own := [flag for flag in _mode.flags if flag.name not in _known]:
         FLAGS[f"--mode={_name}"] = _own
 # The modes that a flag is for; the others refuse it.
-ONLY_FOR = {name: ["train"] for name in ("list", "print_config", "dry_run", "topology")} | {
+ONLY_FOR = {name: ["train"] for name in ("list", "print_config", "topology")} | {
     flag.name: [name for name, mode in MODES.items() if flag in mode.flags]
     for mode in MODES.values()
     for flag in mode.flags
 }
+ONLY_FOR["dry_run"] = ["train", "sweep"]
 # Flags that name a file or a folder.
 PATHS = ("workdir", "data_dir", "model", "output", "contact_sheet")
 
@@ -170,7 +171,7 @@ def _chosen_mode(command: Command) -> Mode | None:
     if flags.list or flags.print_config:
         return None
     if flags.dry_run:
-        return dry_run.MODE
+        return dry_run.MODE if flags.mode == "train" else MODES[flags.mode]
     return launch.MODE if flags.launch else MODES[flags.mode]
 
 

@@ -205,6 +205,24 @@ def test_sweep_trains_every_combination_and_chooses_on_validation(tmp_path, caps
     assert "95 % interval of the mean" in capsys.readouterr().out
 
 
+def test_a_dry_run_of_a_sweep_lists_its_runs_and_leaves_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = (*TINY, "--config.model=MLP((8,))", "--mode=sweep", "--workdir=s")
+    assert call(*arguments, "--sweep=epochs=1,3", "--dry_run") == 0
+    printed = capsys.readouterr().out
+    # An epoch has 256 images; each costs 3 forward passes of 2 FLOPs for each weight.
+    petaflops = 256 * 3 * 2 * (32 * 32 * 3 * 8 + 8 * 10) / 1e15
+    assert re.search(rf"000 +epochs=1 +waiting +8 +{petaflops:.3g} P", printed)
+    assert re.search(rf"001 +epochs=3 +waiting +24 +{3 * petaflops:.3g} P", printed)
+    assert f"2 of 2 runs are to be trained: 32 steps, {4 * petaflops:.3g} P" in printed
+    assert not list(tmp_path.iterdir())
+    assert call(*arguments, "--sweep=epochs=1") == 0
+    assert call(*arguments, "--sweep=epochs=1,2", "--dry_run") == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"000 +epochs=1 +finished +8 ", printed)
+    assert "1 of 2 runs are to be trained: 16 steps" in printed
+
+
 OWN_RECIPE = '''
 """A recipe and a model outside the repository."""
 import flax.linen as nn

@@ -29,7 +29,12 @@ ACTIONS = (
     Flag("config", str, "quickstart", "Recipe: a name in experiments/, or a path to a .py"),
     Flag("list", bool, False, "List the recipes and the models"),
     Flag("print_config", bool, False, "Print the resolved experiment as a recipe"),
-    Flag("dry_run", bool, False, "Print shapes, FLOPs, memory and steps; train nothing"),
+    Flag(
+        "dry_run",
+        bool,
+        False,
+        "Print shapes, FLOPs, memory and steps, or the runs of a sweep; train nothing",
+    ),
     Flag(
         "topology",
         str | None,

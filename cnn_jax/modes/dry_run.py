@@ -12,7 +12,7 @@ from cnn_jax.config.names import NAMES
 from cnn_jax.errors import shape_text
 from cnn_jax.experiment import Experiment
 from cnn_jax.modes.mode import Mode
-from cnn_jax.modes.schedule_facts import schedule_facts
+from cnn_jax.modes.schedule_facts import passes, schedule_facts, training_flops
 from cnn_jax.modes.slice_plan import slice_plan
 from cnn_jax.report import tables
 from cnn_jax.setup import Setup
@@ -37,10 +37,7 @@ def dry_run(
     plan, params = setup.plan, setup.shapes.params
     data = plan.data
     flops = structure.forward_flops(plan.model, data.image_shape)
-    passes = 3 * experiment.gradient.passes
-    # Recomputation is no part of the model's FLOPs, as in the utilisation of a benchmark.
     recomputed = ", not counting what remat recomputes" if experiment.remat else ""
-    images = plan.examples(plan.total_steps)
     facts = {
         "model": config.to_text(plan.model, NAMES),
         "data": f"{data.name}: {data.train:,} train, {data.validation:,} validation, "
@@ -49,8 +46,8 @@ def dry_run(
         f"{len(jax.local_devices())} device(s)",
         "parameters": f"{structure.numbers(params):,}",
         "forward FLOPs an image": f"{flops:,}",
-        "training FLOPs": f"{passes * flops * images / 1e15:.3g} P "
-        f"({passes} forward passes an image{recomputed})",
+        "training FLOPs": f"{training_flops(plan) / 1e15:.3g} P "
+        f"({passes(plan)} forward passes an image{recomputed})",
         **schedule_facts(plan, len(jax.local_devices())),
         "memory": memory,
     }

@@ -1,6 +1,21 @@
 """What --dry_run prints on the steps of a run, here or on TPU slices."""
 
+from cnn_jax.analysis import structure
 from cnn_jax.experiment import Plan
+
+
+def passes(plan: Plan) -> int:
+    """How many forward passes an image's training costs: a backward pass counts as two.
+
+    What remat recomputes is no part of it, as in the utilisation of a benchmark.
+    """
+    return 3 * plan.experiment.gradient.passes
+
+
+def training_flops(plan: Plan) -> int:
+    """Floating-point operations of a whole run, by the formula; a multiply-add counts as two."""
+    forward = structure.forward_flops(plan.model, plan.data.image_shape)
+    return passes(plan) * forward * plan.examples(plan.total_steps)
 
 
 def schedule_facts(plan: Plan, devices: int) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Mode sweep: one run of a recipe for each combination of a grid of values."""
 
-import dataclasses
 import functools
 import os
 import time
@@ -11,7 +10,6 @@ from rich.text import Text
 
 from cnn_jax import config
 from cnn_jax.config import Command, Flag
-from cnn_jax.data import Dataset
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.experiment import Experiment
 from cnn_jax.modes.launch import JOBS, LAUNCH, SLURM
@@ -27,13 +25,13 @@ from cnn_jax.modes.mode import (
     record_result,
     training_options,
 )
+from cnn_jax.modes.sweep_plan import sweep_plan
 from cnn_jax.report import tables
 from cnn_jax.results.writing import check_recordable
 from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime.own_command import own_command
-from cnn_jax.setup import Setup
-from cnn_jax.sweeps import jobs, progress, shared, sweep_folder
-from cnn_jax.sweeps.grid import Assignment, applied, grid, name_of
+from cnn_jax.sweeps import checks, jobs, progress, shared, sweep_folder
+from cnn_jax.sweeps.grid import Assignment, grid
 from cnn_jax.sweeps.results import Results
 from cnn_jax.sweeps.sweep_folder import Member
 from cnn_jax.tracking.writer import Writer
@@ -85,9 +83,9 @@ def sweep(
     whole = Run.at(workdir)
     if whole.exists():
         raise UserError(f"{whole.folder} holds a run: give another --workdir")
-    experiments = _experiments(experiment, assignments, recipe)
-    texts = _texts(experiments)
-    _check(sweep_folder.members(whole, assignments, texts), experiments, recipe, data_dir)
+    experiments = checks.experiments(experiment, assignments, recipe)
+    texts = checks.texts(experiments)
+    checks.check(sweep_folder.members(whole, assignments, texts), experiments, recipe, data_dir)
 
     def train_one(member: Member) -> None:
         out.rule(Text(member.name), align="left")  # a string would be parsed as markup
@@ -118,52 +116,12 @@ def sweep(
     return finished
 
 
-def _experiments(
-    experiment: Experiment, assignments: Sequence[Assignment], recipe: config.Recipe
-) -> dict[str, Experiment]:
-    """The experiment of each run, by the run's name."""
-    return {name_of(chosen): applied(experiment, chosen, recipe.names) for chosen in assignments}
-
-
 def _show(results: Results, whole: Run, recipe: config.Recipe, out: Any) -> None:
     """Writes the results and prints them."""
     written = results.write(whole, recipe.name)
     out.print(results.table())
     line = f"{', '.join(written)} -> {whole.folder}"
     out.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _texts(experiments: dict[str, Experiment]) -> list[str]:
-    """Each experiment as text; raises UserError if two are the same."""
-    named: dict[str, str] = {}
-    for name, experiment in experiments.items():
-        other = named.setdefault(config.to_text(experiment), name)
-        if other != name:
-            raise UserError(f"--sweep: {other} and {name} are the same run")
-    return [*named]
-
-
-def _check(
-    members: Sequence[Member],
-    experiments: dict[str, Experiment],
-    recipe: config.Recipe,
-    data_dir: str | None,
-) -> None:
-    """Raises everything that training would refuse, before the first run starts."""
-    loaded: dict[str, Dataset] = {}
-    traced: set[str] = set()
-    for member in members:
-        run = member.run
-        try:
-            setup = Setup.of(experiments[member.name], recipe, data_dir, run=run, loaded=loaded)
-            if run.exists():
-                run.check_same(setup.plan, recipe)
-            but_for_seed = config.to_text(dataclasses.replace(setup.plan.experiment, seed=0))
-            if but_for_seed not in traced and not member.ended():
-                _ = setup.lowered_steps  # raises UserError if a component cannot take a step
-            traced.add(but_for_seed)
-        except UserError as error:
-            raise UserError(f"--sweep: {member.name}: {error}") from error
 
 
 def watch(command: Command, assignments: Sequence[Assignment], console: Any = None) -> None:
@@ -179,7 +137,7 @@ def watch(command: Command, assignments: Sequence[Assignment], console: Any = No
       RunFailed: the processes have ended, and not all runs.
     """
     out, whole, number = console or tables.console(), new_workdir(command), command.flags.jobs
-    texts = _texts(_experiments(command.experiment, assignments, command.recipe))
+    texts = checks.texts(checks.experiments(command.experiment, assignments, command.recipe))
     with whole.created():
         each = own_command({"jobs", "workdir"}, f"--workdir={whole.folder}")
         out.print(f"{number} processes print to {whole.folder / jobs.LOGS}", soft_wrap=True)
@@ -205,6 +163,11 @@ def run(command: Command) -> None:
     if flags.sweep is None and flags.seeds is None:
         raise UserError("--mode=sweep needs --sweep='field=value,value,...; ...', or --seeds=N")
     assignments = grid(flags.sweep, flags.seeds)
+    if flags.dry_run:
+        sweep_plan(
+            command.experiment, assignments, new_workdir(command), command.recipe, flags.data_dir
+        )
+        return
     options = training_options(command)
     if flags.record:
         check_recordable(command.recipe, (*command.overridden, *assignments[0]))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cnn_jax.report import colours, figure_style
+from cnn_jax.report.names import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,6 +18,8 @@ if TYPE_CHECKING:
 
 # From this ratio of the largest to the smallest value on, an axis is logarithmic.
 WIDE = 10
+# Of the settings with the same other fields, as far as there are so many.
+COLOURS = (colours.BLUE, colours.VERMILLION, colours.GREEN, colours.ORANGE, colours.PURPLE)
 
 
 class Point(NamedTuple):
@@ -52,11 +58,12 @@ def build(points: Sequence[Point], measure: str) -> Figure | None:
         return None
     made = figure_style.figure(2.6)
     panels = made.subplots(1, len(numbers), sharey=True, squeeze=False)[0]
-    for axes, (field, places) in zip(panels, numbers.items(), strict=True):
-        _draw(axes, points, places)
-        axes.set_xlabel(field)
-        if min(places) > 0 and max(places) >= WIDE * min(places):
+    for axes, (field, values) in zip(panels, numbers.items(), strict=True):
+        log = min(values) > 0 and max(values) >= WIDE * min(values)
+        if log:
             axes.set_xscale("log")
+        _draw(axes, points, _side_by_side(values, log), _others(points, field))
+        axes.set_xlabel(field)
     seen = [100 * value for point in points for value in (*point.values, point.mean)]
     margin = max(0.5, 0.15 * (max(seen) - min(seen)))
     panels[0].set_ylim(min(seen) - margin, max(seen) + margin)  # wide intervals are cut off
@@ -77,11 +84,35 @@ def _numbers(points: Sequence[Point], field: str) -> list[float]:
     return found if len(set(found)) > 1 else []
 
 
-def _draw(axes: Axes, points: Sequence[Point], places: Sequence[float]) -> None:
-    for point, place in zip(points, places, strict=True):
-        values = [100 * value for value in point.values]
-        axes.scatter([place] * len(values), values, s=14, color=colours.BLUE, alpha=0.5, zorder=2)
-        colour = colours.VERMILLION if point.best else colours.GREY
+def _side_by_side(values: Sequence[float], log: bool) -> list[float]:
+    """Where to draw each setting: those of one value beside each other, in a tenth of the axis."""
+    shown = [math.log(value) if log else value for value in values]
+    distinct = sorted(set(shown))
+    gap = min(b - a for a, b in itertools.pairwise(distinct))
+    room = min(gap / 2, (distinct[-1] - distinct[0]) / 10)
+    seen: Counter[float] = Counter()
+    places = []
+    for value in values:
+        shift = room * ((seen[value] + 0.5) / values.count(value) - 0.5)
+        seen[value] += 1
+        places.append(value * math.exp(shift) if log else value + shift)
+    return places
+
+
+def _others(points: Sequence[Point], field: str) -> list[str]:
+    """What the other fields are at each point: "" if they don't differ, or in too many ways."""
+    texts = [", ".join(f"{k}={v}" for k, v in p.fields.items() if k != field) for p in points]
+    return texts if 1 < len(set(texts)) <= len(COLOURS) else [""] * len(points)
+
+
+def _draw(
+    axes: Axes, points: Sequence[Point], places: Sequence[float], others: Sequence[str]
+) -> None:
+    chosen = dict(zip(dict.fromkeys(others), COLOURS, strict=False))
+    labels = shorten([*chosen], 30)
+    for point, place, other in zip(points, places, others, strict=True):
+        values, colour = [100 * value for value in point.values], chosen[other]
+        axes.scatter([place] * len(values), values, s=14, color=colour, alpha=0.5, zorder=2)
         if point.interval:
             axes.plot([place] * 2, [100 * end for end in point.interval], color=colour, zorder=1)
         axes.plot(place, 100 * point.mean, "D", markersize=5, color=colour, zorder=3)
@@ -89,3 +120,7 @@ def _draw(axes: Axes, points: Sequence[Point], places: Sequence[float]) -> None:
             axes.annotate(
                 "best", (place, 100 * point.mean), xytext=(6, 4), textcoords="offset points"
             )
+    if len(chosen) > 1:
+        for label, colour in zip(labels, chosen.values(), strict=True):
+            axes.plot([], [], "D", markersize=5, color=colour, label=label)
+        axes.legend(frameon=False, fontsize=8)

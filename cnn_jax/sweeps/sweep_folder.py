@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.runs.workdir import DIVERGED, Run, RunError
+from cnn_jax.runs.run_records import RunError
+from cnn_jax.runs.workdir import DIVERGED, Run
 from cnn_jax.storage import files, json_checks
 from cnn_jax.storage.json_files import write_json
 from cnn_jax.sweeps.grid import Assignment, name_of

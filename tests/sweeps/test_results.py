@@ -104,3 +104,21 @@ def test_the_figure_has_a_panel_for_each_field_with_numbers():
     wide = [point._replace(interval=(-0.4, 1.5)) for point in points]
     assert sweep_figure.build(wide, "x").axes[0].get_ylim() == panel.get_ylim()
     assert sweep_figure.build([point._replace(fields={"m": "A"}) for point in points], "x") is None
+
+
+def test_settings_of_one_value_are_beside_each_other_and_told_apart():
+    points = [
+        Point({"lr": lr, "width": width}, (0.5,), 0.5, None, False)
+        for lr in ("0.01", "0.1")
+        for width in ("4", "8")
+    ]
+    rates, widths = sweep_figure.build(points, "accuracy").axes
+    means = [line.get_xdata()[0] for line in rates.lines if len(line.get_xdata())]
+    # On a logarithmic axis, half of a tenth of the distance between 0.01 and 0.1 apart.
+    assert means[1] / means[0] == pytest.approx(means[3] / means[2])
+    assert (means[0] * means[1]) ** 0.5 == pytest.approx(0.01)
+    assert means[1] / means[0] == pytest.approx(10**0.05)
+    linear = [line.get_xdata()[0] for line in widths.lines if len(line.get_xdata())]
+    assert linear == pytest.approx([3.9, 7.9, 4.1, 8.1])
+    assert [text.get_text() for text in rates.get_legend().get_texts()] == ["width=4", "width=8"]
+    assert [text.get_text() for text in widths.get_legend().get_texts()] == ["lr=0.01", "lr=0.1"]

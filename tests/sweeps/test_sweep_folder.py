@@ -7,7 +7,8 @@ import json
 import pytest
 
 from cnn_jax.errors import UserError
-from cnn_jax.runs.workdir import Run, RunError
+from cnn_jax.runs.run_records import RunError
+from cnn_jax.runs.workdir import Run
 from cnn_jax.storage.json_files import write_json
 from cnn_jax.sweeps import sweep_folder
 from cnn_jax.sweeps.grid import grid
