@@ -19,7 +19,7 @@ from cnn_jax.augment.augmentation import Augmentation, rectangle
 from cnn_jax.data.batch import Batch
 from cnn_jax.errors import UserError
 from cnn_jax.ranges import Positive, Probability
-from cnn_jax.runtime.parallel import BATCH_AXIS, is_split
+from cnn_jax.runtime.batch_axis import BATCH_AXIS, is_split
 
 
 @dataclasses.dataclass(frozen=True)

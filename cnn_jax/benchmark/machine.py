@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax.runtime import host
-from cnn_jax.runtime.parallel import Jit
+from cnn_jax.runtime.jit_parallel import Jit
 from cnn_jax.runtime.timing import measure
 
 SIDES = (512, 1024, 2048, 4096, 8192, 16384)

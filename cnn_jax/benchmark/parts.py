@@ -17,7 +17,7 @@ import optax
 from cnn_jax.data import Split
 from cnn_jax.data.resident import Resident
 from cnn_jax.experiment import Plan
-from cnn_jax.runtime.parallel import Jit
+from cnn_jax.runtime.jit_parallel import Jit
 from cnn_jax.runtime.timing import Timing, measure
 from cnn_jax.training.order import draw_order
 from cnn_jax.training.random_keys import streams

@@ -10,7 +10,7 @@ from typing import NamedTuple, NoReturn
 
 from cnn_jax.data import picture_files
 from cnn_jax.data.dataset import DataInvalid, DataUnavailable
-from cnn_jax.data.image_files import extensions
+from cnn_jax.data.picture_formats import extensions
 from cnn_jax.data.split_folders import find_splits, same_sub_folders
 from cnn_jax.errors import some
 

@@ -29,8 +29,8 @@ from cnn_jax.data.dataset import (
     digest,
     statistics_of_sums,
 )
-from cnn_jax.data.image_files import PictureForm
 from cnn_jax.data.picture_cache import Row
+from cnn_jax.data.picture_form import PictureForm
 from cnn_jax.data.picture_index import Seen
 from cnn_jax.data.picture_stores import InFiles, InMemory, Store
 from cnn_jax.data.random_resized_crop import RandomResizedCrop, check_crop

@@ -4,85 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
 import io
 import math
 import os
 import stat
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
+from cnn_jax.data.picture_form import Part, PictureForm
+from cnn_jax.data.picture_formats import formats
 from cnn_jax.data.random_resized_crop import Box
 from cnn_jax.errors import UserError, first_line
 
 if TYPE_CHECKING:
     import PIL.Image
 
-# Pillow reads more, but starts another program for some formats, and accepts a truncated JPEG 2000
-# file as complete.
-FORMATS = {
-    "AVIF": (".avif", ".avifs"),
-    "BMP": (".bmp",),
-    "DIB": (".dib",),
-    "GIF": (".gif",),
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-    "PNG": (".png", ".apng"),
-    "PPM": (".pbm", ".pgm", ".pnm", ".ppm"),
-    "TIFF": (".tif", ".tiff"),
-    "WEBP": (".webp",),
-}
-# Formats that a build of Pillow may lack.
-OPTIONAL = ("AVIF", "WEBP")
 # A JPEG is decoded at a lower scale if that still has at least so many times the pixels' side.
 DRAFT_MARGIN = 2
 
 
-# Chooses a part of a picture, given its height and width in pixels, upright.
-Part = Callable[[int, int], Box]
-
-
 class BadImage(UserError):
     """A file that can't be read as a picture. The message names the file and the reason."""
-
-
-@dataclass(frozen=True)
-class PictureForm:
-    """The form into which pictures are brought.
-
-    Attributes:
-      height: Height of the result, in pixels.
-      width: Width of the result, in pixels.
-      channels: 3: colour; 1: greyscale.
-      fit: What happens to a picture of another aspect ratio. "crop": it is resized to cover the
-        result, and cropped to the centre; "pad": it is resized to fit inside, and the rest is
-        black; "stretch": its aspect ratio is changed.
-      decode: "full": every pixel is decoded; "draft": a JPEG with at least four times the height
-        and width of the result is decoded at 1/2, 1/4 or 1/8 of its size, but never at less than
-        twice the result's. It is several times faster, and changes pixels slightly.
-    """
-
-    height: int
-    width: int
-    channels: int = 3
-    fit: Literal["crop", "pad", "stretch"] = "crop"
-    decode: Literal["draft", "full"] = "full"
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels."""
-        return self.height, self.width, self.channels
-
-    def scales(self, height: float, width: float) -> tuple[float, float]:
-        """The factors by which a picture's height and width are resized."""
-        factors = self.height / height, self.width / width
-        if self.fit == "stretch":
-            return factors
-        factor = max(factors) if self.fit == "crop" else min(factors)
-        return factor, factor
 
 
 class Decoded(NamedTuple):
@@ -97,20 +42,6 @@ class Decoded(NamedTuple):
     image: np.ndarray
     height: int
     width: int
-
-
-@functools.cache
-def formats() -> tuple[str, ...]:
-    """The formats that this Pillow reads and that are accepted."""
-    from PIL import features
-
-    return tuple(f for f in FORMATS if f not in OPTIONAL or features.check(f.lower()))
-
-
-@functools.cache
-def extensions() -> frozenset[str]:
-    """The extensions of the files of these formats: ".avif", ".bmp", ..."""
-    return frozenset(extension for name in formats() for extension in FORMATS[name])
 
 
 def read_image(path: str | os.PathLike[str], form: PictureForm) -> np.ndarray:

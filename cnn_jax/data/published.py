@@ -18,7 +18,7 @@ from cnn_jax.data.dataset import (
     combined_digest,
     digest,
 )
-from cnn_jax.data.image_files import PictureForm
+from cnn_jax.data.picture_form import PictureForm
 from cnn_jax.data.server_probe import why_unreachable
 from cnn_jax.data.source import Source
 from cnn_jax.data.tfds import PreparedFolder

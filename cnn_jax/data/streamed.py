@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from cnn_jax.data.batch import Batch
-from cnn_jax.runtime.parallel import OfBatch
+from cnn_jax.runtime.batch_axis import OfBatch
 
 
 @struct.dataclass

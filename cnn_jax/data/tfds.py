@@ -1,17 +1,16 @@
 """Reads the folders that TensorFlow Datasets (TFDS) has prepared, without TensorFlow.
 
-This module and `tfds_preparing` alone import `tensorflow_datasets`, in the functions that need it.
+This module, `tfds_examples` and `tfds_preparing` alone import `tensorflow_datasets`, in the
+functions that need it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import itertools
 import json
-import logging
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,15 +19,17 @@ import numpy as np
 from cnn_jax.data.arrays import aligned_empty
 from cnn_jax.data.dataset import DataInvalid, channel_sums
 from cnn_jax.data.decoding import in_threads
-from cnn_jax.data.image_files import BadImage, Part, PictureForm, decode_bytes
-from cnn_jax.data.tfrecord import RecordDamaged, read_records
+from cnn_jax.data.image_files import BadImage, decode_bytes
+from cnn_jax.data.picture_form import PictureForm
+from cnn_jax.data.tfds_errors import explained, quiet
+from cnn_jax.data.tfds_examples import PreparedPictures, array_records, features_of
+from cnn_jax.data.tfrecord import read_records
 from cnn_jax.errors import first_line, shape_text, some
 from cnn_jax.terminal.console import RunConsole
 from cnn_jax.terminal.timed_progress import TimedProgress
 
 # The formats that are read.
 FORMATS = ("array_record", "tfrecord")
-RESTORE = "restore it from a copy, or prepare the data set again in another folder"
 # A first estimate of the seconds of a core for each example of a small image.
 SECONDS = 1e-4
 
@@ -67,7 +68,7 @@ class PreparedFolder:
         import tensorflow_datasets as tfds
 
         self.folder = folder
-        with _explained(folder):
+        with explained(folder):
             stated = json.loads((folder / "dataset_info.json").read_bytes())
             # Old versions of TFDS knew one format, and did not state it.
             self.format = str(stated.get("fileFormat") or "tfrecord")
@@ -76,7 +77,7 @@ class PreparedFolder:
                 f"{folder} is in the format {self.format}; {' and '.join(FORMATS)} can be read: "
                 "prepare it in one of these, in another folder"
             )
-        with _explained(folder), quiet():
+        with explained(folder), quiet():
             self._info = tfds.builder_from_directory(folder).info
             self.name = self._info.full_name.rpartition("/")[0]
             features: Mapping[str, Any] = dict(sorted(self._info.features.items()))
@@ -104,7 +105,7 @@ class PreparedFolder:
         paths = {Path(part.filename) for s in splits for part in self._split(s).file_instructions}
         found = []
         for path in sorted(paths):
-            with _explained(path):
+            with explained(path):
                 stamp = path.stat()
                 found.append([path.name, stamp.st_size, stamp.st_mtime_ns])
         return found
@@ -226,8 +227,8 @@ class PreparedFolder:
         """Yields the number, the encoded image and the label of each example."""
         number = itertools.count()
         for path, record in self._records(split):
-            with _explained(path):
-                features = _features(record)
+            with explained(path):
+                features = features_of(record)
                 content = features[image].bytes_list.value[0]
                 yield next(number), content, features[label].int64_list.value[0]
 
@@ -235,51 +236,13 @@ class PreparedFolder:
         """Yields each record, and the file that it is in."""
         for part in self._split(split).file_instructions:
             path = Path(part.filename)
-            with _explained(path):
+            with explained(path):
                 open(path, "rb").close()  # names a missing file, or one without permission
                 if self.format == "tfrecord":
                     for record in read_records(path, part.skip, part.skip + part.take):
                         yield path, record
                     continue
-                yield from ((path, record) for record in _array_records(part))
-
-
-class PreparedPictures:
-    """The images of a split of a TFDS folder, as `streamed_images.Pictures`.
-
-    Args:
-      files: Its array_record files, as TFDS's file instructions.
-      split: Its name, for messages.
-      image: Name of the image feature.
-    """
-
-    def __init__(self, files: Sequence[Any], split: str, image: str):
-        self._files, self._split, self._image = list(files), split, image
-        self._number = sum(part.take for part in files)
-
-    def __len__(self) -> int:
-        return self._number
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in vars(self).items() if key != "_source"}
-
-    @functools.cached_property
-    def _source(self) -> Any:
-        from array_record.python.array_record_data_source import ArrayRecordDataSource
-
-        return ArrayRecordDataSource(self._files)
-
-    def read(self, number: int, form: PictureForm, part: Part | None = None) -> np.ndarray:
-        """Decodes an image; raises BadImage or DataInvalid if it can't be read."""
-        with _explained(Path(self._files[0].filename).parent):
-            content = _features(self._source[number])[self._image].bytes_list.value[0]
-        return decode_bytes(content, f"{self._split} example {number}", form, part).image
-
-
-def _features(record: bytes) -> Any:
-    from tensorflow_datasets.proto import tf_example_pb2
-
-    return tf_example_pb2.Example.FromString(record).features.feature
+                yield from ((path, record) for record in array_records(part))
 
 
 def _feature(feature: Any) -> Feature:
@@ -294,45 +257,3 @@ def _feature(feature: Any) -> Feature:
         str(np.dtype(dtype)) if dtype else "",
         tuple(names),
     )
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Converts any error of the block to a DataInvalid that names a file.
-
-    Only a wrong checksum is called damage, and no file is to be deleted: others may use it.
-    """
-    try:
-        yield
-    except DataInvalid:
-        raise
-    except RecordDamaged as error:
-        raise DataInvalid(f"{path} is damaged ({error}): {RESTORE}") from error
-    except OSError as error:
-        name, reason = error.filename or path, error.strerror or first_line(error)
-        raise DataInvalid(f"{name} cannot be read ({reason})") from error
-    except MemoryError as error:
-        raise DataInvalid(f"{path} cannot be read: not enough memory is free") from error
-    except Exception as error:
-        reason = first_line(error) or type(error).__name__
-        raise DataInvalid(f"{path} cannot be read ({reason}): {RESTORE}") from error
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """A block in which TFDS logs errors alone, and not that OpenCV would be faster."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def _array_records(part: Any) -> Iterator[bytes]:
-    from array_record.python.array_record_data_source import ArrayRecordDataSource
-
-    with ArrayRecordDataSource([part]) as source:
-        for start in range(0, len(source), 1000):
-            yield from source.__getitems__(range(start, min(start + 1000, len(source))))

@@ -15,7 +15,7 @@ from cnn_jax.data.dataset import DataInvalid, DataUnavailable
 from cnn_jax.data.download import download
 from cnn_jax.data.originals import AGAIN, Examples, verify
 from cnn_jax.data.source import Source
-from cnn_jax.data.tfds import quiet
+from cnn_jax.data.tfds_errors import quiet
 from cnn_jax.errors import UserError, first_line
 from cnn_jax.storage.files import locked
 

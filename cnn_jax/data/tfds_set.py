@@ -25,8 +25,8 @@ from cnn_jax.data.dataset import (
     digest,
     statistics_of_sums,
 )
-from cnn_jax.data.image_files import PictureForm
 from cnn_jax.data.memory_check import check_memory
+from cnn_jax.data.picture_form import PictureForm
 from cnn_jax.data.random_resized_crop import RandomResizedCrop, check_crop
 from cnn_jax.data.streamed_images import StreamedImages
 from cnn_jax.data.tfds import Feature, PreparedFolder

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from cnn_jax import ops, ranges
 from cnn_jax.models.batch_norm import BatchNorm
-from cnn_jax.runtime.parallel import BATCH_AXIS, is_split
+from cnn_jax.runtime.batch_axis import BATCH_AXIS, is_split
 
 # He et al. 2015, arXiv:1502.01852: variance 2 / fan-in, right for layers before a ReLU.
 he_normal = nn.initializers.he_normal()

@@ -9,7 +9,8 @@ from cnn_jax.config.names import NAMES
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.runs.checkpoint import CheckpointError, Checkpoints
 from cnn_jax.runs.data_changes import differences
-from cnn_jax.runs.workdir import Run, RunError
+from cnn_jax.runs.run_records import RunError
+from cnn_jax.runs.workdir import Run
 from cnn_jax.storage import json_checks
 from cnn_jax.training.state import TrainState, state_shapes
 

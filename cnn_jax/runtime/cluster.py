@@ -1,7 +1,7 @@
 """A job of several processes: JAX's distributed runtime, started, watched and ended.
 
 Process 0 is the coordinator: JAX's coordination service runs in it. If a process is lost, the
-others end within `LOST_SECONDS`, each with a line that names it.
+others end (`cluster_watch`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import itertools
 import json
 import os
 import re
-import sys
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
@@ -21,28 +19,18 @@ import jax
 import numpy as np
 
 from cnn_jax.errors import UserError, first_line
-from cnn_jax.runtime import supervisor
+from cnn_jax.runtime.cluster_watch import ENDED, FAILED, HEARTBEAT_SECONDS, Watch, end
 
 T = TypeVar("T")
 
 # The watch of this process; None outside a job, and in one that a program of its own has started.
-_watch: _Watch | None = None
+_watch: Watch | None = None
 # Broadcasts and meetings so far: each needs a name of its own, the same on all processes.
 _count = itertools.count()
 
-# Seconds without a heartbeat after which JAX's coordinator takes a process for lost.
-HEARTBEAT_SECONDS = 20
-# Seconds without an answer after which a process takes the coordinator for lost: less, since JAX
-# aborts a process that has no coordinator.
-ANSWER_SECONDS = 15
-# A process that is killed or hangs ends the others within this time.
-LOST_SECONDS = 40
 # Seconds that processes wait for each other to begin, and at any later point: one of them may be
 # reading its data, or drawing figures.
 START_SECONDS, WAIT_SECONDS = 300, 3600
-RESUMES = "the same command on all processes resumes from the last checkpoint"
-# Keys under which a process reports its failure, and that it has seen another's.
-_FAILED, _ENDED = "cnn_jax/failed/", "cnn_jax/ended/"
 # Programs that start processes, and the variables in which they say how many, and which one it is.
 LAUNCHERS = (
     ("srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
@@ -83,7 +71,7 @@ def start(
             "pods, give --coordinator=HOST:PORT, --num_processes=N and --process_id=I"
         ) from error
     global _watch
-    _watch = _Watch(_client())
+    _watch = Watch(_client(), number(), own_number())
     _watch.start()
 
 
@@ -187,13 +175,13 @@ def abandon(reason: str, code: int) -> NoReturn:
     if _watch:
         _watch.over = True
     with contextlib.suppress(Exception):  # the coordinator may be gone
-        client.key_value_set(f"{_FAILED}{own}", reason)
+        client.key_value_set(f"{FAILED}{own}", reason)
         if leads():
-            _wait_until(lambda: len(client.key_value_dir_get(_ENDED)) == number() - 1)
+            _wait_until(lambda: len(client.key_value_dir_get(ENDED)) == number() - 1)
             time.sleep(0.5)  # between this mark of a process and its end
         else:
-            client.key_value_set(f"{_ENDED}{own}", "")
-    _end(code)
+            client.key_value_set(f"{ENDED}{own}", "")
+    end(code)
 
 
 def await_verdict(error: BaseException) -> None:
@@ -205,89 +193,6 @@ def await_verdict(error: BaseException) -> None:
     collective = isinstance(error, jax.errors.JaxRuntimeError) or _COLLECTIVE.search(str(error))
     if _watch and number() > 1 and collective:
         time.sleep(HEARTBEAT_SECONDS + 5)
-
-
-class _Watch:
-    """Ends this process when another one is lost or has failed."""
-
-    def __init__(self, client: Any):
-        self.over = False
-        self._client, self._processes, self._own = client, number(), own_number()
-        self._seen: set[int] = set()
-        self._live: set[int] = set()
-        self._failures: list[tuple[int, str]] = []
-        self._unanswered = 0
-        self._parent = os.getppid()
-
-    def start(self) -> None:
-        """Starts to watch."""
-        for task in (self._ask_who_lives, self._ask_who_has_failed, self._watch):
-            threading.Thread(target=task, name="cluster", daemon=True).start()
-
-    def _ask_who_lives(self) -> None:
-        """Asks each second; the answer waits for all processes that the coordinator holds alive."""
-        everyone = list(range(self._processes))
-        while not self.over:
-            with contextlib.suppress(Exception):  # the other question shows that no answer comes
-                self._live = set(self._client.get_live_nodes(everyone))
-                self._seen |= self._live
-            time.sleep(1)
-
-    def _ask_who_has_failed(self) -> None:
-        """Asks each second; a call to a coordinator that hangs does not return."""
-        while not self.over:
-            with contextlib.suppress(Exception):  # `_watch` counts the seconds without an answer
-                found = self._client.key_value_dir_get(_FAILED)
-                self._failures = [(int(key.rpartition("/")[2]), line) for key, line in found]
-                self._unanswered = 0
-            time.sleep(1)
-
-    def _watch(self) -> None:
-        # Ticks are counted, not seconds: this thread may be kept from running, too.
-        while not self.over:
-            time.sleep(1)
-            self._unanswered += 1
-            reason = self._reason_to_end()
-            if reason and not self.over:
-                time.sleep(0.2)  # what the main thread is printing
-                if self.over:
-                    return
-                _print_last(f"error: {reason}")
-                with contextlib.suppress(Exception):
-                    self._client.key_value_set(f"{_ENDED}{self._own}", "")
-                _end(1)  # at once: the main thread may wait for the lost process forever
-
-    def _reason_to_end(self) -> str:
-        others = [(process, line) for process, line in self._failures if process != self._own]
-        lost = sorted(self._seen - self._live - {self._own})
-        if others:
-            process, line = others[0]
-            return f"process {process} has failed: {line}"
-        if self._unanswered > ANSWER_SECONDS and self._own:
-            return f"process 0, the coordinator, no longer answers: {RESUMES}"
-        if lost:
-            names = ", ".join(map(str, lost))
-            which = f"process {names} is" if len(lost) == 1 else f"processes {names} are"
-            return f"{which} lost (killed, or hanging, or its machine is gone): {RESUMES}"
-        if supervisor.is_child() and os.getppid() != self._parent:
-            return "the parent of this process is gone"
-        return ""
-
-
-def _print_last(line: str) -> None:
-    """Prints a line after everything that was printed before."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-    with contextlib.suppress(OSError, ValueError):
-        print(line, file=sys.stderr, flush=True)
-
-
-def _end(code: int) -> NoReturn:
-    """Ends the process without JAX's shutdown, which would wait for the other processes."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code)
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from cnn_jax.augment import Augmentation
 from cnn_jax.data.batch import Batch
 from cnn_jax.errors import UserError
-from cnn_jax.runtime.parallel import BATCH_AXIS, is_split
+from cnn_jax.runtime.batch_axis import BATCH_AXIS, is_split
 
 
 def check_augmented(augment: Augmentation, given: Batch, result: Any) -> None:

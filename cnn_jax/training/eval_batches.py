@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from cnn_jax.data.dataset import Images
-from cnn_jax.runtime.parallel import Jit
+from cnn_jax.runtime.jit_parallel import Jit
 
 
 class Batches:

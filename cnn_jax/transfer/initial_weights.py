@@ -13,8 +13,9 @@ from cnn_jax.config.names import NAMES
 from cnn_jax.errors import UserError, shape_text
 from cnn_jax.experiment import Plan
 from cnn_jax.optim.averages import initial_average
+from cnn_jax.runs.run_records import RunError
 from cnn_jax.runs.trained_run import trained_state
-from cnn_jax.runs.workdir import Run, RunError
+from cnn_jax.runs.workdir import Run
 from cnn_jax.training.state import TrainState, state_shapes
 from cnn_jax.transfer.torch_weights import from_torch
 

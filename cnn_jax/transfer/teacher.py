@@ -10,8 +10,9 @@ from cnn_jax import config
 from cnn_jax.data.dataset import combined_digest, digest
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Plan
+from cnn_jax.runs.run_records import RunError
 from cnn_jax.runs.trained_run import trained_state
-from cnn_jax.runs.workdir import Run, RunError
+from cnn_jax.runs.workdir import Run
 
 
 def with_teacher(plan: Plan, recipe: config.Recipe | None = None) -> tuple[Plan, Any]:

@@ -18,7 +18,7 @@ from cnn_jax.data.resident import Resident, epoch_order
 from cnn_jax.experiment import Experiment
 from cnn_jax.losses import MulticlassHinge, Softmax
 from cnn_jax.models import MLP, LeNet
-from cnn_jax.runtime.parallel import BATCH_AXIS
+from cnn_jax.runtime.batch_axis import BATCH_AXIS
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.step import scores, train_step
 

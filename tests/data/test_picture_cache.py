@@ -17,8 +17,9 @@ from cnn_jax.data import Folder, decoding, picture_cache
 from cnn_jax.data.arrays import ArraysDamaged
 from cnn_jax.data.class_folders import list_pictures
 from cnn_jax.data.decoding import decode_all
-from cnn_jax.data.image_files import BadImage, PictureForm, read_image
+from cnn_jax.data.image_files import BadImage, read_image
 from cnn_jax.data.picture_cache import PictureCache
+from cnn_jax.data.picture_form import PictureForm
 
 
 @pytest.fixture(autouse=True)

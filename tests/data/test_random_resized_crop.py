@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_jax.data.image_files import PictureForm, decode
+from cnn_jax.data.image_files import decode
+from cnn_jax.data.picture_form import PictureForm
 from cnn_jax.data.random_resized_crop import Box, RandomResizedCrop
 
 # Recorded by benchmarks/torch_crops.py.

@@ -15,7 +15,7 @@ import pytest
 
 from cnn_jax.data import DataInvalid, Shapes
 from cnn_jax.data import tfds as reading
-from cnn_jax.data.image_files import PictureForm
+from cnn_jax.data.picture_form import PictureForm
 from cnn_jax.data.tfds import PreparedFolder
 from cnn_jax.data.tfrecord import RecordDamaged, read_records
 

@@ -18,7 +18,7 @@ from program import run, start
 from same_run import assert_same_run, untimed, wait_for_checkpoint
 
 from cnn_jax import cli
-from cnn_jax.runtime.cluster import LOST_SECONDS
+from cnn_jax.runtime.cluster_watch import LOST_SECONDS
 
 pytestmark = pytest.mark.slow
 # As in this process: most of the time would be LLVM's.

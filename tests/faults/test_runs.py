@@ -30,7 +30,8 @@ from cnn_jax.losses import Loss
 from cnn_jax.models import ResNet
 from cnn_jax.optim import SGD, Linear
 from cnn_jax.runs import restore
-from cnn_jax.runs.workdir import Run, RunError
+from cnn_jax.runs.run_records import RunError
+from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime import compile_cache, hardware
 from cnn_jax.train import Diverged, train
 

@@ -15,7 +15,8 @@ from small_run import EXPERIMENT, QUIET
 from cnn_jax import cli
 from cnn_jax.errors import RunFailed
 from cnn_jax.export import export
-from cnn_jax.runs.workdir import Run, RunError
+from cnn_jax.runs.run_records import RunError
+from cnn_jax.runs.workdir import Run
 from cnn_jax.storage import files
 from cnn_jax.train import train
 

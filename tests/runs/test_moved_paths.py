@@ -16,8 +16,9 @@ from cnn_jax.experiment import Experiment
 from cnn_jax.losses import Distill
 from cnn_jax.models import MLP
 from cnn_jax.runs import run_paths
+from cnn_jax.runs.run_records import RunError
 from cnn_jax.runs.trained_run import run_data
-from cnn_jax.runs.workdir import Run, RunError
+from cnn_jax.runs.workdir import Run
 from cnn_jax.setup import Setup
 from cnn_jax.train import train
 from cnn_jax.transfer.teacher import teacher_digest, with_teacher

@@ -14,7 +14,8 @@ import threading
 import pytest
 from program import ROOT, one_line
 
-from cnn_jax.runs.workdir import Run, RunError
+from cnn_jax.runs.run_records import RunError
+from cnn_jax.runs.workdir import Run
 from cnn_jax.storage import files, locks
 
 NO_FLOCK = [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP]

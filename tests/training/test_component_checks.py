@@ -15,7 +15,7 @@ from cnn_jax.augment import Augmentation, CutMix, Flip, Mixup
 from cnn_jax.errors import UserError
 from cnn_jax.losses import Loss
 from cnn_jax.optim import Optimizer
-from cnn_jax.runtime.parallel import Jit
+from cnn_jax.runtime.jit_parallel import Jit
 from cnn_jax.training.state import state_shapes
 from cnn_jax.training.tracing import lowered_step
 

@@ -24,7 +24,7 @@ from cnn_jax.models import MLP
 from cnn_jax.modes.dry_run import dry_run
 from cnn_jax.optim import SAM, SGD, Accumulate, Constant
 from cnn_jax.runs import restore
-from cnn_jax.runs.workdir import RunError
+from cnn_jax.runs.run_records import RunError
 from cnn_jax.train import train
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.step import train_step

@@ -27,8 +27,9 @@ from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.models import MLP, layers
 from cnn_jax.modes.dry_run import dry_run
 from cnn_jax.optim import SAM, SGD, Accumulate, Constant
+from cnn_jax.runs.run_records import RunError
 from cnn_jax.runs.summary import images_per_second
-from cnn_jax.runs.workdir import Run, RunError
+from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime.parallel import parallel
 from cnn_jax.runtime.timing import Timing
 from cnn_jax.setup import Setup

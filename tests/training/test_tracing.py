@@ -17,7 +17,8 @@ from cnn_jax.augment import Augmentation
 from cnn_jax.errors import UserError
 from cnn_jax.losses import Loss
 from cnn_jax.optim import Accumulate
-from cnn_jax.runtime.parallel import Jit, parallel
+from cnn_jax.runtime.jit_parallel import Jit
+from cnn_jax.runtime.parallel import parallel
 from cnn_jax.training.state import state_shapes
 from cnn_jax.training.tracing import lowered_step
 
