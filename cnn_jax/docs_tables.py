@@ -10,7 +10,8 @@ rewrites them. A table stands between `<!-- KIND arguments -->` and `<!-- /KIND 
 - `parts MODULE [CLASS]`: the classes that a recipe may name; with CLASS, only its subclasses.
 - `tricks`: the results of benchmarks/tricks.py.
 - `families FILE`: a result file of benchmarks/families.py.
-- `side_by_side PYTHON`: results of benchmarks/side_by_side.py in float32, of a version of Python.
+- `side_by_side PYTHON [PRECISION]`: results of benchmarks/side_by_side.py, of a version of Python;
+  in float32, or in PRECISION.
 - `scaling NET` and `plans`: results of benchmarks/scaling_plan.py.
 """
 

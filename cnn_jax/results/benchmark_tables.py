@@ -8,7 +8,8 @@ from cnn_jax.results.recipes_table import where_text
 from cnn_jax.results.writing import RESULTS
 
 FOLDER = RESULTS / "benchmarks"
-PEER = "torch-eager-float32"
+# PyTorch's step in the same precision.
+PEERS = {"float32": "torch-eager-float32", "bfloat16": "torch-bfloat16"}
 _HEAD = (
     "| net | batch | ours, images/s | PyTorch's | ours / PyTorch's | with oneDNN | memory |",
     "|---|--:|--:|--:|--:|--:|--:|",
@@ -26,33 +27,35 @@ def families_table(name: str, folder: Path = FOLDER) -> str:
     return "\n".join([*lines, "", f"({where}, batch {measured['batch_size']})"])
 
 
-def side_by_side_table(python: str, folder: Path = FOLDER) -> str:
-    """Speed and memory beside PyTorch's in float32, the net with the highest ratio first.
+def side_by_side_table(python: str, precision: str = "float32", *, folder: Path = FOLDER) -> str:
+    """Speed and memory beside PyTorch's, the net with the highest ratio first.
 
     One table for each device, from the files of benchmarks/side_by_side.py.
 
     Args:
       python: The version of Python, as in "3.13".
+      precision: "float32" or "bfloat16", ours and PyTorch's.
       folder: Where the files are.
     """
+    peer = PEERS[precision]
     tables: dict[str, list[tuple[float, str]]] = {}
-    for path in folder.glob(f"side_by_side-*-float32-py{python}-*.json"):
+    for path in folder.glob(f"side_by_side-*-{precision}-py{python}-*.json"):
         measured = json.loads(path.read_bytes())
-        if PEER not in measured["ratios"]:
+        if peer not in measured["ratios"]:
             continue
         speeds = {
             side["name"]: side["images_per_second"]["median"] for side in measured["contenders"]
         }
-        ratio = measured["ratios"][PEER]["images_per_second"]
-        memory = measured["ratios"][PEER]["peak_rss_bytes"]["median"]
+        ratio = measured["ratios"][peer]["images_per_second"]
+        memory = measured["ratios"][peer]["peak_rss_bytes"]["median"]
         by_onednn = measured.get("onednn_ratios")
         cells = (
             measured["net"],
             f"{measured['batch_size']:,}",
             f"{speeds['cnn_jax']:,.1f}",
-            f"{speeds[PEER]:,.1f}",
+            f"{speeds[peer]:,.1f}",
             _in_words(ratio),
-            _in_words(by_onednn[PEER]["images_per_second"]) if by_onednn else "",
+            _in_words(by_onednn[peer]["images_per_second"]) if by_onednn else "",
             f"{memory:.2f}",
         )
         row = -ratio["median"], f"| {' | '.join(cells)} |".replace("  ", " ")

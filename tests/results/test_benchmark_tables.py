@@ -22,7 +22,8 @@ def write(folder, net: str, ours: float, theirs: float, peer="torch-eager-float3
         },
     } | more
     slug = "".join(c if c.isalnum() else "-" for c in result["device"].lower())
-    path = folder / f"side_by_side-{net}-float32-py3.13-{slug}.json"
+    precision = result.get("precision", "float32")
+    path = folder / f"side_by_side-{net}-{precision}-py3.13-{slug}.json"
     path.write_text(json.dumps(result))
 
 
@@ -31,7 +32,7 @@ def test_the_nets_stand_by_their_ratio(tmp_path):
     faster = {"images_per_second": {"median": 1.5, "min": 1.4, "max": 1.6}}
     write(tmp_path, "fast", 1_250, 1_000, onednn_ratios={"torch-eager-float32": faster})
     write(tmp_path, "alone", 10, 10, peer="jax-stock")
-    device, _, _, _, first, second = side_by_side_table("3.13", tmp_path).splitlines()
+    device, _, _, _, first, second = side_by_side_table("3.13", folder=tmp_path).splitlines()
     assert device == "A Processor, 2 cores:"
     assert first == (
         "| fast | 64 | 1,250.0 | 1,000.0 | 1.25 (1.12 to 1.38) | 1.50 (1.40 to 1.60) | 0.75 |"
@@ -42,10 +43,17 @@ def test_the_nets_stand_by_their_ratio(tmp_path):
 def test_each_device_has_a_table(tmp_path):
     write(tmp_path, "fast", 2, 1)
     write(tmp_path, "fast", 3, 1, device="Another, 4 cores")
-    first, second = side_by_side_table("3.13", tmp_path).split("\n\nAnother, 4 cores:\n\n")
+    first, second = side_by_side_table("3.13", folder=tmp_path).split("\n\nAnother, 4 cores:\n\n")
     assert "| 2.00 (" in first and "| 3.00 (" in second
 
 
 def test_files_of_another_python_are_left_out(tmp_path):
     write(tmp_path, "fast", 2, 1)
-    assert side_by_side_table("3.11", tmp_path) == ""
+    assert side_by_side_table("3.11", folder=tmp_path) == ""
+
+
+def test_a_precision_has_a_table_of_its_own(tmp_path):
+    write(tmp_path, "fast", 2, 1)
+    write(tmp_path, "fast", 3, 1, peer="torch-bfloat16", precision="bfloat16")
+    assert "| 3.00 (" in side_by_side_table("3.13", "bfloat16", folder=tmp_path)
+    assert "| 2.00 (" in side_by_side_table("3.13", folder=tmp_path)
