@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cnn_jax.data import Cifar10
 from cnn_jax.data.dataset import digest
-from cnn_jax.data.tfds_folders import OURS
+from cnn_jax.data.tfds.folders import OURS
 
 # The parts of each file: split, first and last image.
 FILES = ((("train", 0, 30000),), (("train", 30000, 50000), ("test", 0, 10000)))

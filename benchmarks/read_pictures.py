@@ -93,8 +93,8 @@ def load(flags: argparse.Namespace) -> None:
 
 
 def decode(flags: argparse.Namespace) -> None:
-    from cnn_jax.data.decoding import decode_all
-    from cnn_jax.data.picture_form import PictureForm
+    from cnn_jax.data.pictures.decoding import decode_all
+    from cnn_jax.data.pictures.picture_form import PictureForm
 
     paths = sorted(flags.folder.rglob("*.jpg"))
     form = PictureForm(flags.size[0], flags.size[0], decode=flags.decode[0])

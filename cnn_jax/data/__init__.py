@@ -8,12 +8,12 @@ from cnn_jax.data.cifar10 import Cifar10
 from cnn_jax.data.cifar100 import Cifar100
 from cnn_jax.data.dataset import DataConfig, DataInvalid, Dataset, DataUnavailable, Split
 from cnn_jax.data.first_available import FirstAvailable
-from cnn_jax.data.folder import Folder
 from cnn_jax.data.mnist import FashionMnist, Mnist
-from cnn_jax.data.random_resized_crop import RandomResizedCrop
+from cnn_jax.data.pictures.folder import Folder
+from cnn_jax.data.pictures.random_resized_crop import RandomResizedCrop
 from cnn_jax.data.shapes import Shapes
 from cnn_jax.data.svhn import Svhn
-from cnn_jax.data.tfds_set import Tfds
+from cnn_jax.data.tfds.tfds_set import Tfds
 
 __all__ = [
     "Absent",

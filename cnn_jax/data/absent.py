@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnn_jax.data.dataset import DataInvalid, Dataset, Split
-from cnn_jax.data.picture_form import Part, PictureForm
-from cnn_jax.data.streamed_images import StreamedImages
+from cnn_jax.data.pictures.picture_form import Part, PictureForm
+from cnn_jax.data.pictures.streamed_images import StreamedImages
 from cnn_jax.ranges import Checked, NonNegative, Positive
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from cnn_jax.data import originals
+from cnn_jax.data.downloads import originals
+from cnn_jax.data.downloads.source import Original, Source
 from cnn_jax.data.published import Published
-from cnn_jax.data.source import Original, Source
 
 SIZES = {"train": 60000, "test": 10000}
 IMAGE_SHAPE = (28, 28, 1)

@@ -18,12 +18,12 @@ from cnn_jax.data.dataset import (
     combined_digest,
     digest,
 )
-from cnn_jax.data.picture_form import PictureForm
-from cnn_jax.data.server_probe import why_unreachable
-from cnn_jax.data.source import Source
-from cnn_jax.data.tfds import PreparedFolder
-from cnn_jax.data.tfds_folders import OURS, data_root
-from cnn_jax.data.tfds_preparing import prepare
+from cnn_jax.data.downloads.server_probe import why_unreachable
+from cnn_jax.data.downloads.source import Source
+from cnn_jax.data.pictures.picture_form import PictureForm
+from cnn_jax.data.tfds.folders import OURS, data_root
+from cnn_jax.data.tfds.prepared_folder import PreparedFolder
+from cnn_jax.data.tfds.preparing import prepare
 from cnn_jax.errors import shape_text
 from cnn_jax.storage import cache_folder
 

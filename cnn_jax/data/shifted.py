@@ -8,9 +8,9 @@ with configs v4 and v6. Their labels are CIFAR-10's. This module never prepares 
 from pathlib import Path
 
 from cnn_jax.data.dataset import DataInvalid, Split
-from cnn_jax.data.picture_form import PictureForm
-from cnn_jax.data.tfds import PreparedFolder
-from cnn_jax.data.tfds_folders import data_root, prepared_folders
+from cnn_jax.data.pictures.picture_form import PictureForm
+from cnn_jax.data.tfds.folders import data_root, prepared_folders
+from cnn_jax.data.tfds.prepared_folder import PreparedFolder
 from cnn_jax.errors import shape_text
 
 CORRUPTED, NEW = "cifar10_corrupted", "cifar10_1"

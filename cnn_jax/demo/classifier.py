@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cnn_jax.analysis import calibration
-from cnn_jax.data.image_files import BadImage, decode, quietly
+from cnn_jax.data.pictures.image_files import BadImage, decode, quietly
 from cnn_jax.demo.once import Once
 from cnn_jax.robustness.corruptions import corrupt, generator
 from cnn_jax.runs.run_scorer import Scorer

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnn_jax.data.image_files import BadImage
+from cnn_jax.data.pictures.image_files import BadImage
 from cnn_jax.demo import labels
 from cnn_jax.demo.chosen import Chosen, chosen_test_image
 from cnn_jax.demo.classifier import Classifier

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.mlir.dialects import stablehlo
 
-from cnn_jax.data.picture_form import PictureForm
+from cnn_jax.data.pictures.picture_form import PictureForm
 from cnn_jax.errors import RunFailed, UserError, first_line
 from cnn_jax.storage import digests
 from cnn_jax.storage.local_paths import local_path

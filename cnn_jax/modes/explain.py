@@ -12,7 +12,7 @@ import numpy as np
 from cnn_jax import config
 from cnn_jax.config import Command, Flag
 from cnn_jax.config.names import NAMES
-from cnn_jax.data.image_files import read_image
+from cnn_jax.data.pictures.image_files import read_image
 from cnn_jax.errors import UserError, shape_text
 from cnn_jax.experiment import Plan
 from cnn_jax.modes.mode import Mode, as_tuple, run_workdir

@@ -16,9 +16,9 @@ import jax
 import numpy as np
 
 from cnn_jax.config import Command, Flag
-from cnn_jax.data import picture_files
-from cnn_jax.data.decoding import decode_all, seconds_each
-from cnn_jax.data.image_files import BadImage, Decoded
+from cnn_jax.data.pictures import picture_files
+from cnn_jax.data.pictures.decoding import decode_all, seconds_each
+from cnn_jax.data.pictures.image_files import BadImage, Decoded
 from cnn_jax.errors import RunFailed, UserError
 from cnn_jax.export import load as load_exported
 from cnn_jax.modes.mode import OUTPUT, Mode, refuse_overrides, run_workdir

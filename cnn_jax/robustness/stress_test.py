@@ -12,7 +12,7 @@ import numpy as np
 
 from cnn_jax.augment.test_time import Views
 from cnn_jax.data import Cifar10, DataInvalid, Split, shifted
-from cnn_jax.data.tfds_folders import data_root
+from cnn_jax.data.tfds.folders import data_root
 from cnn_jax.experiment import Plan
 from cnn_jax.robustness import corruptions
 from cnn_jax.robustness.batched_attacks import EPSILONS, STEP, Attacker

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnn_jax import config
 from cnn_jax.data import DataConfig, DataInvalid, Dataset, Folder, Split, Tfds
-from cnn_jax.data.split_folders import find_splits
+from cnn_jax.data.pictures.split_folders import find_splits
 from cnn_jax.errors import UserError, blamed_on, shape_text, some
 from cnn_jax.experiment import DataFacts, Plan
 from cnn_jax.runs.data_changes import differences

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnn_jax import config
 from cnn_jax.data import Folder
-from cnn_jax.data.picture_form import PictureForm
+from cnn_jax.data.pictures.picture_form import PictureForm
 from cnn_jax.experiment import Plan
 from cnn_jax.runs.trained_run import trained_state
 from cnn_jax.runs.workdir import Run

@@ -12,9 +12,9 @@ import numpy as np
 
 from cnn_jax.data import Split
 from cnn_jax.data.dataset import Images
+from cnn_jax.data.pictures.streamed_images import StreamedImages
 from cnn_jax.data.resident import Resident
 from cnn_jax.data.streamed import Streamed
-from cnn_jax.data.streamed_images import StreamedImages
 from cnn_jax.experiment import Plan
 from cnn_jax.runtime.parallel import IN_FLIGHT
 from cnn_jax.training.eval_batches import Batches

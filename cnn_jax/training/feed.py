@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from cnn_jax.data import Dataset
+from cnn_jax.data.pictures.streamed_images import StreamedImages
 from cnn_jax.data.resident import Resident
 from cnn_jax.data.streamed import Streamed
-from cnn_jax.data.streamed_images import StreamedImages
 from cnn_jax.experiment import Plan
 from cnn_jax.runtime.parallel import Parallel
 from cnn_jax.training import stream

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import jax
 import numpy as np
 
-from cnn_jax.data.image_files import BadImage
+from cnn_jax.data.pictures.image_files import BadImage
+from cnn_jax.data.pictures.streamed_images import StreamedImages, unreadable
 from cnn_jax.data.resident import drawn_order
-from cnn_jax.data.streamed_images import StreamedImages, unreadable
 from cnn_jax.training.random_keys import streams
 
 

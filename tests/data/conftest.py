@@ -12,7 +12,7 @@ import pytest
 
 from cnn_jax.data import Cifar10, cifar10, published
 from cnn_jax.data.dataset import digest
-from cnn_jax.data.source import Original
+from cnn_jax.data.downloads.source import Original
 
 SIZES = {"train": 50, "test": 10}
 

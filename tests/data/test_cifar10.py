@@ -19,10 +19,10 @@ from cnn_jax.data import (
     Shapes,
     cifar10,
     published,
-    tfds_preparing,
 )
 from cnn_jax.data import arrays as kept
 from cnn_jax.data.dataset import digest
+from cnn_jax.data.tfds import preparing
 
 
 def keep(data_dir, arrays):
@@ -41,7 +41,7 @@ def kept_here(data_dir):
 def prepared(archive, arrays, amend, tmp_path):
     """A prepared folder without arrays, whose content is held to be CIFAR-10."""
     data_dir = tmp_path / "data"
-    tfds_preparing.prepare(Cifar10.source, data_dir, archive.parent)
+    preparing.prepare(Cifar10.source, data_dir, archive.parent)
     held = published.read(Cifar10.source, Cifar10.source.folder(data_dir))
     amend(Cifar10, digests={name: digest(array) for name, array in held.items()})
     return data_dir
@@ -217,7 +217,7 @@ def test_row_17_one_flipped_bit_is_refused(name, genuine, tmp_path):
 
 
 def test_row_17_records_of_something_else_are_refused(archive, tmp_path):
-    tfds_preparing.prepare(Cifar10.source, tmp_path, archive.parent)
+    preparing.prepare(Cifar10.source, tmp_path, archive.parent)
     with pytest.raises(DataInvalid, match="does not hold CIFAR-10") as caught:
         Cifar10(validation=0).load(str(tmp_path))
     assert "delete" not in str(caught.value)  # who prepared it is not known
@@ -294,7 +294,7 @@ def test_a_download_that_fails_falls_back(small, monkeypatch, tmp_path):
         raise ConnectionError("cut off")
 
     monkeypatch.setattr(published, "why_unreachable", lambda url: "")
-    monkeypatch.setattr(tfds_preparing, "download", fail)
+    monkeypatch.setattr(preparing, "download", fail)
     choice, note = FirstAvailable((Cifar10(validation=0), Shapes())).resolve(str(tmp_path))
     assert choice == Shapes()
     assert "cut off" in note

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from web_server import AUTHORITY, serving
 
-from cnn_jax.data import DataUnavailable, download
-from cnn_jax.data.source import Original
+from cnn_jax.data import DataUnavailable
+from cnn_jax.data.downloads import download
+from cnn_jax.data.downloads.source import Original
 
 CONTENT = np.random.default_rng(0).bytes(3 * download.BLOCK + 17)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_jax.data import DataConfig, DataInvalid, DataUnavailable, Folder, decoding
+from cnn_jax.data import DataConfig, DataInvalid, DataUnavailable, Folder
+from cnn_jax.data.pictures import decoding
 
 
 def draw(path, color):

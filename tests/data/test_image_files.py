@@ -12,10 +12,10 @@ import pytest
 from PIL import Image, features
 from PIL.JpegImagePlugin import JpegImageFile
 
-from cnn_jax.data.image_files import BadImage
-from cnn_jax.data.image_files import read_image as read_form
-from cnn_jax.data.picture_form import PictureForm
-from cnn_jax.data.picture_formats import extensions
+from cnn_jax.data.pictures.image_files import BadImage
+from cnn_jax.data.pictures.image_files import read_image as read_form
+from cnn_jax.data.pictures.picture_form import PictureForm
+from cnn_jax.data.pictures.picture_formats import extensions
 from cnn_jax.errors import UserError
 
 

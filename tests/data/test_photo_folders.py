@@ -8,7 +8,7 @@ import pytest
 from photo_folders import CLASSES, draw, fill, other
 
 from cnn_jax.data import DataInvalid, Folder
-from cnn_jax.data.picture_files import find
+from cnn_jax.data.pictures.picture_files import find
 
 
 @pytest.fixture(autouse=True)

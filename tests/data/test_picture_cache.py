@@ -13,13 +13,14 @@ import pytest
 from photo_folders import CLASSES, draw, fill
 from program import environment, heeds_ctrl_c
 
-from cnn_jax.data import Folder, decoding, picture_cache
+from cnn_jax.data import Folder
 from cnn_jax.data.arrays import ArraysDamaged
-from cnn_jax.data.class_folders import list_pictures
-from cnn_jax.data.decoding import decode_all
-from cnn_jax.data.image_files import BadImage, read_image
-from cnn_jax.data.picture_cache import PictureCache
-from cnn_jax.data.picture_form import PictureForm
+from cnn_jax.data.pictures import decoding, picture_cache
+from cnn_jax.data.pictures.class_folders import list_pictures
+from cnn_jax.data.pictures.decoding import decode_all
+from cnn_jax.data.pictures.image_files import BadImage, read_image
+from cnn_jax.data.pictures.picture_cache import PictureCache
+from cnn_jax.data.pictures.picture_form import PictureForm
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +138,8 @@ def test_a_file_that_the_system_would_not_give_is_tried_again(tmp_path, counted,
 
 PROGRAM = """
 import sys, time
-from cnn_jax.data import Folder, decoding, picture_cache
+from cnn_jax.data import Folder
+from cnn_jax.data.pictures import decoding, picture_cache
 picture_cache.PART = 8
 original = decoding.decode
 def slow(path, form):

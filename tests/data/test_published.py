@@ -27,11 +27,11 @@ from cnn_jax.data import (
     mnist,
     published,
     svhn,
-    tfds_preparing,
 )
 from cnn_jax.data import arrays as kept
 from cnn_jax.data.dataset import digest
-from cnn_jax.data.source import Original
+from cnn_jax.data.downloads.source import Original
+from cnn_jax.data.tfds import preparing
 
 CLASSES = (Cifar100, Svhn, Mnist, FashionMnist)
 SIZES = {"train": 40, "test": 12}
@@ -282,7 +282,7 @@ def refused(cls, data_dir, name, match, amend):
     )
     amend(cls, originals=known)
     with pytest.raises(DataInvalid, match=match) as caught:
-        tfds_preparing.prepare(cls.source, data_dir, folder)
+        preparing.prepare(cls.source, data_dir, folder)
     assert str(folder / name) in str(caught.value) and "\n" not in str(caught.value)
     assert not [path for path in data_dir.glob(f"{cls.source.name}/*") if path.is_dir()]
 
@@ -298,7 +298,7 @@ def test_row_17_other_files_than_mnists_are_refused(damage, originals, amend, tm
         with open(images, "ab") as file:
             file.write(b"\0")
         with pytest.raises(DataInvalid, match="has the SHA-256"):
-            tfds_preparing.prepare(Mnist.source, tmp_path, images.parent)
+            preparing.prepare(Mnist.source, tmp_path, images.parent)
         return
     content = {
         "cut short": images.read_bytes()[:-100],

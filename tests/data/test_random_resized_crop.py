@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_jax.data.image_files import decode
-from cnn_jax.data.picture_form import PictureForm
-from cnn_jax.data.random_resized_crop import Box, RandomResizedCrop
+from cnn_jax.data.pictures.image_files import decode
+from cnn_jax.data.pictures.picture_form import PictureForm
+from cnn_jax.data.pictures.random_resized_crop import Box, RandomResizedCrop
 
 # Recorded by benchmarks/torch_crops.py.
 RECORD = json.loads(Path(__file__).with_name("torchvision_crops.json").read_text())

@@ -12,7 +12,7 @@ import time
 import pytest
 from web_server import AUTHORITY, Proxy, serving
 
-from cnn_jax.data.server_probe import why_unreachable
+from cnn_jax.data.downloads.server_probe import why_unreachable
 
 
 @pytest.fixture(autouse=True)

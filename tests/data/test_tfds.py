@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from web_server import serving
 
-from cnn_jax.data import Cifar10, DataInvalid, DataUnavailable, published, tfds_preparing
+from cnn_jax.data import Cifar10, DataInvalid, DataUnavailable, published
+from cnn_jax.data.tfds import preparing
 
 
 def stock(data_dir, split):
@@ -50,14 +51,14 @@ def assert_stock_reads(data_dir, arrays):
 
 
 def test_prepared_from_an_archive(archive, arrays, tmp_path):
-    tfds_preparing.prepare(Cifar10.source, tmp_path, archive.parent)
+    preparing.prepare(Cifar10.source, tmp_path, archive.parent)
     assert Cifar10.source.prepared(tmp_path)
     assert_stock_reads(tmp_path, arrays)
     assert "tensorflow" not in sys.modules
 
 
 def test_classes_are_those_that_tfds_writes(archive, tmp_path):
-    tfds_preparing.prepare(Cifar10.source, tmp_path, archive.parent)
+    preparing.prepare(Cifar10.source, tmp_path, archive.parent)
     written = (Cifar10.source.folder(tmp_path) / "label.labels.txt").read_text().split()
     assert tuple(written) == Cifar10.source.classes
     assert len(written) == 10
@@ -85,7 +86,7 @@ def test_downloaded(archive, arrays, taken_for_original, monkeypatch, tmp_path):
     sha256 = Cifar10.source.originals[0].sha256
     with served(archive.parent) as (address, asked):
         taken_for_original(sha256, f"{address}/{archive.name}")
-        tfds_preparing.prepare(Cifar10.source, tmp_path / "data")
+        preparing.prepare(Cifar10.source, tmp_path / "data")
     assert asked == [f"/{archive.name}"]
     assert_stock_reads(tmp_path / "data", arrays)
 
@@ -102,7 +103,7 @@ def test_a_download_that_fails(what, archive, taken_for_original, monkeypatch, t
         taken_for_original(sha256, f"{address}/{archive.name}")
         reason = {"absent": "answers 404", "something else": "sends another file"}[what]
         with pytest.raises(DataUnavailable, match=reason) as caught:
-            tfds_preparing.prepare(Cifar10.source, tmp_path / "data")
+            preparing.prepare(Cifar10.source, tmp_path / "data")
     assert "\n" not in str(caught.value)
     assert nothing_left(tmp_path / "data")
 
@@ -114,7 +115,7 @@ def nothing_left(data_dir):
 
 def refused(data_dir, archive, match):
     with pytest.raises(DataInvalid, match=match) as caught:
-        tfds_preparing.prepare(Cifar10.source, data_dir, archive.parent)
+        preparing.prepare(Cifar10.source, data_dir, archive.parent)
     assert str(archive) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert nothing_left(data_dir)
@@ -168,12 +169,12 @@ def test_an_archive_with_a_label_out_of_range(archive, files, pack, taken_for_or
 
 def test_an_archive_that_is_not_there(tmp_path, small):
     with pytest.raises(DataUnavailable, match="cannot be read"):
-        tfds_preparing.prepare(Cifar10.source, tmp_path, tmp_path / "none")
+        preparing.prepare(Cifar10.source, tmp_path, tmp_path / "none")
 
 
 @pytest.mark.parametrize("damage", ["cut short", "flipped bit", "empty"])
 def test_row_17_damaged_records_are_refused(damage, archive, tmp_path):
-    tfds_preparing.prepare(Cifar10.source, tmp_path, archive.parent)
+    preparing.prepare(Cifar10.source, tmp_path, archive.parent)
     (path,) = Cifar10.source.folder(tmp_path).glob("*train.array_record*")
     content = bytearray(path.read_bytes())
     content[len(content) // 3] ^= 1
@@ -185,7 +186,7 @@ def test_row_17_damaged_records_are_refused(damage, archive, tmp_path):
 
 
 def test_too_few_records_are_refused(archive, amend, tmp_path):
-    tfds_preparing.prepare(Cifar10.source, tmp_path, archive.parent)
+    preparing.prepare(Cifar10.source, tmp_path, archive.parent)
     amend(Cifar10, sizes={"train": 50, "test": 11})
     with pytest.raises(DataInvalid, match="test has 10 examples instead of 11"):
         published.read(Cifar10.source, Cifar10.source.folder(tmp_path))
@@ -196,7 +197,7 @@ def test_row_18_the_next_preparation_repairs_an_interrupted_one(archive, arrays,
     left.mkdir(parents=True)
     (left / "half").write_bytes(b"half")
     Cifar10.source.folder(tmp_path).mkdir()
-    tfds_preparing.prepare(Cifar10.source, tmp_path, archive.parent)
+    preparing.prepare(Cifar10.source, tmp_path, archive.parent)
     assert not left.exists()
     assert_stock_reads(tmp_path, arrays)
 
@@ -205,23 +206,23 @@ def test_a_folder_of_something_else_is_left_alone(archive, tmp_path):
     Cifar10.source.folder(tmp_path).mkdir(parents=True)
     (Cifar10.source.folder(tmp_path) / "notes.txt").write_text("mine")
     with pytest.raises(DataInvalid, match="was not prepared completely: delete it"):
-        tfds_preparing.prepare(Cifar10.source, tmp_path, archive.parent)
+        preparing.prepare(Cifar10.source, tmp_path, archive.parent)
     assert (Cifar10.source.folder(tmp_path) / "notes.txt").read_text() == "mine"
 
 
 def test_row_18_prepared_once_by_several(archive, monkeypatch, tmp_path):
     calls = []
-    generate = tfds_preparing._generate
+    generate = preparing._generate
 
     def counted(*arguments):
         calls.append(arguments)
         generate(*arguments)
 
-    monkeypatch.setattr(tfds_preparing, "_generate", counted)
+    monkeypatch.setattr(preparing, "_generate", counted)
     with ThreadPoolExecutor(3) as pool:
         list(
             pool.map(
-                lambda _: tfds_preparing.prepare(Cifar10.source, tmp_path, archive.parent), range(3)
+                lambda _: preparing.prepare(Cifar10.source, tmp_path, archive.parent), range(3)
             )
         )
     assert len(calls) == 1
@@ -233,7 +234,7 @@ def test_a_folder_without_write_permission_is_respected(archive, tmp_path):
     kept.mkdir()
     kept.chmod(0o555)
     with pytest.raises(DataUnavailable, match="must be writable"):
-        tfds_preparing.prepare(Cifar10.source, kept, archive.parent)
+        preparing.prepare(Cifar10.source, kept, archive.parent)
     assert not list(kept.iterdir())
     kept.chmod(0o755)
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from cnn_jax.data import DataInvalid, Shapes
-from cnn_jax.data import tfds as reading
-from cnn_jax.data.picture_form import PictureForm
-from cnn_jax.data.tfds import PreparedFolder
-from cnn_jax.data.tfrecord import RecordDamaged, read_records
+from cnn_jax.data.pictures.picture_form import PictureForm
+from cnn_jax.data.tfds import prepared_folder as reading
+from cnn_jax.data.tfds.prepared_folder import PreparedFolder
+from cnn_jax.data.tfds.tfrecord import RecordDamaged, read_records
 
 SAMPLE = Path(__file__).parent / "shapes_tfrecord" / "shapes_tfrecord" / "1.0.0"
 FORM = PictureForm(32, 32)

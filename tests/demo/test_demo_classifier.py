@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnn_jax.data.image_files import BadImage
+from cnn_jax.data.pictures.image_files import BadImage
 from cnn_jax.demo import classifier as classifier_file
 from cnn_jax.demo.chosen import chosen_test_image
 from cnn_jax.demo.classifier import Classifier

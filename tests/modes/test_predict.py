@@ -16,9 +16,10 @@ from PIL import Image
 from program import TINY, one_line, run
 
 from cnn_jax import cli
-from cnn_jax.data import Shapes, picture_files
-from cnn_jax.data.image_files import read_image
-from cnn_jax.data.picture_form import PictureForm
+from cnn_jax.data import Shapes
+from cnn_jax.data.pictures import picture_files
+from cnn_jax.data.pictures.image_files import read_image
+from cnn_jax.data.pictures.picture_form import PictureForm
 from cnn_jax.errors import UserError
 from cnn_jax.export import load as load_exported
 from cnn_jax.modes.evaluate import evaluate

@@ -20,7 +20,9 @@ PACKAGE = ROOT / "cnn_jax"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Who alone may import what of others, at the top of a file or inside a function.
 ALONE = {
-    "tensorflow_datasets": {"data/tfds.py", "data/tfds_examples.py", "data/tfds_preparing.py"},
+    "tensorflow_datasets": {
+        f"data/tfds/{name}.py" for name in ("examples", "prepared_folder", "preparing")
+    },
     "absl": {"config/flags.py"},
     "optuna": {"search/study.py"},
     "orbax": {"storage/pytrees.py"},

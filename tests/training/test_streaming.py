@@ -17,7 +17,7 @@ from small_run import QUIET
 
 from cnn_jax.augment import Flip
 from cnn_jax.data import DataInvalid, Folder
-from cnn_jax.data.random_resized_crop import RandomResizedCrop
+from cnn_jax.data.pictures.random_resized_crop import RandomResizedCrop
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.optim import SGD
 from cnn_jax.runtime.parallel import parallel

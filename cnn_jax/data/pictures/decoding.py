@@ -9,8 +9,8 @@ from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from cnn_jax.data.image_files import BadImage, Decoded, decode, quietly
-from cnn_jax.data.picture_form import PictureForm
+from cnn_jax.data.pictures.image_files import BadImage, Decoded, decode, quietly
+from cnn_jax.data.pictures.picture_form import PictureForm
 from cnn_jax.runtime import host
 
 T = TypeVar("T")

@@ -10,15 +10,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cnn_jax.data.class_folders import Picture
 from cnn_jax.data.dataset import Images, channel_sums, digest
-from cnn_jax.data.image_files import decode
 from cnn_jax.data.memory_check import check_memory
-from cnn_jax.data.picture_cache import PictureCache, Row
-from cnn_jax.data.picture_form import Part, PictureForm
-from cnn_jax.data.picture_index import PictureIndex, Seen, digests
-from cnn_jax.data.random_resized_crop import RandomResizedCrop
-from cnn_jax.data.streamed_images import StreamedImages
+from cnn_jax.data.pictures.class_folders import Picture
+from cnn_jax.data.pictures.image_files import decode
+from cnn_jax.data.pictures.picture_cache import PictureCache, Row
+from cnn_jax.data.pictures.picture_form import Part, PictureForm
+from cnn_jax.data.pictures.picture_index import PictureIndex, Seen, digests
+from cnn_jax.data.pictures.random_resized_crop import RandomResizedCrop
+from cnn_jax.data.pictures.streamed_images import StreamedImages
 
 
 class Store(Protocol):

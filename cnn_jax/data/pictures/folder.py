@@ -10,8 +10,17 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from cnn_jax.data import arrays, folder_report
-from cnn_jax.data.class_folders import (
+from cnn_jax.data import arrays
+from cnn_jax.data.dataset import (
+    DataInvalid,
+    Dataset,
+    Split,
+    combined_digest,
+    digest,
+    statistics_of_sums,
+)
+from cnn_jax.data.pictures import folder_report
+from cnn_jax.data.pictures.class_folders import (
     PURPOSES,
     Listing,
     Picture,
@@ -21,19 +30,11 @@ from cnn_jax.data.class_folders import (
     list_pictures,
     share,
 )
-from cnn_jax.data.dataset import (
-    DataInvalid,
-    Dataset,
-    Split,
-    combined_digest,
-    digest,
-    statistics_of_sums,
-)
-from cnn_jax.data.picture_cache import Row
-from cnn_jax.data.picture_form import PictureForm
-from cnn_jax.data.picture_index import Seen
-from cnn_jax.data.picture_stores import InFiles, InMemory, Store
-from cnn_jax.data.random_resized_crop import RandomResizedCrop, check_crop
+from cnn_jax.data.pictures.picture_cache import Row
+from cnn_jax.data.pictures.picture_form import PictureForm
+from cnn_jax.data.pictures.picture_index import Seen
+from cnn_jax.data.pictures.picture_stores import InFiles, InMemory, Store
+from cnn_jax.data.pictures.random_resized_crop import RandomResizedCrop, check_crop
 from cnn_jax.errors import some
 from cnn_jax.ranges import Checked, Fraction, LocalPath, OpenFraction, Positive, added_field
 from cnn_jax.storage import cache_folder, files

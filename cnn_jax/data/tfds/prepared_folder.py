@@ -1,6 +1,6 @@
 """Reads the folders that TensorFlow Datasets (TFDS) has prepared, without TensorFlow.
 
-This module, `tfds_examples` and `tfds_preparing` alone import `tensorflow_datasets`, in the
+This module, `tfds_examples` and `preparing` alone import `tensorflow_datasets`, in the
 functions that need it.
 """
 
@@ -18,12 +18,12 @@ import numpy as np
 
 from cnn_jax.data.arrays import aligned_empty
 from cnn_jax.data.dataset import DataInvalid, channel_sums
-from cnn_jax.data.decoding import in_threads
-from cnn_jax.data.image_files import BadImage, decode_bytes
-from cnn_jax.data.picture_form import PictureForm
-from cnn_jax.data.tfds_errors import explained, quiet
-from cnn_jax.data.tfds_examples import PreparedPictures, array_records, features_of
-from cnn_jax.data.tfrecord import read_records
+from cnn_jax.data.pictures.decoding import in_threads
+from cnn_jax.data.pictures.image_files import BadImage, decode_bytes
+from cnn_jax.data.pictures.picture_form import PictureForm
+from cnn_jax.data.tfds.errors import explained, quiet
+from cnn_jax.data.tfds.examples import PreparedPictures, array_records, features_of
+from cnn_jax.data.tfds.tfrecord import read_records
 from cnn_jax.errors import first_line, shape_text, some
 from cnn_jax.terminal.console import RunConsole
 from cnn_jax.terminal.timed_progress import TimedProgress

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cnn_jax.data.class_folders import Listing, Picture, absent, enough
-from cnn_jax.data.picture_cache import Row
-from cnn_jax.data.picture_form import PictureForm
-from cnn_jax.data.picture_index import Seen
+from cnn_jax.data.pictures.class_folders import Listing, Picture, absent, enough
+from cnn_jax.data.pictures.picture_cache import Row
+from cnn_jax.data.pictures.picture_form import PictureForm
+from cnn_jax.data.pictures.picture_index import Seen
 from cnn_jax.errors import some
 
 # Bytes of an image that are compared first.

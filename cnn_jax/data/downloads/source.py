@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from cnn_jax.data.originals import Examples
+from cnn_jax.data.downloads.originals import Examples
 
 
 class Original(NamedTuple):

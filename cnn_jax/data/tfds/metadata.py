@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnn_jax.data.dataset import DataInvalid
-from cnn_jax.data.tfds import PreparedFolder
+from cnn_jax.data.tfds.prepared_folder import PreparedFolder
 from cnn_jax.errors import some
 
 VALIDATION = ("validation", "valid", "val", "dev")

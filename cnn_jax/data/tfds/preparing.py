@@ -12,10 +12,10 @@ import numpy as np
 
 from cnn_jax.data.arrays import remove_leftovers, writable
 from cnn_jax.data.dataset import DataInvalid, DataUnavailable
-from cnn_jax.data.download import download
-from cnn_jax.data.originals import AGAIN, Examples, verify
-from cnn_jax.data.source import Source
-from cnn_jax.data.tfds_errors import quiet
+from cnn_jax.data.downloads.download import download
+from cnn_jax.data.downloads.originals import AGAIN, Examples, verify
+from cnn_jax.data.downloads.source import Source
+from cnn_jax.data.tfds.errors import quiet
 from cnn_jax.errors import UserError, first_line
 from cnn_jax.storage.files import locked
 

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from cnn_jax.data.dataset import DataInvalid
-from cnn_jax.data.decoding import in_threads
-from cnn_jax.data.image_files import BadImage
 from cnn_jax.data.memory_check import check_memory
-from cnn_jax.data.picture_form import Part, PictureForm
-from cnn_jax.data.random_resized_crop import RandomResizedCrop
+from cnn_jax.data.pictures.decoding import in_threads
+from cnn_jax.data.pictures.image_files import BadImage
+from cnn_jax.data.pictures.picture_form import Part, PictureForm
+from cnn_jax.data.pictures.random_resized_crop import RandomResizedCrop
 
 
 class Pictures(Protocol):

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from cnn_jax.data.image_files import decode_bytes
-from cnn_jax.data.picture_form import Part, PictureForm
-from cnn_jax.data.tfds_errors import explained
+from cnn_jax.data.pictures.image_files import decode_bytes
+from cnn_jax.data.pictures.picture_form import Part, PictureForm
+from cnn_jax.data.tfds.errors import explained
 
 
 class PreparedPictures:

@@ -16,12 +16,12 @@ from typing import NamedTuple
 import numpy as np
 
 from cnn_jax.data import arrays
-from cnn_jax.data.class_folders import Picture
 from cnn_jax.data.dataset import channel_sums
-from cnn_jax.data.decoding import in_threads, seconds_each
-from cnn_jax.data.image_files import BadImage, decode
-from cnn_jax.data.picture_cache import Stamp, announce, is_passing, stamp_of
-from cnn_jax.data.picture_form import PictureForm
+from cnn_jax.data.pictures.class_folders import Picture
+from cnn_jax.data.pictures.decoding import in_threads, seconds_each
+from cnn_jax.data.pictures.image_files import BadImage, decode
+from cnn_jax.data.pictures.picture_cache import Stamp, announce, is_passing, stamp_of
+from cnn_jax.data.pictures.picture_form import PictureForm
 from cnn_jax.storage import files, json_checks
 from cnn_jax.terminal.console import RunConsole
 from cnn_jax.terminal.timed_progress import TimedProgress

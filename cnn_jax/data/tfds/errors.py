@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cnn_jax.data.dataset import DataInvalid
-from cnn_jax.data.tfrecord import RecordDamaged
+from cnn_jax.data.tfds.tfrecord import RecordDamaged
 from cnn_jax.errors import first_line
 
 RESTORE = "restore it from a copy, or prepare the data set again in another folder"

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 from cnn_jax.data.dataset import DataInvalid
-from cnn_jax.data.picture_files import sub_folders
-from cnn_jax.data.picture_formats import extensions
+from cnn_jax.data.pictures.picture_files import sub_folders
+from cnn_jax.data.pictures.picture_formats import extensions
 from cnn_jax.errors import some
 
 # Customary names of each split, in lower case; a word of `FILLERS` may be joined to them.

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
-from cnn_jax.data.picture_form import Part, PictureForm
-from cnn_jax.data.picture_formats import formats
-from cnn_jax.data.random_resized_crop import Box
+from cnn_jax.data.pictures.picture_form import Part, PictureForm
+from cnn_jax.data.pictures.picture_formats import formats
+from cnn_jax.data.pictures.random_resized_crop import Box
 from cnn_jax.errors import UserError, first_line
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from cnn_jax.data import arrays
-from cnn_jax.data.certificates import ADVICE, context, is_untrusted
 from cnn_jax.data.dataset import DataInvalid, DataUnavailable
-from cnn_jax.data.originals import verify
-from cnn_jax.data.source import Original
+from cnn_jax.data.downloads.certificates import ADVICE, context, is_untrusted
+from cnn_jax.data.downloads.originals import verify
+from cnn_jax.data.downloads.source import Original
 from cnn_jax.errors import first_line
 from cnn_jax.terminal.console import RunConsole
 from cnn_jax.terminal.timed_progress import TimedProgress

@@ -8,7 +8,7 @@ import time
 import urllib.parse
 import urllib.request
 
-from cnn_jax.data import certificates
+from cnn_jax.data.downloads import certificates
 
 
 def why_unreachable(url: str, limit: float = 3.0) -> str:

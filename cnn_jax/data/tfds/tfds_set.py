@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cnn_jax.data import arrays, folder_report
+from cnn_jax.data import arrays
 from cnn_jax.data.dataset import (
     DataInvalid,
     Dataset,
@@ -26,12 +26,13 @@ from cnn_jax.data.dataset import (
     statistics_of_sums,
 )
 from cnn_jax.data.memory_check import check_memory
-from cnn_jax.data.picture_form import PictureForm
-from cnn_jax.data.random_resized_crop import RandomResizedCrop, check_crop
-from cnn_jax.data.streamed_images import StreamedImages
-from cnn_jax.data.tfds import Feature, PreparedFolder
-from cnn_jax.data.tfds_folders import OURS, Found, data_root, prepared_folders
-from cnn_jax.data.tfds_metadata import customary_splits, image_and_label
+from cnn_jax.data.pictures import folder_report
+from cnn_jax.data.pictures.picture_form import PictureForm
+from cnn_jax.data.pictures.random_resized_crop import RandomResizedCrop, check_crop
+from cnn_jax.data.pictures.streamed_images import StreamedImages
+from cnn_jax.data.tfds.folders import OURS, Found, data_root, prepared_folders
+from cnn_jax.data.tfds.metadata import customary_splits, image_and_label
+from cnn_jax.data.tfds.prepared_folder import Feature, PreparedFolder
 from cnn_jax.errors import some
 from cnn_jax.ranges import Checked, Fraction, OpenFraction, Positive
 from cnn_jax.storage import cache_folder, json_checks

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from cnn_jax.data.picture_formats import FORMATS, extensions
+from cnn_jax.data.pictures.picture_formats import FORMATS, extensions
 
 # Extensions of pictures that are not read. A person would miss them, unlike other files.
 NOT_READ = frozenset(

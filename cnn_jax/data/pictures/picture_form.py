@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from cnn_jax.data.random_resized_crop import Box
+from cnn_jax.data.pictures.random_resized_crop import Box
 
 # Chooses a part of a picture, given its height and width in pixels, upright.
 Part = Callable[[int, int], Box]

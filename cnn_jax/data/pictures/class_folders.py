@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from cnn_jax.data import picture_files
 from cnn_jax.data.dataset import DataInvalid, DataUnavailable
-from cnn_jax.data.picture_formats import extensions
-from cnn_jax.data.split_folders import find_splits, same_sub_folders
+from cnn_jax.data.pictures import picture_files
+from cnn_jax.data.pictures.picture_formats import extensions
+from cnn_jax.data.pictures.split_folders import find_splits, same_sub_folders
 from cnn_jax.errors import some
 
 PURPOSES = {"train": "train", "test": "test", "validation": "validate"}

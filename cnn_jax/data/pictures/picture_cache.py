@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnn_jax.data import arrays
-from cnn_jax.data.class_folders import Picture
 from cnn_jax.data.dataset import digest
-from cnn_jax.data.decoding import decode_all, seconds_each
-from cnn_jax.data.image_files import BadImage, Decoded
-from cnn_jax.data.picture_form import PictureForm
+from cnn_jax.data.pictures.class_folders import Picture
+from cnn_jax.data.pictures.decoding import decode_all, seconds_each
+from cnn_jax.data.pictures.image_files import BadImage, Decoded
+from cnn_jax.data.pictures.picture_form import PictureForm
 from cnn_jax.errors import first_line
 from cnn_jax.runtime import host
 from cnn_jax.storage import files, json_checks

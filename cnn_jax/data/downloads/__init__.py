@@ -1,0 +1,1 @@
+"""The original files of published sets: downloaded, verified and read."""

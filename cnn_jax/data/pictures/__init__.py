@@ -1,0 +1,1 @@
+"""Pictures in files: found in folders, decoded, kept in memory or read when they are needed."""

@@ -1,0 +1,1 @@
+"""Sets that TensorFlow Datasets (TFDS) has prepared, read without TensorFlow."""
