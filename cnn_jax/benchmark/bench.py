@@ -80,7 +80,7 @@ class Bench:
         self.say("Timing matrix products")
         forward = structure.forward_flops(self.plan.model, self.plan.data.image_shape)
         peak = matmul_flops_per_second(self.plan.experiment.precision, self.seconds)
-        trained = 3 * forward * self.plan.experiment.gradient.passes
+        trained = self.plan.forward_passes * forward
         reached = trained * train_images_per_second
         return {
             "forward_flops_per_image": forward,

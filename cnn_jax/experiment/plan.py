@@ -71,6 +71,14 @@ class Plan:
         return min(self.steps_per_epoch * self.experiment.batch_size, self.data.train)
 
     @property
+    def forward_passes(self) -> int:
+        """Forward passes that an image's training costs: a backward pass counts as two.
+
+        What remat recomputes is no part of it.
+        """
+        return 3 * self.experiment.gradient.passes
+
+    @property
     def partial_batch(self) -> int:
         """Number of examples in each epoch's last batch if it is smaller; 0: no step takes one."""
         if self.total_steps < self.steps_per_epoch:

@@ -12,7 +12,7 @@ from cnn_jax.config.names import NAMES
 from cnn_jax.errors import shape_text
 from cnn_jax.experiment import Experiment
 from cnn_jax.modes.mode import Mode
-from cnn_jax.modes.schedule_facts import passes, schedule_facts, training_flops
+from cnn_jax.modes.schedule_facts import peta, schedule_facts, training_flops
 from cnn_jax.modes.slice_plan import slice_plan
 from cnn_jax.report import tables
 from cnn_jax.setup import Setup
@@ -46,8 +46,8 @@ def dry_run(
         f"{len(jax.local_devices())} device(s)",
         "parameters": f"{structure.numbers(params):,}",
         "forward FLOPs an image": f"{flops:,}",
-        "training FLOPs": f"{training_flops(plan) / 1e15:.3g} P "
-        f"({passes(plan)} forward passes an image{recomputed})",
+        "training FLOPs": f"{peta(training_flops(plan, flops))} "
+        f"({plan.forward_passes} forward passes an image{recomputed})",
         **schedule_facts(plan, len(jax.local_devices())),
         "memory": memory,
     }

@@ -1,21 +1,21 @@
 """What --dry_run prints on the steps of a run, here or on TPU slices."""
 
-from cnn_jax.analysis import structure
 from cnn_jax.experiment import Plan
 
 
-def passes(plan: Plan) -> int:
-    """How many forward passes an image's training costs: a backward pass counts as two.
+def training_flops(plan: Plan, forward: int) -> int:
+    """Floating-point operations of a whole run, by the formula; a multiply-add counts as two.
 
-    What remat recomputes is no part of it, as in the utilisation of a benchmark.
+    Args:
+      plan: The run's plan.
+      forward: Those of an image's forward pass.
     """
-    return 3 * plan.experiment.gradient.passes
+    return plan.forward_passes * forward * plan.examples(plan.total_steps)
 
 
-def training_flops(plan: Plan) -> int:
-    """Floating-point operations of a whole run, by the formula; a multiply-add counts as two."""
-    forward = structure.forward_flops(plan.model, plan.data.image_shape)
-    return passes(plan) * forward * plan.examples(plan.total_steps)
+def peta(flops: int) -> str:
+    """A number of operations for people, such as "0.00298 P"."""
+    return f"{flops / 1e15:.3g} P"
 
 
 def schedule_facts(plan: Plan, devices: int) -> dict[str, str]:

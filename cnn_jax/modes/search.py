@@ -28,7 +28,7 @@ from cnn_jax.runs.workdir import Run, RunBusy
 from cnn_jax.runtime.own_command import own_command
 from cnn_jax.search.results import Results
 from cnn_jax.search.space import Axis, space
-from cnn_jax.search.study import Sampler, Study
+from cnn_jax.search.study import Sampler, Study, folder_name
 from cnn_jax.setup import Setup
 from cnn_jax.storage.files import write_atomically
 from cnn_jax.sweeps import jobs
@@ -96,7 +96,7 @@ def search(
         study.check_space(text, axes)
 
         def run_of(number: int) -> Run:
-            return Run(whole.folder / f"{number:03d}")
+            return Run(whole.folder / folder_name(number))
 
         def train_one(trial: Any) -> None:
             values = study.suggest(trial, axes)

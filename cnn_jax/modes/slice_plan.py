@@ -182,7 +182,7 @@ def _as_json(
         "image_shape": list(plan.data.image_shape),
         "batch_size": experiment.batch_size,
         "precision": experiment.precision,
-        "formula_flops": 3 * experiment.gradient.passes * forward * experiment.batch_size / chips,
+        "formula_flops": plan.forward_passes * forward * experiment.batch_size / chips,
         **dataclasses.asdict(step),
         "memory": step.memory,
         "chip": dataclasses.asdict(slices.chip) if slices.chip else None,

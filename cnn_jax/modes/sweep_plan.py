@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnn_jax import config
+from cnn_jax.analysis import structure
 from cnn_jax.experiment import Experiment
-from cnn_jax.modes.schedule_facts import training_flops
+from cnn_jax.modes.schedule_facts import peta, training_flops
 from cnn_jax.report import tables
 from cnn_jax.runs.workdir import Run
 from cnn_jax.sweeps import checks, sweep_folder
@@ -41,18 +42,15 @@ def sweep_plan(
         plans = checks.check(members, experiments, recipe, data_dir)
     rows, left = [], []
     for member, plan in zip(members, plans, strict=True):
-        place, needs = member.run.folder.name, _peta(training_flops(plan))
-        rows.append([place, member.name, member.state(), f"{plan.total_steps:,}", needs])
+        forward = structure.forward_flops(plan.model, plan.data.image_shape)
+        steps, flops = plan.total_steps, training_flops(plan, forward)
+        place = member.run.folder.name
+        rows.append([place, member.name, member.state(), f"{steps:,}", peta(flops)])
         if not member.ended():
-            left.append(plan)
+            left.append((steps, flops))
     out.print(tables.table(["folder", "run", "state", "steps", "training FLOPs"], rows))
-    steps = sum(plan.total_steps for plan in left)
     out.print(
-        f"{len(left):,} of {len(members):,} runs are to be trained: {steps:,} steps, "
-        f"{_peta(sum(map(training_flops, left)))} FLOPs",
+        f"{len(left):,} of {len(members):,} runs are to be trained: "
+        f"{sum(steps for steps, _ in left):,} steps, {peta(sum(flops for _, flops in left))} FLOPs",
         highlight=False,
     )
-
-
-def _peta(flops: int) -> str:
-    return f"{flops / 1e15:.3g} P"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from cnn_jax.terminal.quiet_loggers import errors_alone
 
 if TYPE_CHECKING:
     from matplotlib.ft2font import FT2Font
@@ -45,16 +46,9 @@ def fallbacks(text: str) -> list[str]:
     return chosen
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> contextlib.AbstractContextManager[None]:
     """Silences matplotlib's log about families that lack a regular weight."""
-    log = logging.getLogger("matplotlib.font_manager")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
+    return errors_alone("matplotlib.font_manager")
 
 
 def _search(text: str) -> None:

@@ -1,7 +1,5 @@
 """The results of a search: a table, search.csv and a figure."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +7,8 @@ from typing import Any
 
 from cnn_jax.report import search_figure, tables
 from cnn_jax.search.space import Axis
-from cnn_jax.storage import files
+from cnn_jax.search.study import folder_name
+from cnn_jax.storage.csv_files import write_csv
 
 CSV, FIGURE = "search.csv", "search.png"
 # What Optuna calls the states of a trial, and what we do.
@@ -54,23 +53,19 @@ class Results:
         Returns:
           The names of the files; there is no figure before a trial has a value.
         """
-        text = io.StringIO()
         columns = ["folder", "state", *self._axes, self._measure, "epochs"]
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        for trial in self._trials:
-            known = {name: trial.params.get(name) for name in self._axes}
-            measured = {self._measure: _value(trial), "epochs": trial.last_step}
-            writer.writerow(
-                {"folder": f"{trial.number:03d}", "state": _state(trial), **known, **measured}
-            )
-        files.write_atomically(folder / CSV, text.getvalue().encode())
+        write_csv(folder / CSV, columns, map(self._row, self._trials))
         fields = [
             search_figure.Field(name, axis.kind == "log", axis.choices)
             for name, axis in self._axes.items()
         ]
         drawn = search_figure.draw(self._points(), fields, self._name, folder / FIGURE)
         return [CSV, *([FIGURE] if drawn else [])]
+
+    def _row(self, trial: Any) -> dict[str, Any]:
+        known = {name: trial.params.get(name) for name in self._axes}
+        measured = {self._measure: _value(trial), "epochs": trial.last_step}
+        return {"folder": folder_name(trial.number), "state": _state(trial), **known, **measured}
 
     @property
     def _name(self) -> str:

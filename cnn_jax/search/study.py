@@ -16,6 +16,11 @@ _STREAM = 100_003
 Sampler = Literal["tpe", "random"]
 
 
+def folder_name(number: int) -> str:
+    """Name of the folder of a trial, in the folder of the search."""
+    return f"{number:03d}"
+
+
 class Study:
     """An Optuna study in a folder, or in another storage.
 

@@ -1,7 +1,5 @@
 """The results of a sweep: a table, sweep.json, sweep.csv and a figure."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +9,7 @@ from cnn_jax.comparison.inference import Mean
 from cnn_jax.report import sweep_figure, tables
 from cnn_jax.report.sweep_figure import Point
 from cnn_jax.runs.workdir import Run
-from cnn_jax.storage import files
+from cnn_jax.storage.csv_files import write_csv
 from cnn_jax.sweeps import sweep_folder
 from cnn_jax.sweeps.grid import Assignment
 from cnn_jax.sweeps.sweep_folder import Member
@@ -113,11 +111,7 @@ class Results:
         results = ("state", "validation_accuracy", self.measure, "train_seconds")
         last = dict.fromkeys((*results, *(key for row in rows for key in row if key in results)))
         fields = dict.fromkeys(key for row in rows for key in row if key not in last)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, [*fields, *last], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        files.write_atomically(whole.folder / CSV, text.getvalue().encode())
+        write_csv(whole.folder / CSV, [*fields, *last], rows)
         points = [
             Point(one.assignment, one.values, one.mean.mean, _interval(one.mean), one is self.best)
             for one in self.settings

@@ -1,13 +1,13 @@
 """What TFDS and the readers of its files raise or log, as this package says it."""
 
 import contextlib
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 from cnn_jax.data.dataset import DataInvalid
 from cnn_jax.data.tfds.tfrecord import RecordDamaged
 from cnn_jax.errors import first_line
+from cnn_jax.terminal.quiet_loggers import errors_alone
 
 RESTORE = "restore it from a copy, or prepare the data set again in another folder"
 
@@ -34,13 +34,6 @@ def explained(path: Path) -> Iterator[None]:
         raise DataInvalid(f"{path} cannot be read ({reason}): {RESTORE}") from error
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> contextlib.AbstractContextManager[None]:
     """A block in which TFDS logs errors alone, and not that OpenCV would be faster."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    return errors_alone("absl")
