@@ -76,7 +76,7 @@ ONLY_FOR = {name: ["train"] for name in ("list", "print_config", "topology")} | 
     for mode in MODES.values()
     for flag in mode.flags
 }
-ONLY_FOR["dry_run"] = ["train", "sweep"]
+ONLY_FOR["dry_run"] = ["train", "sweep", "search"]
 # Flags that name a file or a folder.
 PATHS = ("workdir", "data_dir", "model", "output", "contact_sheet")
 

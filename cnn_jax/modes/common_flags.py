@@ -33,7 +33,7 @@ ACTIONS = (
         "dry_run",
         bool,
         False,
-        "Print shapes, FLOPs, memory and steps, or the runs of a sweep; train nothing",
+        "Print shapes, FLOPs, memory, steps, or the runs of a sweep or a search; train nothing",
     ),
     Flag(
         "topology",

@@ -23,13 +23,14 @@ from cnn_jax.modes.mode import (
     new_workdir,
     training_options,
 )
+from cnn_jax.modes.search_plan import search_plan
 from cnn_jax.report import tables
 from cnn_jax.runs.workdir import Run, RunBusy
 from cnn_jax.runtime.own_command import own_command
+from cnn_jax.search import checks
 from cnn_jax.search.results import Results
-from cnn_jax.search.space import Axis, space
+from cnn_jax.search.space import space
 from cnn_jax.search.study import Sampler, Study, folder_name
-from cnn_jax.setup import Setup
 from cnn_jax.storage.files import write_atomically
 from cnn_jax.sweeps import jobs
 from cnn_jax.sweeps.grid import applied, name_of
@@ -86,7 +87,7 @@ def search(
     out = console or tables.console()
     say = functools.partial(out.print, highlight=False, markup=False, soft_wrap=True)
     axes = space(text)
-    _check(experiment, axes, recipe, options.get("data_dir"))
+    checks.check(experiment, axes, recipe, options.get("data_dir"))
     measure = f"validation_{experiment.select_by}"
     whole = Run.at(workdir)
     if whole.exists():
@@ -152,22 +153,6 @@ def search(
     return best
 
 
-def _check(
-    experiment: Experiment, axes: dict[str, Axis], recipe: config.Recipe, data_dir: str | None
-) -> None:
-    """Raises what training would refuse, at the ends of every axis and for every choice."""
-    loaded: dict[str, Any] = {}
-    for name, axis in axes.items():
-        for value in axis.examples():
-            try:
-                changed = applied(experiment, {name: str(value)}, recipe.names)
-                setup = Setup.of(changed, recipe, data_dir, loaded=loaded)
-            except UserError as error:
-                raise UserError(f"--space: {name}={value}: {error}") from error
-            if not setup.plan.data.validation:
-                raise UserError("--mode=search chooses on validation: set data.validation")
-
-
 def _share(whole: Run, number: int) -> None:
     """Lets so many processes run this command's search to its end.
 
@@ -191,6 +176,9 @@ def run(command: Command) -> None:
     flags = command.flags
     if flags.space is None:
         raise UserError("--mode=search needs --space='optimizer.peak_lr=log(1e-3,1); ...'")
+    if flags.dry_run:
+        search_plan(command.experiment, flags.space, flags.trials, command.recipe, flags.data_dir)
+        return
     options = training_options(command)
     whole = new_workdir(command)
     if flags.jobs:

@@ -28,9 +28,8 @@ class Axis:
         """Values as text: all choices, or both ends and, if it is not whole, one between them."""
         if self.low is None or self.high is None:
             return self.choices
-        ends = str(self.low), str(self.high)
         between = f"{self.low + 0.382 * (self.high - self.low):.4g}"
-        return ends if self.kind == "int" else (*ends, between)
+        return str(self.low), *([] if self.kind == "int" else [between]), str(self.high)
 
     def suggest(self, trial: Any, name: str) -> str:
         """Asks an Optuna trial for a value; returns it as text."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import sys
 
@@ -142,6 +143,31 @@ def test_mistakes_are_one_line(flags, message, capsys, tmp_path):
     error = capsys.readouterr().err.splitlines()[-1]
     assert message in error and one_line(error)
     assert not (tmp_path / "s").exists()
+
+
+def test_a_dry_run_lists_what_trials_take_and_leaves_nothing(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = (*TINY, MLP, "--config.epochs=1", "--mode=search", "--dry_run", "--trials=7")
+    flags = "--space=optimizer.peak_lr=log(1e-3,1); seed=choice(4,5)"
+    assert cli.main(["run.py", *arguments, flags]) == 0
+    printed = capsys.readouterr().out
+    # An epoch has 256 images; each costs 3 forward passes of 2 FLOPs for each weight.
+    petaflops = 256 * 3 * 2 * (32 * 32 * 3 * 16 + 16 * 10) / 1e15
+    for place in ("optimizer.peak_lr +0.001", "optimizer.peak_lr +1", "seed +4", "seed +5"):
+        assert re.search(rf"{place} +8 +{petaflops:.3g} P *\n", printed)
+    assert f"7 trials of 8 steps: {7 * petaflops:.3g} P FLOPs" in printed
+    more = "--space=batch_size=choice(16,32); seed=choice(4,5); epochs=int(1,3)"
+    assert cli.main(["run.py", *arguments, more]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(rf"epochs +3 +24 +{3 * petaflops:.3g} P *\n", printed)
+    assert "7 trials; what one takes depends on batch_size and epochs" in printed
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_refuses_what_a_search_would(capsys):
+    arguments = (*TINY, "--mode=search", "--dry_run", "--space=batch_size=choice(8,512)")
+    assert cli.main(["run.py", *arguments]) == 2
+    assert "--space: batch_size=512: " in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_jobs_share_a_search_and_the_best_is_shown(monkeypatch, capsys, tmp_path):
