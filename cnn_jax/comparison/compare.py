@@ -1,5 +1,6 @@
 """Compares samples with the first of them, and says what can be concluded."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,7 +27,8 @@ class Compared:
       equivalent: Whether they differ by less than the margin; None without a difference.
       needed: Runs of each that would show a difference of 0.1 points at this spread; None if more
         than 100,000, or without a difference.
-      images: Two single runs on the same test images; None for others.
+      images: Two single runs on the same test images, with the p-value adjusted likewise; None for
+        others.
       conclusion: What can be concluded, in words.
     """
 
@@ -54,11 +56,15 @@ def compare(samples: Sequence[Sample], margin: float = 0.5) -> list[Compared]:
     for other in others:
         _check_same_data(first, other)
     differences = [_difference(first, other) for other in others]
-    known = [found for _, found in differences if found]
-    adjusted = iter(inference.holm([found.p for found in known]))
+    images = [
+        None if found else _images(first, other)
+        for other, (_, found) in zip(others, differences, strict=True)
+    ]
+    tests = [found or seen for (_, found), seen in zip(differences, images, strict=True)]
+    adjusted = iter(inference.holm([test.p for test in tests if test]))
     return [
-        _compared(first, other, reason, found, next(adjusted) if found else None, margin)
-        for other, (reason, found) in zip(others, differences, strict=True)
+        _compared(first, other, reason, test, next(adjusted) if test else None, margin)
+        for other, (reason, _), test in zip(others, differences, tests, strict=True)
     ]
 
 
@@ -87,12 +93,14 @@ def _compared(
     first: Sample,
     other: Sample,
     reason: str,
-    found: Difference | None,
+    found: Difference | McNemar | None,
     p: float | None,
     margin: float,
 ) -> Compared:
-    if found is None or p is None:
-        images = _images(first, other)
+    if not isinstance(found, Difference) or p is None:
+        images = None
+        if isinstance(found, McNemar) and p is not None:
+            images = dataclasses.replace(found, p=p)
         conclusion = _of_images(first, other, images)
         return Compared(other.name, reason, None, None, None, None, images, conclusion)
     pairs = found.method == "paired"

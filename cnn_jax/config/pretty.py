@@ -1,6 +1,7 @@
 """Formats a config for people: over several lines, or as a recipe file."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from cnn_jax.config import fields
@@ -32,29 +33,42 @@ def _pretty(value: Any, width: int, names: Names, indent: int, around: int) -> s
     return "\n".join([*lines, f"{' ' * indent})"])
 
 
-def to_recipe(experiment: Any, doc: str = "", names: Names = NO_NAMES) -> str:
+def to_recipe(
+    experiment: Any, doc: str = "", names: Names = NO_NAMES, folder: Path | None = None
+) -> str:
     """Returns the text of a recipe file for an experiment: imports and `experiment = ...`.
 
-    A class defined in a recipe file is imported from it, so save the text beside that file.
-    `names` are functions that the text may call, as in `to_text`.
+    Args:
+      experiment: The experiment.
+      doc: The file's docstring.
+      names: Functions that the text may call, as in `to_text`.
+      folder: Where the file will be. A class that a recipe's file defines is imported from there,
+        so that other folders are added to `sys.path`; None: the file will be beside that one.
     """
     imports: dict[str, set[str]] = {}
-    _gather(experiment, imports, names)
+    folders: set[Path] = set()
+    _gather(experiment, imports, folders, names)
     head = [f'"""{doc}"""', ""] if doc else []
+    if folder and (others := folders - {folder.resolve()}):
+        head += ["import sys", "", *(f"sys.path.append({str(other)!r})" for other in others)]
     lines = [f"from {module} import {', '.join(sorted(imports[module]))}" for module in imports]
     return "\n".join(
         [*head, *sorted(lines), "", f"experiment = {to_pretty(experiment, names=names)}", ""]
     )
 
 
-def _gather(value: Any, imports: dict[str, set[str]], names: Names) -> None:
+def _gather(value: Any, imports: dict[str, set[str]], folders: set[Path], names: Names) -> None:
+    """Adds the names that a value's text imports, and the folders of recipes that define some."""
     if isinstance(value, tuple):
         for part in value:
-            _gather(part, imports, names)
+            _gather(part, imports, folders, names)
     elif fields.is_config(value):
         make, arguments = shortest_call(value, names)
         # The module of a recipe has a generated name; its file is imported by the file's name.
-        module = getattr(sys.modules.get(make.__module__), "__recipe__", make.__module__)
+        source = sys.modules.get(make.__module__)
+        module = getattr(source, "__recipe__", make.__module__)
+        if module != make.__module__:
+            folders.add(Path(str(getattr(source, "__file__", ""))).resolve().parent)
         imports.setdefault(module, set()).add(make.__name__)
         for part in arguments.values():
-            _gather(part, imports, names)
+            _gather(part, imports, folders, names)

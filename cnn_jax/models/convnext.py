@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from cnn_jax import ops
 from cnn_jax.models import layers
@@ -73,7 +74,8 @@ class Block(nn.Module):
         y = nn.LayerNorm(epsilon=1e-6)(y)
         y = ops.gelu(nn.Dense(4 * width, kernel_init=KERNEL)(y))
         y = nn.Dense(width, kernel_init=KERNEL)(y)
-        y = y * self.param("layer_scale", nn.initializers.constant(LAYER_SCALE), (width,))
+        scale = self.param("layer_scale", nn.initializers.constant(LAYER_SCALE), (width,))
+        y = layers.in_float32(jnp.multiply, y, scale)
         return x + StochasticDepth(self.drop_path)(y, train=train)
 
 

@@ -103,6 +103,46 @@ def whole_batch_statistics(
     return call(*arguments, **options)
 
 
+_WITH_BIAS = (nn.Conv, nn.ConvLocal, nn.ConvTranspose, nn.Dense, nn.DenseGeneral)
+
+
+def biases_in_float32(
+    call: Callable[..., Any], arguments: Any, options: Any, context: nn.module.InterceptorContext
+) -> Any:
+    """Lets the layers of any model add their biases in float32, and round the sum.
+
+    An interceptor for `nn.intercept_methods`. A bias's gradient is a sum over all examples and
+    places. In half precision a running sum of 65,536 ones stays at 256 or 512: biases would have
+    gradients that are a tenth to a half too small (`in_float32`).
+    """
+    layer = context.module
+    if not (isinstance(layer, _WITH_BIAS) and context.method_name == "__call__" and layer.use_bias):
+        return call(*arguments, **options)
+    promote, dtypes = layer.promote_dtype, []
+
+    def all_but_the_bias(inputs, kernel, bias, **promotion):
+        inputs, kernel, bias = promote(inputs, kernel, bias, **promotion)
+        dtypes.append(inputs.dtype)
+        return inputs, kernel, bias.astype(jnp.promote_types(bias.dtype, jnp.float32))
+
+    object.__setattr__(layer, "promote_dtype", all_but_the_bias)  # a module's fields are frozen
+    try:
+        return call(*arguments, **options).astype(dtypes[-1])
+    finally:
+        object.__setattr__(layer, "promote_dtype", promote)
+
+
+def in_float32(
+    operation: Callable[[jax.Array, jax.Array], jax.Array], volume: jax.Array, shared: jax.Array
+) -> jax.Array:
+    """Adds or multiplies a volume and an array that its places share, in float32.
+
+    The result has the volume's precision. The shared array's gradient is a sum over the places,
+    which half precision would get wrong.
+    """
+    return operation(volume.astype(jnp.float32), shared.astype(jnp.float32)).astype(volume.dtype)
+
+
 def scores(num_classes: int | None, **options) -> nn.Dense:
     """The last layer: f[B,N] -> f32[B,K], always computed in float32.
 

@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from cnn_jax.models import layers
 
@@ -66,7 +67,7 @@ class SqueezeExcitation(nn.Module):
         hidden = nn.Dense(max(1, channels // self.reduction), kernel_init=layers.he_normal)
         scale = nn.relu(hidden(x.mean(axis=(1, 2))))
         scale = nn.sigmoid(nn.Dense(channels)(scale))
-        return x * scale[:, None, None]
+        return layers.in_float32(jnp.multiply, x, scale[:, None, None])
 
 
 def SEResNet18(**fields) -> SEResNet:

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from cnn_jax import ops
+from cnn_jax.models import layers
 
 # Added to the eigenvalues, so that directions of pure noise are not amplified.
 EPSILON = 5e-4
@@ -46,7 +47,7 @@ class Whitening(nn.Module):
         if not self.use_bias:
             return out
         bias = self.param("bias", self.bias_init, (self.filters,))
-        return out + bias.astype(image.dtype)
+        return layers.in_float32(jnp.add, out, bias)
 
     def _kernel(self, image: jax.Array) -> jax.Array:
         image = image[: self.images].astype(jnp.float32)

@@ -25,6 +25,7 @@ from cnn_jax.modes.mode import (
 )
 from cnn_jax.modes.search_plan import search_plan
 from cnn_jax.report import tables
+from cnn_jax.runs.run_records import RunError
 from cnn_jax.runs.workdir import Run, RunBusy
 from cnn_jax.runtime.own_command import own_command
 from cnn_jax.search import checks
@@ -62,8 +63,9 @@ def search(
     """Trains trials, each in a folder of its own, and writes the best as a recipe.
 
     Several processes may call this with the same folder, as with `sweep`. A trial counts if it has
-    finished, was pruned, or diverged. Its value is the validation measure `select_by`; the test set
-    plays no part. Trials are pruned by the median of others at the same epoch.
+    finished, was pruned, diverged, or has values that do not fit each other. Its value is the
+    validation measure `select_by`; the test set plays no part. Trials are pruned by the median of
+    others at the same epoch.
 
     Args:
       experiment: The experiment to vary.
@@ -90,11 +92,10 @@ def search(
     checks.check(experiment, axes, recipe, options.get("data_dir"))
     measure = f"validation_{experiment.select_by}"
     whole = Run.at(workdir)
-    if whole.exists():
-        raise UserError(f"{whole.folder} holds a run: give another --workdir")
+    checks.check_folder(whole)
     with whole.created():
         study = Study(whole.folder, storage, sampler, seed)
-        study.check_space(text, axes)
+        study.check_same(text, axes, checks.fixed_fields(experiment, axes))
 
         def run_of(number: int) -> Run:
             return Run(whole.folder / folder_name(number))
@@ -127,6 +128,13 @@ def search(
                 say(f"diverged: {error}")
                 Member(values, run_of(trial.number)).set_diverged(str(error))
                 study.tell(trial, None)
+            except RunError:
+                raise
+            except UserError as error:
+                if run_of(trial.number).exists():
+                    raise
+                say(f"refused: {error}")  # each value fits, but not with the others
+                study.refuse(trial, str(error))
 
         while study.counted() < trials:
             trial = study.next(trials, lambda number: run_of(number).held())
@@ -146,7 +154,7 @@ def search(
         found = applied(experiment, best.params, recipe.names)
         path = whole.folder / BEST
         doc = f"Trial {best.number} of a search: {measure.replace('_', ' ')} {best.value:.2%}."
-        write_atomically(path, config.to_recipe(found, doc, NAMES).encode())
+        write_atomically(path, config.to_recipe(found, doc, NAMES, path.parent).encode())
         say(f"best: trial {best.number}, {measure.replace('_', ' ')} {best.value:.2%}")
         say(f"{', '.join([*written, BEST])} -> {whole.folder}")
         say(f"train it by: python run.py --config={path}")
@@ -177,6 +185,7 @@ def run(command: Command) -> None:
     if flags.space is None:
         raise UserError("--mode=search needs --space='optimizer.peak_lr=log(1e-3,1); ...'")
     if flags.dry_run:
+        checks.check_folder(new_workdir(command))
         search_plan(command.experiment, flags.space, flags.trials, command.recipe, flags.data_dir)
         return
     options = training_options(command)

@@ -63,6 +63,8 @@ class Optax(Optimizer):
                 f"name: {self.name} can't take a step from gradients, parameters, a learning-rate "
                 f"schedule and kwargs={self.kwargs}: {type(error).__name__}: {reason}"
             ) from error
+        if any(jax.dtypes.issubdtype(x.dtype, jax.dtypes.extended) for x in jax.tree.leaves(state)):
+            raise ValueError(f"name: {self.name} keeps a random key, which checkpoints can't hold")
         if "ScheduleFreeState" in str(jax.tree.structure(state)):
             raise ValueError(
                 f"name: {self.name} evaluates other weights than it trains; use ScheduleFreeSGD or "

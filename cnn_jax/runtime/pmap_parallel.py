@@ -30,9 +30,10 @@ class Pmap:
 
     def place(self, tree):
         def stack(x):
-            return jax.device_put(
-                jnp.broadcast_to(x, (len(self.devices), *jnp.shape(x))), self.stacked
-            )
+            # Not a broadcast on one device: all copies would be in its memory at once.
+            shape = (len(self.devices), *jnp.shape(x))
+            copies = [jax.device_put(jnp.asarray(x), device)[None] for device in self.devices]
+            return jax.make_array_from_single_device_arrays(shape, self.stacked, copies)
 
         return jax.tree.map(stack, tree)
 

@@ -3,12 +3,34 @@
 from collections.abc import Mapping
 
 from cnn_jax import config
+from cnn_jax.config import flat
 from cnn_jax.data import Dataset
 from cnn_jax.errors import UserError
 from cnn_jax.experiment import Experiment, Plan
+from cnn_jax.runs.workdir import Run
 from cnn_jax.search.space import Axis
 from cnn_jax.setup import Setup
+from cnn_jax.sweeps import sweep_folder
 from cnn_jax.sweeps.grid import applied
+
+
+def check_folder(whole: Run) -> None:
+    """Raises UserError if a folder holds a run or a sweep, and so can't hold a search."""
+    if whole.exists():
+        raise UserError(f"{whole.folder} holds a run: give another --workdir")
+    if not whole.new and (whole.folder / sweep_folder.NAME).exists():
+        raise UserError(f"{whole.folder} holds a sweep: give another --workdir")
+
+
+def fixed_fields(experiment: Experiment, axes: Mapping[str, Axis]) -> dict[str, str]:
+    """The fields that all trials share, as `config.flat` writes them."""
+    searched = tuple(axes)
+    inside = tuple(f"{name}." for name in axes)
+    return {
+        name: value
+        for name, value in flat.flat(config.to_text(experiment)).items()
+        if name not in searched and not name.startswith(inside)
+    }
 
 
 def check(

@@ -7,10 +7,12 @@ from typing import Any
 
 from cnn_jax.report import search_figure, tables
 from cnn_jax.search.space import Axis
-from cnn_jax.search.study import folder_name
+from cnn_jax.search.study import REFUSED, folder_name
 from cnn_jax.storage.csv_files import write_csv
 
 CSV, FIGURE = "search.csv", "search.png"
+# The column of the epochs that a trial has trained; "epochs" may be a field of the space.
+TRAINED = "epochs_trained"
 # What Optuna calls the states of a trial, and what we do.
 STATES = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "diverged", "RUNNING": "running"}
 # Trials in the table, the best first.
@@ -47,13 +49,12 @@ class Results:
     def write(self, folder: Path) -> list[str]:
         """Writes search.csv, with every trial, and search.png.
 
-        A trial that was pruned has the measure of its last epoch, one that diverged or is being
-        trained has none.
+        A trial that was pruned has the measure of its last epoch, others have none.
 
         Returns:
           The names of the files; there is no figure before a trial has a value.
         """
-        columns = ["folder", "state", *self._axes, self._measure, "epochs"]
+        columns = ["folder", "state", *self._axes, self._measure, TRAINED]
         write_csv(folder / CSV, columns, map(self._row, self._trials))
         fields = [
             search_figure.Field(name, axis.kind == "log", axis.choices)
@@ -64,7 +65,7 @@ class Results:
 
     def _row(self, trial: Any) -> dict[str, Any]:
         known = {name: trial.params.get(name) for name in self._axes}
-        measured = {self._measure: _value(trial), "epochs": trial.last_step}
+        measured = {self._measure: _value(trial), TRAINED: trial.last_step}
         return {"folder": folder_name(trial.number), "state": _state(trial), **known, **measured}
 
     @property
@@ -83,6 +84,8 @@ class Results:
 
 
 def _state(trial: Any) -> str:
+    if REFUSED in trial.user_attrs:
+        return REFUSED
     return STATES.get(trial.state.name, trial.state.name)
 
 

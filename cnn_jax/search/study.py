@@ -12,6 +12,8 @@ NAME = "search"
 JOURNAL, LOCK = "search.log", ".search.lock"
 # Trials draw from streams of their own, so that processes do not draw the same.
 _STREAM = 100_003
+# Name of the reason in Optuna's record of a trial.
+REFUSED = "refused"
 
 Sampler = Literal["tpe", "random"]
 
@@ -60,19 +62,30 @@ class Study:
         path = str(self._folder / JOURNAL)
         return JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
 
-    def check_space(self, text: str, axes: Mapping[str, Axis]) -> None:
-        """Records the space of a new search.
+    def check_same(self, text: str, axes: Mapping[str, Axis], fixed: Mapping[str, str]) -> None:
+        """Records the space and the experiment of a new search.
 
         Args:
           text: The space as the user wrote it.
           axes: The same, read.
+          fixed: The fields that all trials share, as text.
 
         Raises:
-          UserError: an earlier search in this folder had another space.
+          UserError: an earlier search in this folder had another space or another experiment.
         """
         known = {name: repr(axis) for name, axis in axes.items()}
         with files.locked(self._folder / LOCK):
             kept = self._study.user_attrs
+            before = kept.get("fixed", fixed)
+            if changed := [
+                f"{name}: {before.get(name, 'default')} -> {fixed.get(name, 'default')}"
+                for name in sorted({*before, *fixed})
+                if before.get(name) != fixed.get(name)
+            ]:
+                raise UserError(
+                    f"{self._folder} holds a search of another experiment ({'; '.join(changed)}): "
+                    "give another --workdir, or the same experiment"
+                )
             if kept.get("axes", known) != known:
                 raise UserError(
                     f"--space: another search is in {self._folder}, of {kept['space']!r}: give "
@@ -81,13 +94,15 @@ class Study:
             if "axes" not in kept:
                 self._study.set_user_attr("space", text)
                 self._study.set_user_attr("axes", known)
+            if "fixed" not in kept:  # new, or of a version that did not record them
+                self._study.set_user_attr("fixed", dict(fixed))
 
     def trials(self) -> list[Any]:
         """All trials so far, in the order of their numbers."""
         return self._study.get_trials(deepcopy=False)
 
     def counted(self) -> int:
-        """Trials that count towards --trials: those that have finished, were pruned or diverged."""
+        """Trials that count towards --trials: all but those that are being trained."""
         return sum(trial.state.is_finished() for trial in self.trials())
 
     def next(self, trials: int, held: Callable[[int], bool]) -> Any | None:
@@ -130,6 +145,11 @@ class Study:
         """Reports an epoch's validation; returns whether the trial is to be given up."""
         trial.report(value, epoch)
         return trial.should_prune()
+
+    def refuse(self, trial: Any, reason: str) -> None:
+        """Ends a trial whose values do not fit each other."""
+        trial.set_user_attr(REFUSED, reason)
+        self.tell(trial, None)
 
     def tell(self, trial: Any, value: float | None, *, pruned: bool = False) -> None:
         """Ends a trial: with its value, pruned, or, without a value, diverged."""

@@ -1,6 +1,7 @@
 """Starts several processes that share a sweep on this machine, each on its part of it."""
 
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -35,12 +36,14 @@ def shares(number: int) -> list[dict[str, str] | set[int]]:
 
 def _gpus() -> list[str]:
     """Numbers of the NVIDIA GPUs that JAX would use; [] where it would use other devices."""
-    platforms = os.environ.get("JAX_PLATFORMS", "cuda")
+    platforms = os.environ.get("JAX_PLATFORMS") or "cuda"  # empty: JAX chooses
     if not set(platforms.split(",")) & {"cuda", "gpu"}:
         return []
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return [gpu for gpu in visible.split(",") if gpu]
+        # As CUDA reads it: only what stands before the first invalid entry, such as -1, is visible.
+        entries = (entry.strip() for entry in visible.split(","))
+        return list(itertools.takewhile(lambda gpu: gpu and not gpu.startswith("-"), entries))
     found = (re.fullmatch(r"nvidia(\d+)", path.name) for path in Path("/dev").glob("nvidia*"))
     return sorted((match[1] for match in found if match), key=int)
 

@@ -73,8 +73,10 @@ class Evaluation:
         """
         label = self.labels[:, None]
         own = np.take_along_axis(self.logits, label, 1)
-        earlier = np.arange(self.logits.shape[1]) < label
-        rank = ((self.logits > own) | ((self.logits == own) & earlier)).sum(1)
+        later = np.arange(self.logits.shape[1]) >= label
+        # Written so that a score that is no number is among no highest ones.
+        below = (self.logits < own) | ((self.logits == own) & later)
+        rank = (~below).sum(1)
         return float((rank < k).mean())
 
     def imbalanced(self) -> bool:

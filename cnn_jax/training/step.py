@@ -55,7 +55,10 @@ def scores(
     params, image = jax.tree.map(
         lambda x: x.astype(plan.experiment.precision), (variables["params"], image)
     )
-    with nn.intercept_methods(layers.whole_batch_statistics):
+    with (
+        nn.intercept_methods(layers.whole_batch_statistics),
+        nn.intercept_methods(layers.biases_in_float32),
+    ):
         output: Any = plan.model.apply({**variables, "params": params}, image, **options)
     logits, updates = output if options.get("mutable") else (output, {})
     component_checks.check_scores(plan.model, logits, image.shape[0], plan.data.num_classes)

@@ -141,6 +141,16 @@ def test_single_runs_are_compared_by_their_images(write_run):
     assert found.conclusion.startswith("this net of one is better on images like these")
 
 
+def test_p_values_of_several_single_runs_are_adjusted(write_run):
+    """Holm: the smallest of two is doubled, the other stays."""
+    one = write_run("one", 0.9, right=[True] * 30 + [False] * 2)
+    two = write_run("two", 0.5, right=[True] * 22 + [False] * 8 + [True] + [False])
+    three = write_run("three", 0.9, right=[True] * 27 + [False] * 3 + [True] + [False])
+    found = compare([*samples(one), *samples(two), *samples(three)])
+    assert [each.images.p for each in found] == pytest.approx([2 * 20 / 512, 10 / 16])
+    assert found[0].conclusion == "nothing: on images like these, either net may be better"
+
+
 def test_a_single_run_without_predictions_says_nothing(write_run):
     groups = [*samples(write_run("one", 0.9)), *samples(write_run("two", 0.8, right=[True]))]
     (found,) = compare(groups)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -115,6 +119,23 @@ def test_a_printed_recipe_imports_from_the_recipe_that_defines_a_class(folder):
     (folder / "printed.py").write_text(config.to_recipe(recipe.experiment))
     again = config.load("printed", NAMES, folder)
     assert config.to_text(again.experiment) == config.to_text(recipe.experiment)
+
+
+def test_a_printed_recipe_finds_the_defining_recipe_from_another_folder(folder, tmp_path):
+    recipe = config.load("good", NAMES, folder)
+    (tmp_path / "elsewhere").mkdir()
+    text = config.to_recipe(recipe.experiment, "Printed.", folder=tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "printed.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "printed.py"],
+        cwd=tmp_path / "elsewhere",
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    beside = config.to_recipe(recipe.experiment, "Printed.", folder=folder)
+    assert "sys.path" in text and "sys.path" not in beside
 
 
 def test_a_mistake_in_an_imported_file_is_told_at_its_place(tmp_path):

@@ -122,6 +122,7 @@ def test_takes_the_steps_of_optax(params, gradients, name, arguments, decay, fun
         (lambda: Optax("sm3", peak_lr=0.1), "name: sm3 can't take a step .* a learning-rate sched"),
         (lambda: Optax("dpsgd", peak_lr=0.1), "name: dpsgd can't take a step .* 'l2_norm_clip'"),
         (lambda: Optax("schedule_free_sgd", peak_lr=0.1), "name: .* use ScheduleFreeSGD"),
+        (lambda: Optax("noisy_sgd", peak_lr=0.1), "name: noisy_sgd keeps a random key"),
         (lambda: Optax("adam", peak_lr=0.1, decay="kernels"), "decay must be 'all', since adam"),
         (lambda: Optax("adamw", peak_lr=0.1, decay="biases"), "decay must be one of"),
         (lambda: Optax("adam", peak_lr=0.0), "peak_lr must be positive"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import re
 import signal
@@ -20,6 +21,7 @@ from cnn_jax.search.study import Study
 optuna = pytest.importorskip("optuna")
 
 MLP = "--config.model=MLP(hidden=(16,))"  # compiles sooner
+FIXED = {"model": "MLP"}
 AXES = space("optimizer.peak_lr=log(1e-3,1); batch_size=choice(8,16)")
 
 
@@ -85,11 +87,60 @@ def test_a_trial_below_the_median_is_pruned(tmp_path):
 
 
 def test_a_search_keeps_its_space(tmp_path):
-    study(tmp_path).check_space("a=int(1,8)", space("a=int(1,8)"))
-    study(tmp_path).check_space("a = int(1, 8)", space("a = int(1, 8)"))
+    study(tmp_path).check_same("a=int(1,8)", space("a=int(1,8)"), FIXED)
+    study(tmp_path).check_same("a = int(1, 8)", space("a = int(1, 8)"), FIXED)
     for other in ("a=int(1,9)", "b=int(1,8)", "a=int(1,8); b=int(1,8)"):
         with pytest.raises(UserError, match=r"another search is in .*, of 'a=int\(1,8\)': give"):
-            study(tmp_path).check_space(other, space(other))
+            study(tmp_path).check_same(other, space(other), FIXED)
+
+
+def test_another_experiment_in_the_same_folder_is_refused(capsys, tmp_path):
+    asked = ("--mode=search", "--space=seed=int(1,9)", f"--workdir={tmp_path}/s")
+    quick = (*TINY, MLP, "--config.epochs=1", *asked)
+    assert cli.main(["run.py", *quick, "--trials=1"]) == 0
+    best = (tmp_path / "s" / "best.py").read_text()
+    for changed, said in (
+        ("--config.epochs=2", "epochs: 1.0 -> 2.0"),
+        ("--config.ema=0.9", "ema: default -> 0.9"),
+    ):
+        assert cli.main(["run.py", *quick, changed, "--trials=1"]) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert f"/s holds a search of another experiment ({said})" in error and one_line(error)
+    assert (tmp_path / "s" / "best.py").read_text() == best
+    # A field that the space sets may differ: no trial uses it.
+    assert cli.main(["run.py", *quick, "--config.seed=5", "--trials=2"]) == 0
+    assert (tmp_path / "s" / "001" / "summary.json").exists()
+
+
+def test_values_that_do_not_fit_each_other_are_refused_and_the_search_goes_on(capsys, tmp_path):
+    """Each fits by itself: 64 images in batches of 16, or 256 in batches of 128."""
+    space = "--space=data.train=choice(64,256); batch_size=choice(16,128)"
+    small = (*TINY, MLP, "--config.epochs=1", "--config.data=Shapes(validation=16, test=16)")
+    flags = (
+        "--mode=search",
+        "--sampler=random",
+        "--seed=5",
+        "--trials=3",
+        f"--workdir={tmp_path}/s",
+        space,
+    )
+    assert cli.main(["run.py", *small, "--mode=search", *flags]) == 0
+    rows = [*csv.DictReader((tmp_path / "s" / "search.csv").open())]
+    assert len(rows) == 3
+    for row in rows:
+        unfit = (row["data.train"], row["batch_size"]) == ("64", "128")
+        assert row["state"] == ("refused" if unfit else row["state"])
+        assert unfit or row["state"] in ("finished", "pruned")
+    assert "refused: batch_size must be at most the 64 training" in capsys.readouterr().out
+
+
+def test_the_folder_of_a_sweep_or_a_run_is_refused_before_anything_is_written(capsys, tmp_path):
+    (tmp_path / "sweep.json").write_text('{"recipe": "x", "runs": []}')
+    asked = ("--mode=search", "--space=seed=int(1,9)", f"--workdir={tmp_path}")
+    for dry in ((), ("--dry_run",)):
+        assert cli.main(["run.py", *TINY, *asked, *dry]) == 2
+        assert "holds a sweep: give another --workdir" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep.json"]
 
 
 def test_a_diverged_trial_says_so_in_its_folder(capsys, tmp_path):

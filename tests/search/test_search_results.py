@@ -38,7 +38,8 @@ def test_the_file_has_every_trial(found, tmp_path):
     assert (tmp_path / "search.png").read_bytes().startswith(b"\x89PNG")
     rows = [*csv.DictReader((tmp_path / "search.csv").open())]
     assert [
-        (row["folder"], row["state"], row["validation_accuracy"], row["epochs"]) for row in rows
+        (row["folder"], row["state"], row["validation_accuracy"], row["epochs_trained"])
+        for row in rows
     ] == [
         ("000", "finished", "0.6", "2"),
         ("001", "pruned", "0.4", "2"),

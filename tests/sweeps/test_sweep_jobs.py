@@ -53,8 +53,13 @@ def test_each_process_gets_a_gpu(machine):
         jobs.shares(13)
     machine(cores=[0, 1], gpus=4, CUDA_VISIBLE_DEVICES="3,1")
     assert jobs.shares(2) == [{"CUDA_VISIBLE_DEVICES": "3"}, {"CUDA_VISIBLE_DEVICES": "1"}]
-    machine(cores=[0, 1], gpus=4, JAX_PLATFORMS="cpu")
-    assert jobs.shares(2) == [{0}, {1}]
+    for environ in ({"JAX_PLATFORMS": "cpu"}, {"CUDA_VISIBLE_DEVICES": "-1"}):
+        machine(cores=[0, 1], gpus=4, **environ)
+        assert jobs.shares(2) == [{0}, {1}]
+    machine(cores=[0, 1], JAX_PLATFORMS="", CUDA_VISIBLE_DEVICES="2, 0,-1,1")  # "": JAX chooses
+    assert jobs.shares(2) == [{"CUDA_VISIBLE_DEVICES": "2"}, {"CUDA_VISIBLE_DEVICES": "0"}]
+    with pytest.raises(UserError, match="this machine has 2 GPUs"):
+        jobs.shares(3)
 
 
 @pytest.mark.slow

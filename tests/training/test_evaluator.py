@@ -126,6 +126,11 @@ def test_top_k_by_hand():
     assert [result.top(k) for k in (1, 2, 3, 4, 5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
 
 
+def test_a_label_whose_score_is_no_number_is_among_no_highest_ones():
+    result = evaluation([[np.nan, 1.0, 2.0], [np.nan] * 3, [1.0, np.nan, 2.0]], [0, 1, 2])
+    assert [result.top(k) for k in (1, 2, 3)] == [0, 1 / 3, 1 / 3]
+
+
 def test_of_equal_scores_the_first_class_counts_as_the_highest():
     """As in accuracy, which takes the first of the highest scores."""
     result = evaluation(np.zeros((4, 4)), [0, 1, 2, 3])

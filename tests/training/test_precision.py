@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from cnn_jax.data.resident import Resident, epoch_order
-from cnn_jax.models import QuickNet, ResNet20
+from cnn_jax.models import Airbench94, AllCNN, ConvNeXt, QuickNet, ResNet20, SEResNet
 from cnn_jax.optim import SGD, Constant, Muon
 from cnn_jax.training.random_keys import streams
 from cnn_jax.training.step import eval_step, scores, train_step
@@ -70,6 +72,56 @@ def test_every_convolution_is_in_half_precision(model, plan_of, dataset, state_o
     convolved = [line for line in lines if "stablehlo.convolution" in line]
     assert convolved
     assert all("xbf16>" in line and "xf32>" not in line for line in convolved)
+
+
+class Mine(nn.Module):
+    """A user's net: Flax's own layers, with biases."""
+
+    @nn.compact
+    def __call__(self, image, *, train):
+        x = nn.relu(nn.Dense(8)(nn.Conv(8, (3, 3))(image)))
+        return nn.Dense(10)(nn.ConvTranspose(8, (2, 2))(x).mean(axis=(1, 2)))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Mine(),
+        AllCNN(),
+        ConvNeXt(depths=(1,), widths=(16,)),
+        SEResNet(blocks=(1,)),
+        Airbench94(widths=(8,)),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_gradients_summed_over_all_places_agree_with_float32(model, plan_of):
+    """Each bias and scale by itself: among all parameters, the kernels' gradients hide them."""
+    random = np.random.default_rng(0)
+    image = jnp.asarray(random.normal(size=(64, 32, 32, 3)), jnp.float32)
+    plan = plan_of(model=model)
+    variables = jax.jit(lambda: plan.model.init(jax.random.key(1), image, train=False))()
+
+    def loss(params, planned):
+        logits, _ = scores(
+            planned,
+            {**variables, "params": params},
+            image,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": jax.random.key(2)},
+        )
+        return jax.nn.log_softmax(logits)[:, 0].mean()
+
+    gradients = []
+    for precision in ("float32", "bfloat16"):
+        planned = with_precision(plan, precision)
+        found = jax.jit(jax.grad(functools.partial(loss, planned=planned)))(variables["params"])
+        gradients.append(jax.tree_util.tree_leaves_with_path(found))
+    for (path, expected), (_, rounded) in zip(*gradients, strict=True):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        if name.endswith(("bias", "scale")):
+            share = float((expected * rounded).sum() / (expected * expected).sum())
+            assert share == pytest.approx(1, abs=0.06), name
 
 
 def test_the_scores_of_an_evaluation_are_float32(plan, dataset, state_of):
