@@ -1,6 +1,7 @@
 """Errors that the program reports in one line, and where in the user's code an error arose."""
 
 import contextlib
+import inspect
 import re
 import sysconfig
 import traceback
@@ -69,8 +70,20 @@ def located_message(error: BaseException) -> str:
     return f"{location}: {first_line(error)}" if location else first_line(error)
 
 
+def definition_of(component: object) -> str:
+    """Returns the "file:line" of a component's class if the user wrote it; "" otherwise."""
+    cls = type(component)
+    try:
+        file, line = inspect.getsourcefile(cls), inspect.getsourcelines(cls)[1]
+    except (OSError, TypeError):  # made in an interpreter, or built in
+        return ""
+    return "" if not file or file.startswith(_NOT_USER_CODE) else f"{file}:{line}"
+
+
 @contextlib.contextmanager
-def blamed_on(part: str, hints: Mapping[str, str] | None = None) -> Iterator[None]:
+def blamed_on(
+    part: str, hints: Mapping[str, str] | None = None, component: object = None
+) -> Iterator[None]:
     """A block that runs code of the user's component: its error becomes a UserError with its place.
 
     Errors that arise in other code, and those that are messages already, pass unchanged.
@@ -78,18 +91,21 @@ def blamed_on(part: str, hints: Mapping[str, str] | None = None) -> Iterator[Non
     Args:
       part: What fails, such as "optimizer".
       hints: Explanations for some kinds of errors, by the name of their class.
+      component: What the block calls. If the user wrote its class, errors of the call itself, such
+        as a wrong number of arguments, are its own too.
     """
     try:
         yield
     except (UserError, RunFailed):
         raise
     except Exception as error:
-        if not location_of(error):
+        place = location_of(error) or definition_of(component)
+        if not place:
             raise
         kind = type(error).__name__
         reason = re.sub(r"\.? \(https://\S+\)", "", first_line(error))  # a link to Flax's docs
         hint = f"; {hints[kind]}" if hints and kind in hints else ""
-        raise UserError(f"{part} fails at {location_of(error)}: {kind}: {reason}{hint}") from error
+        raise UserError(f"{part} fails at {place}: {kind}: {reason}{hint}") from error
 
 
 def shape_text(shape: Iterable[int]) -> str:

@@ -8,8 +8,8 @@ from typing import Any, Self
 import jax
 
 from cnn_jax import config
-from cnn_jax.data import Dataset
-from cnn_jax.errors import blamed_on
+from cnn_jax.data import DataConfig, Dataset
+from cnn_jax.errors import UserError, blamed_on
 from cnn_jax.experiment import DataFacts, Experiment, Plan
 from cnn_jax.runs.workdir import Run
 from cnn_jax.runtime import cluster, jax_settings
@@ -20,6 +20,15 @@ from cnn_jax.training.state import TrainState, first_state, state_shapes
 from cnn_jax.training.tracing import LoweredSteps, lowered_steps
 from cnn_jax.transfer.initial_weights import Arrays, load_initial_weights, with_initial_weights
 from cnn_jax.transfer.teacher import teacher_digest, with_teacher
+
+
+def _loaded(source: DataConfig, data_dir: str | None) -> Dataset:
+    data: Any = source.load(data_dir)
+    if not isinstance(data, Dataset):
+        raise UserError(
+            f"data: {type(source).__name__}.load must return a Dataset, got {type(data).__name__}"
+        )
+    return data
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,14 +90,14 @@ class Setup:
         if run and not (cluster.leads() and run.exists()):
             run = None  # what is in its folder now may be of another run, or of process 0
         experiment = run.with_recorded_paths(experiment, recipe) if run else experiment
-        with blamed_on("data"):
+        with blamed_on("data", component=experiment.data):
             source, note = experiment.data.resolve(data_dir)
         experiment = dataclasses.replace(experiment, data=source)
         loaded = {} if loaded is None else loaded
         name = config.to_text(source)
         if name not in loaded:
-            with blamed_on("data"):
-                loaded[name] = source.load(data_dir)
+            with blamed_on("data", component=source):
+                loaded[name] = _loaded(source, data_dir)
         data = loaded[name]
         plan = Plan.of(experiment, DataFacts.of(data))
         spread = parallel(experiment.parallel, experiment.batch_size, devices)

@@ -173,9 +173,15 @@ def _transformation(
     experiment: Experiment, steps_per_epoch: int, total_steps: int
 ) -> optax.GradientTransformation:
     """The optimiser with its schedule, averaging and frozen parameters."""
-    with blamed_on("schedule"):
+    with blamed_on("schedule", component=experiment.schedule):
         factor = experiment.schedule.factor(total_steps, steps_per_epoch)
-    with blamed_on("optimizer"):
+        share = jax.eval_shape(factor, jax.ShapeDtypeStruct((), jnp.int32))
+        if getattr(share, "shape", None) != ():
+            raise UserError(
+                f"schedule: {type(experiment.schedule).__name__} must give a number for each step, "
+                f"got {share}"
+            )
+    with blamed_on("optimizer", component=experiment.optimizer):
         tx = experiment.optimizer.build(
             factor, batch_size=experiment.batch_size, total_steps=total_steps
         )

@@ -15,6 +15,16 @@ from cnn_jax.data.batch import Batch
 from cnn_jax.errors import UserError
 from cnn_jax.runtime.batch_axis import BATCH_AXIS, is_split
 
+_COLLECTIONS = "training keeps the collections params and batch_stats of a model, and no others"
+# Explanations for authors of custom models and other components, by the name of the error.
+HINTS = {
+    "InvalidRngError": "the only random stream in training is 'dropout'",
+    "ModifyScopeVariableError": _COLLECTIONS,
+    "ScopeCollectionNotFound": _COLLECTIONS,
+    "ScopeParamNotFoundError": "parameters are initialised by a call with train=False",
+    "TracerBoolConversionError": "a compiled step can't branch on an array: see jnp.where",
+}
+
 
 def check_augmented(augment: Augmentation, given: Batch, result: Any) -> None:
     """Raises UserError if an augmentation does not return a batch of the same size."""

@@ -16,7 +16,7 @@ from cnn_jax import ops
 from cnn_jax.augment.test_time import average_scores
 from cnn_jax.data.resident import Resident
 from cnn_jax.data.streamed import Streamed
-from cnn_jax.errors import UserError
+from cnn_jax.errors import UserError, blamed_on
 from cnn_jax.experiment import Plan
 from cnn_jax.models import layers
 from cnn_jax.optim.averages import moving_average
@@ -110,7 +110,8 @@ def train_step(
         batch = dataclasses.replace(batch, label=label)
     key = jax.random.fold_in(keys.augment, state.step)
     for number, augment in enumerate(plan.experiment.augment):
-        augmented = augment(jax.random.fold_in(key, number), batch)
+        with blamed_on("augment", component_checks.HINTS, augment):
+            augmented = augment(jax.random.fold_in(key, number), batch)
         component_checks.check_augmented(augment, batch, augmented)
         batch = augmented
 
@@ -129,7 +130,8 @@ def train_step(
                 rngs={"dropout": dropout_key},
                 mutable=["batch_stats"],
             )
-        losses = plan.loss(logits, batch.label)
+        with blamed_on("loss", component_checks.HINTS, plan.loss):
+            losses = plan.loss(logits, batch.label)
         component_checks.check_losses(plan.loss, losses, len(batch.index))
         if plan.experiment.distill and plan.teacher:
             image = plan.teacher.normalize(batch.image)

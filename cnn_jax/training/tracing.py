@@ -20,16 +20,6 @@ from cnn_jax.training.random_keys import streams
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.step import train_step
 
-_COLLECTIONS = "training keeps the collections params and batch_stats of a model, and no others"
-# Explanations for authors of custom models and other components, by the name of the error.
-HINTS = {
-    "InvalidRngError": "the only random stream in training is 'dropout'",
-    "ModifyScopeVariableError": _COLLECTIONS,
-    "ScopeCollectionNotFound": _COLLECTIONS,
-    "ScopeParamNotFoundError": "parameters are initialised by a call with train=False",
-    "TracerBoolConversionError": "a compiled step can't branch on an array: see jnp.where",
-}
-
 
 class LoweredSteps(NamedTuple):
     """The programs that advance a run, ready to compile; both take the same arguments.
@@ -105,7 +95,7 @@ def lowered_step(
         data = devices.shapes(Resident(images, labels))
     keys = jax.eval_shape(lambda: streams(0))
     state, order, keys, teacher = devices.shapes((state, order, keys, teacher))
-    with blamed_on("a training step", HINTS):
+    with blamed_on("a training step", component_checks.HINTS):
         step = functools.partial(train_step, plan, examples=examples)
         whole = bool(size % len(devices.devices))
         lowered = devices.lower(step, state, data, order, keys, teacher, whole=whole)
