@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 3
+# Letters that fit side by side below a panel.
+LETTERS = 24
 
 
 class Point(NamedTuple):
@@ -77,6 +79,7 @@ def build(points: Sequence[Point], fields: Sequence[Field], measure: str) -> Fig
     _draw(order, points, [point.number for point in points], labelled=True)
     _best_so_far(order, points)
     order.set_xlabel("trial")
+    order.locator_params("x", integer=True)
     made.legend(loc="outside upper center", ncols=4, frameon=False)
     for axes, field in zip(rest, fields, strict=False):
         _over_field(axes, points, field)
@@ -90,12 +93,22 @@ def build(points: Sequence[Point], fields: Sequence[Field], measure: str) -> Fig
 def _over_field(axes: Axes, points: Sequence[Point], field: Field) -> None:
     values = [point.fields[field.name] for point in points]
     if field.choices:
-        axes.set_xticks(range(len(field.choices)), shorten(field.choices, 12))
+        labels = shorten(field.choices, 12)
+        slanted = sum(map(len, labels)) > LETTERS
+        axes.set_xticks(
+            range(len(labels)),
+            shorten(field.choices, 20) if slanted else labels,
+            rotation=25 if slanted else 0,
+            ha="right" if slanted else "center",
+            rotation_mode="anchor",
+        )
         axes.set_xlim(-0.5, len(field.choices) - 0.5)
         values = [field.choices.index(str(value)) for value in values]
     _draw(axes, points, [float(value) for value in values])
     if field.log:
         axes.set_xscale("log")
+    elif not field.choices and all(isinstance(value, int) for value in values):
+        axes.locator_params("x", integer=True)
     axes.set_xlabel(field.name)
 
 
