@@ -76,7 +76,7 @@ def test_row_10_a_sweep_trains_nothing_where_a_later_run_is_of_another_experimen
 
 @pytest.mark.parametrize("flag", ["--dry_run", "--print_config", "--list"])
 def test_row_14_what_is_asked_instead_of_training_goes_with_no_other_mode(flag, capsys):
-    error = error_of(capsys, *TINY, flag, "--mode=search", "--space=seed=int(0,9)")
+    error = error_of(capsys, *TINY, flag, "--mode=volumes")
     assert flag in error and "--mode=train" in error
 
 
