@@ -1,5 +1,9 @@
 """What --dry_run prints on the steps of a run, here or on TPU slices."""
 
+from collections.abc import Iterable
+
+from cnn_jax import config
+from cnn_jax.analysis import structure
 from cnn_jax.experiment import Plan
 
 
@@ -11,6 +15,18 @@ def training_flops(plan: Plan, forward: int) -> int:
       forward: Those of an image's forward pass.
     """
     return plan.forward_passes * forward * plan.examples(plan.total_steps)
+
+
+def run_costs(plans: Iterable[Plan]) -> list[tuple[int, int]]:
+    """The steps and the floating-point operations of each run; a net is traced once."""
+    forward: dict[str, int] = {}
+    costs = []
+    for plan in plans:
+        net = f"{config.to_text(plan.model)} {plan.data.image_shape}"
+        if net not in forward:
+            forward[net] = structure.forward_flops(plan.model, plan.data.image_shape)
+        costs.append((plan.total_steps, training_flops(plan, forward[net])))
+    return costs
 
 
 def peta(flops: int) -> str:

@@ -3,9 +3,8 @@
 from typing import Any
 
 from cnn_jax import config
-from cnn_jax.analysis import structure
 from cnn_jax.experiment import Experiment, Plan
-from cnn_jax.modes.schedule_facts import peta, training_flops
+from cnn_jax.modes.schedule_facts import peta, run_costs
 from cnn_jax.report import tables
 from cnn_jax.search import checks
 from cnn_jax.search.space import space
@@ -36,25 +35,13 @@ def search_plan(
     out = console or tables.console()
     with out.status("Checking every field"):
         plans = checks.check(experiment, space(text), recipe, data_dir)
-        costs = _costs(plans)
+        costs = run_costs(plans.values())
     rows = [
         [*place, f"{steps:,}", peta(flops)]
         for place, (steps, flops) in zip(plans, costs, strict=True)
     ]
     out.print(tables.table(["field", "value", "steps", "training FLOPs"], rows))
     out.print(_sum(trials, plans, costs), highlight=False, markup=False, soft_wrap=True)
-
-
-def _costs(plans: dict[tuple[str, str], Plan]) -> list[tuple[int, int]]:
-    """The steps and the FLOPs of each plan."""
-    forward: dict[str, int] = {}
-    costs = []
-    for plan in plans.values():
-        net = f"{config.to_text(plan.model)} {plan.data.image_shape}"
-        if net not in forward:
-            forward[net] = structure.forward_flops(plan.model, plan.data.image_shape)
-        costs.append((plan.total_steps, training_flops(plan, forward[net])))
-    return costs
 
 
 def _sum(trials: int, plans: dict[tuple[str, str], Plan], costs: list[tuple[int, int]]) -> str:

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnn_jax import config
-from cnn_jax.analysis import structure
 from cnn_jax.experiment import Experiment
-from cnn_jax.modes.schedule_facts import peta, training_flops
+from cnn_jax.modes.schedule_facts import peta, run_costs
 from cnn_jax.report import tables
 from cnn_jax.runs.workdir import Run
 from cnn_jax.sweeps import checks, sweep_folder
@@ -39,11 +38,9 @@ def sweep_plan(
     experiments = checks.experiments(experiment, assignments, recipe)
     members = sweep_folder.members(whole, assignments, checks.texts(experiments))
     with out.status("Checking every run"):
-        plans = checks.check(members, experiments, recipe, data_dir)
+        costs = run_costs(checks.check(members, experiments, recipe, data_dir))
     rows, left = [], []
-    for member, plan in zip(members, plans, strict=True):
-        forward = structure.forward_flops(plan.model, plan.data.image_shape)
-        steps, flops = plan.total_steps, training_flops(plan, forward)
+    for member, (steps, flops) in zip(members, costs, strict=True):
         place = member.run.folder.name
         rows.append([place, member.name, member.state(), f"{steps:,}", peta(flops)])
         if not member.ended():

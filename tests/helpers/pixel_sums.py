@@ -8,6 +8,11 @@ import math
 import numpy as np
 
 
+def grey(value, number=20):
+    """So many even images."""
+    return np.full((number, 32, 32, 3), value, np.uint8)
+
+
 def levels(made):
     """As published: cut off at 0 and 1, and the fraction of a level dropped."""
     return np.clip(made, 0, 1) * 255

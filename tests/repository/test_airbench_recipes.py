@@ -8,21 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from planned import FACTS
 
 from cnn_jax import config
-from cnn_jax.experiment import DataFacts, Plan
+from cnn_jax.experiment import Plan
 
-FACTS = DataFacts(
-    name="cifar10",
-    classes=tuple("abcdefghij"),
-    image_shape=(32, 32, 3),
-    mean=(0.5, 0.5, 0.5),
-    std=(0.25, 0.25, 0.25),
-    train=50_000,
-    validation=0,
-    test=10_000,
-    fingerprint="0",
-)
 WHITENING, BIAS, HEAD = "whitening", "bias", "head"
 
 

@@ -7,16 +7,12 @@ import math
 
 import numpy as np
 import pytest
-from pixel_sums import blurred_naively, close, edge, enlarged, reflect
+from pixel_sums import blurred_naively, close, edge, enlarged, grey, reflect
 
 from cnn_jax.robustness import blur
 from cnn_jax.robustness.corruptions import SEVERITIES, corrupt, generator
 
 SIZE = 32
-
-
-def grey(value, number=20):
-    return np.full((number, SIZE, SIZE, 3), value, np.uint8)
 
 
 @pytest.mark.parametrize("severity", [1, 5])

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pixel_sums import grey
 
 from cnn_jax.robustness.corruptions import corrupt, generator
-
-
-def grey(value, number=20):
-    return np.full((number, 32, 32, 3), value, np.uint8)
 
 
 @pytest.mark.parametrize(("severity", "scale"), [*enumerate((0.04, 0.06, 0.08, 0.09, 0.1), 1)])
