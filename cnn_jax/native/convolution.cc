@@ -6,13 +6,13 @@
 #include <array>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <new>
 #include <string>
 #include <vector>
 
 #include "oneapi/dnnl/dnnl.hpp"
+#include "workspace.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace {
@@ -47,26 +47,6 @@ memory::dims Dims(ffi::AnyBuffer buffer, std::array<int, 4> order) {
   for (int axis : order) dims.push_back(buffer.dimensions()[axis]);
   return dims;
 }
-
-// Memory that grows and is kept between calls.
-class Workspace {
- public:
-  void* AtLeast(size_t bytes) {
-    if (bytes > bytes_) {
-      memory_.reset();  // before the larger one, so that both are never held
-      memory_.reset(static_cast<char*>(operator new(bytes, std::align_val_t(64))));
-      bytes_ = bytes;
-    }
-    return memory_.get();
-  }
-
- private:
-  struct Delete {
-    void operator()(char* memory) const { operator delete(memory, std::align_val_t(64)); }
-  };
-  std::unique_ptr<char, Delete> memory_;
-  size_t bytes_ = 0;
-};
 
 struct Convolution {
   dnnl::primitive primitive;

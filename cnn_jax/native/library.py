@@ -1,4 +1,4 @@
-"""Compiles the operations that call oneDNN, loads them, and makes them known to JAX."""
+"""Compiles the operations in C++, loads them, and makes them known to JAX."""
 
 import ctypes
 import functools
@@ -15,12 +15,17 @@ import jaxlib
 from cnn_jax.errors import UserError
 from cnn_jax.storage import cache_folder
 
-CONVOLVE = "cnn_jax_convolve"  # JAX's name of the operation
-SOURCE = Path(__file__).with_name("convolution.cc")
+# JAX's names of the operations.
+CONVOLVE, WINOGRAD, WINOGRAD_GRADIENT = (
+    f"cnn_jax_{name}" for name in ("convolve", "winograd", "winograd_gradient")
+)
+FOLDER = Path(__file__).parent
+SOURCES = (FOLDER / "convolution.cc", FOLDER / "winograd.cc")
+INCLUDED = sorted(FOLDER.glob("*.h"))
 # Packages of the extra `onednn`, each with a file that it holds.
 RUNTIME = ("onednn-cpu-gomp", "libdnnl.so.3")
 HEADERS = ("onednn-devel-cpu-gomp", "oneapi/dnnl/dnnl.hpp")
-FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared")
+FLAGS = ("-std=c++17", "-O3", "-Wno-psabi", "-fPIC", "-shared")
 
 
 @functools.cache
@@ -28,19 +33,24 @@ def load() -> ctypes.CDLL:
     """Makes the operations known to JAX.
 
     Returns:
-      The library. `CnnJaxHasBfloat16()` is 1 if the processor has instructions for bfloat16.
+      The library. `CnnJaxHasAvx512()` and `CnnJaxHasBfloat16()` are 1 if the processor has these
+      instructions.
 
     Raises:
       UserError: see `compiled`.
     """
     library = compiled()
-    capsule = jax.ffi.pycapsule(library.CnnJaxConvolve)
-    jax.ffi.register_ffi_target(CONVOLVE, capsule, platform="cpu")
+    for name, function in (
+        (CONVOLVE, library.CnnJaxConvolve),
+        (WINOGRAD, library.CnnJaxWinograd),
+        (WINOGRAD_GRADIENT, library.CnnJaxWinogradGradient),
+    ):
+        jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(function), platform="cpu")
     return library
 
 
 def compiled() -> ctypes.CDLL:
-    """Loads the library, compiled in 5 seconds if the user's cache does not have it yet.
+    """Loads the library, compiled in 10 seconds if the user's cache does not have it yet.
 
     Raises:
       UserError: oneDNN or a C++ compiler is missing, or it does not compile.
@@ -63,7 +73,7 @@ def _command() -> list[str]:
         *shlex.split(os.environ.get("CXX") or "c++"),
         *FLAGS,
         *(word for folder in folders for word in ("-isystem", folder)),
-        str(SOURCE),
+        *map(str, SOURCES),
         str(library),
         f"-Wl,-rpath,{library.parent}",
     ]
@@ -85,7 +95,8 @@ def _file_of(package: str, ending: str) -> Path:
 
 def _from_cache(command: list[str]) -> ctypes.CDLL:
     """The library that the command makes, kept in the user's cache. Raises UserError, OSError."""
-    key = cache_folder.key([command, SOURCE.read_text(), jaxlib.__version__])
+    texts = [file.read_text() for file in (*SOURCES, *INCLUDED)]
+    key = cache_folder.key([command, *texts, jaxlib.__version__])
     try:
         folder = cache_folder.user_cache() / "native"
         folder.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,8 @@ the cache. Wide convolutions of stride 1 use Winograd's algorithm instead, 1x1 c
 product, depthwise ones sums of shifted images, and narrow groups products of patches. The image's
 gradient of a convolution with strides is a product too.
 
-Where oneDNN is asked for, it takes the place of all of these but Winograd's algorithm.
+Where oneDNN is asked for, it takes the place of all of these but Winograd's algorithm, which is in
+C++ then.
 """
 
 import functools
@@ -19,7 +20,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnn_jax.ops import depthwise, forms, grouped, onednn, pointwise, strided, winograd
+from cnn_jax.ops import (
+    depthwise,
+    forms,
+    grouped,
+    native_winograd,
+    onednn,
+    pointwise,
+    strided,
+    winograd,
+)
 from cnn_jax.ops.chunks import sum_chunks
 from cnn_jax.ops.windows import NONE, Padding, Pair, full_padding
 
@@ -187,13 +197,20 @@ _PLAIN = _OnCpu(_on_cpu, _gradients_on_cpu)
 
 
 def _by_onednn(image, kernel, *, strides, padding, groups):
+    if native_winograd.pays(kernel, strides, groups):
+        return native_winograd.convolve(image, kernel, padding)
     if _winograd_beats_onednn(kernel, strides, groups, LEAST_PRODUCTS):
-        return _on_cpu(image, kernel, strides=strides, padding=padding, groups=groups)
+        return winograd.convolve(image, kernel, padding, groups)
     return onednn.convolve(image, kernel, strides, padding, groups)
 
 
 def _gradients_by_onednn(image, kernel, gradient, *, strides, padding, groups):
     where = (strides, padding, groups)
+    if native_winograd.pays(kernel, strides, groups):
+        pads = full_padding(image.shape, gradient.shape, kernel.shape, strides, padding)
+        of_image = native_winograd.convolve(gradient, _turned(kernel, groups), pads)
+        of_kernel = native_winograd.kernel_gradient(image, gradient, padding)
+        return of_image, of_kernel.astype(kernel.dtype)
     if _winograd_beats_onednn(kernel, strides, groups, LEAST_PRODUCTS):
         of_image = _image_gradient(image.shape, kernel, gradient, *where)
     else:

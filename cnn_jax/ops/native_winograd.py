@@ -1,0 +1,59 @@
+"""Winograd's algorithm (`winograd`) in C++: native/winograd.cc, for processors with AVX-512.
+
+A few tiles at a time are transformed, multiplied and transformed back in a core's cache. XLA writes
+the values at the points of many more to memory, and compiles the transforms anew in each program.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnn_jax.native import library
+from cnn_jax.ops import winograd
+from cnn_jax.ops.windows import Padding, Pair
+
+SIDE = 3  # of the kernel
+# A tile with C channels and K filters transforms C + K values and computes C K products at each
+# point. With fewer products per value than this, by bytes per value, oneDNN is faster.
+LEAST_PRODUCTS = {4: 9, 2: 13}
+
+
+def pays(kernel: jax.Array, strides: Pair, groups: int) -> bool:
+    """Whether this machine has it for a kernel f[h,w,C/G,K], and it is faster than oneDNN.
+
+    Raises:
+      UserError: the library cannot be used on this machine.
+    """
+    (*size, channels, filters), itemsize = kernel.shape, kernel.dtype.itemsize
+    if tuple(size) != (SIDE, SIDE) or strides != (1, 1) or groups != 1:
+        return False
+    if channels * filters < LEAST_PRODUCTS[itemsize] * (channels + filters):
+        return False
+    known = library.load()
+    return bool(known.CnnJaxHasAvx512()) and (
+        kernel.dtype == jnp.float32 or bool(known.CnnJaxHasBfloat16())
+    )
+
+
+def convolve(image: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
+    """Convolves f[B,H,W,C], f[3,3,C,K] -> f[B,H',W',K] with stride 1 and sums in float32."""
+    height, width = (
+        side + sum(pads) - SIDE + 1 for side, pads in zip(image.shape[1:3], padding, strict=True)
+    )
+    shape = (len(image), height, width, kernel.shape[3])
+    m = winograd.tile((height, width), SIDE, image.dtype.itemsize)
+    result = jax.ShapeDtypeStruct(shape, image.dtype)
+    return _call(library.WINOGRAD, result, (image, kernel), m, padding)
+
+
+def kernel_gradient(image: jax.Array, gradient: jax.Array, padding: Padding) -> jax.Array:
+    """Returns the kernel's gradient f32[3,3,C,K] from the output's gradient f[B,H',W',K]."""
+    m = winograd.tile(gradient.shape[1:3], SIDE, image.dtype.itemsize)
+    shape = (SIDE, SIDE, image.shape[3], gradient.shape[3])
+    result = jax.ShapeDtypeStruct(shape, jnp.float32)
+    return _call(library.WINOGRAD_GRADIENT, result, (image, gradient), m, padding)
+
+
+def _call(name: str, result, operands, m: int, padding: Padding) -> jax.Array:
+    call = jax.ffi.ffi_call(name, result, vmap_method="sequential")
+    return call(*operands, m=np.int64(m), padding=np.array(padding, np.int64).ravel())
