@@ -1,4 +1,4 @@
-"""Milliseconds of convolutions and their gradients in two forms, on this machine.
+"""Milliseconds of convolutions and their gradients in each form, on this machine.
 
     python benchmarks/convolutions.py [--batch_size=500] [--dtype=float32] [--repeats=7]
     python benchmarks/convolutions.py --layers=others --forms=fast,onednn --batch_size=64
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--layers", default="airbench,pointwise", help=f"Of {', '.join(LAYERS)}")
-    parser.add_argument("--forms", default="stock,fast", help="Two of stock, fast, onednn")
+    parser.add_argument("--forms", default="stock,fast", help="Of stock, fast, onednn")
     flags = parser.parse_args()
     forms = flags.forms.split(",")
     print(
@@ -100,7 +100,8 @@ def main() -> None:
             *(_times(form, image, kernel, layer, flags.repeats) for form in forms), strict=True
         )
         print(
-            f"{_name(layer):<44}" + "".join(f"{a:>8.1f} / {b:<5.1f}" for a, b in columns),
+            f"{_name(layer):<44}"
+            + "".join(" / ".join(f"{time:.1f}" for time in times).rjust(16) for times in columns),
             flush=True,
         )
 

@@ -26,24 +26,24 @@ struct Tiles {
   Tiles Unpadded() const { return {batch, rows, columns, side, 0, 0}; }
 };
 
-// Volumes f[B,H,W,C].
+// Volumes f[B,H,W,C], of which `depth` channels, those of a group, are in use.
 template <typename T>
 struct Volume {
   T* values;
-  int64_t height, width, depth;
+  int64_t height, width, depth, channels;
 
   // Reads a square of pixels, zero outside.
   template <int side>
   AVX512 void Read(Corner corner, int64_t channel, __m512* to) const {
     const __mmask16 mask = First(depth - channel);
     const T* first =
-        values + ((corner.image * height + corner.y) * width + corner.x) * depth + channel;
+        values + ((corner.image * height + corner.y) * width + corner.x) * channels + channel;
     const bool inside = corner.y >= 0 && corner.x >= 0 && corner.y + side <= height &&
                         corner.x + side <= width;
     if (inside) {
       for (int i = 0; i < side; i++) {
         for (int j = 0; j < side; j++) {
-          to[i * side + j] = Load(first + (i * width + j) * depth, mask);
+          to[i * side + j] = Load(first + (i * width + j) * channels, mask);
         }
       }
       return;
@@ -53,7 +53,7 @@ struct Volume {
       for (int j = 0; j < side; j++) {
         const bool there = in_height && 0 <= corner.x + j && corner.x + j < width;
         to[i * side + j] =
-            there ? Load(first + (i * width + j) * depth, mask) : _mm512_setzero_ps();
+            there ? Load(first + (i * width + j) * channels, mask) : _mm512_setzero_ps();
       }
     }
   }
@@ -65,9 +65,9 @@ struct Volume {
     const int64_t rows = std::min<int64_t>(side, height - corner.y);
     const int64_t columns = std::min<int64_t>(side, width - corner.x);
     for (int64_t i = 0; i < rows; i++) {
-      T* row = values + ((corner.image * height + corner.y + i) * width + corner.x) * depth;
+      T* row = values + ((corner.image * height + corner.y + i) * width + corner.x) * channels;
       for (int64_t j = 0; j < columns; j++) {
-        Store(row + j * depth + channel, mask, from[i * side + j]);
+        Store(row + j * channels + channel, mask, from[i * side + j]);
       }
     }
   }

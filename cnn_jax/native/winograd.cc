@@ -36,25 +36,45 @@ int64_t RoundUp(int64_t size, int64_t step) { return Quotient(size, step) * step
 // places in the cache, which has only a few for each.
 int64_t OddLines(int64_t bytes) { return (RoundUp(bytes, kLine) / kLine | 1) * kLine; }
 
+// A group's channels of a volume.
 template <typename T>
-Volume<T> VolumeOf(ffi::AnyBuffer buffer) {
+Volume<T> VolumeOf(ffi::AnyBuffer buffer, int64_t group, int64_t groups) {
   const auto sides = buffer.dimensions();
-  return {static_cast<T*>(buffer.untyped_data()), sides[1], sides[2], sides[3]};
+  const int64_t depth = sides[3] / groups;
+  T* values = static_cast<T*>(buffer.untyped_data());
+  return {values + group * depth, sides[1], sides[2], depth, sides[3]};
 }
 
-// One or two channels of a kernel [r,r,C,K] at the points, for sums over C.
+// A group's filters of a kernel f[r,r,C/G,K].
+template <typename T>
+struct Kernel {
+  T* values;
+  int64_t depth, filters, columns;  // columns: the filters of all groups
+
+  // Where a place of the window has a channel's weights.
+  T* At(int place, int64_t channel) const { return values + (place * depth + channel) * columns; }
+};
+
+template <typename T>
+Kernel<T> KernelOf(ffi::AnyBuffer buffer, int64_t group, int64_t groups) {
+  const auto sides = buffer.dimensions();
+  const int64_t filters = sides[3] / groups;
+  T* values = static_cast<T*>(buffer.untyped_data());
+  return {values + group * filters, sides[2], filters, sides[3]};
+}
+
+// One or two channels of a kernel at the points, for sums over channels.
 template <typename Weights, typename T>
-AVX512 void TransformKernel(const T* kernel, int64_t depth, int64_t filters, int64_t pair,
-                            const Panels& panels, T* to) {
+AVX512 void TransformKernel(const Kernel<T>& kernel, int64_t pair, const Panels& panels, T* to) {
   constexpr int r = Weights::kColumns, kPoints = Weights::kRows * Weights::kRows;
   __m512 pixels[r * r], points[2 * kPoints];
-  for (int64_t k = 0; k < filters; k += kLanes) {
-    const __mmask16 mask = First(filters - k);
+  for (int64_t k = 0; k < kernel.filters; k += kLanes) {
+    const __mmask16 mask = First(kernel.filters - k);
     for (int half = 0; half < kPair<T>; half++) {
       const int64_t channel = pair * kPair<T> + half;
       for (int i = 0; i < r * r; i++) {
-        pixels[i] = channel < depth ? Load(kernel + (i * depth + channel) * filters + k, mask)
-                                    : _mm512_setzero_ps();
+        pixels[i] =
+            channel < kernel.depth ? Load(kernel.At(i, channel) + k, mask) : _mm512_setzero_ps();
       }
       Sandwich<Weights>(pixels, points + half * kPoints);
     }
@@ -67,7 +87,7 @@ AVX512 void TransformKernel(const T* kernel, int64_t depth, int64_t filters, int
 
 // Convolves a block of tiles: values and products are those of its tiles at the points.
 template <typename M, typename T>
-AVX512 void ConvolveBlock(const Volume<T>& image, const Volume<T>& output, const T* kernel,
+AVX512 void ConvolveBlock(const Volume<T>& image, const Volume<T>& output, const T* factors,
                           const Panels& panels, const Tiles& tiles, int64_t first, int64_t count,
                           T* values, int64_t apart, float* products, int64_t products_apart) {
   constexpr int kPoints = M::n * M::n;
@@ -86,9 +106,9 @@ AVX512 void ConvolveBlock(const Volume<T>& image, const Volume<T>& output, const
   for (int64_t k = 0; k < panels.columns; k += kPanel) {
     const int64_t width = panels.Width(k);
     for (int p = 0; p < kPoints; p++) {
-      const T* factors = kernel + panels.Place(p, k) * kPair<T>;
+      const T* panel = factors + panels.Place(p, k) * kPair<T>;
       for (int64_t t = 0; t < count; t += kRows) {
-        Multiply(values + p * apart + t * stride, stride, kPair<T>, factors, width, panels.steps,
+        Multiply(values + p * apart + t * stride, stride, kPair<T>, panel, width, panels.steps,
                  products + p * products_apart + t * width, false);
       }
     }
@@ -106,15 +126,15 @@ AVX512 void ConvolveBlock(const Volume<T>& image, const Volume<T>& output, const
 }
 
 template <typename M, typename T>
-void Convolve(Crew& crew, const Volume<T>& image, const T* kernel, const Volume<T>& output,
-              const Tiles& tiles) {
+void Convolve(Crew& crew, const Volume<T>& image, const Kernel<T>& kernel,
+              const Volume<T>& output, const Tiles& tiles) {
   static auto* spaces = new std::array<Workspace, 2>;
   constexpr int64_t points = M::n * M::n;
-  const int64_t filters = output.depth, stride = RoundUp(image.depth, kLanes);
-  const Panels panels = {points, Quotient(image.depth, kPair<T>), RoundUp(filters, kLanes)};
+  const int64_t stride = RoundUp(image.depth, kLanes);
+  const Panels panels = {points, Quotient(image.depth, kPair<T>), RoundUp(output.depth, kLanes)};
   T* factors = static_cast<T*>((*spaces)[0].AtLeast(panels.Size() * 4));
   crew.ForEach(panels.steps, [&](int64_t pair, int64_t) {
-    TransformKernel<typename M::Weights>(kernel, image.depth, filters, pair, panels, factors);
+    TransformKernel<typename M::Weights>(kernel, pair, panels, factors);
   });
 
   const int64_t value = stride * sizeof(T), product = panels.Width(0) * sizeof(float);
@@ -168,11 +188,11 @@ AVX512 void TransformTiles(const Volume<T>& volume, const Tiles& tiles, int64_t 
 
 // The gradients of a channel's weights, from as many sums as there are parts of the work.
 template <typename M>
-AVX512 void KernelFromPoints(const float* totals, int64_t count, const Panels& sums, int64_t depth,
-                             int64_t filters, int64_t channel, float* kernel) {
+AVX512 void KernelFromPoints(const float* totals, int64_t count, const Panels& sums,
+                             int64_t channel, const Kernel<float>& kernel) {
   constexpr int r = M::kRows, kPoints = M::kColumns * M::kColumns;
   __m512 points[kPoints], pixels[r * r];
-  for (int64_t k = 0; k < filters; k += kLanes) {
+  for (int64_t k = 0; k < kernel.filters; k += kLanes) {
     for (int p = 0; p < kPoints; p++) {
       const float* sum = totals + sums.Place(p, k) + channel * sums.Width(k);
       points[p] = _mm512_loadu_ps(sum);
@@ -180,7 +200,7 @@ AVX512 void KernelFromPoints(const float* totals, int64_t count, const Panels& s
     }
     Sandwich<M>(points, pixels);
     for (int i = 0; i < r * r; i++) {
-      Store(kernel + (i * depth + channel) * filters + k, First(filters - k), pixels[i]);
+      Store(kernel.At(i, channel) + k, First(kernel.filters - k), pixels[i]);
     }
   }
 }
@@ -218,8 +238,8 @@ void AddProducts(const Volume<T>& image, const Volume<T>& gradient, const Tiles&
 }
 
 template <typename M, typename T>
-void KernelGradient(Crew& crew, const Volume<T>& image, const Volume<T>& gradient, float* kernel,
-                    const Tiles& tiles) {
+void KernelGradient(Crew& crew, const Volume<T>& image, const Volume<T>& gradient,
+                    const Kernel<float>& kernel, const Tiles& tiles) {
   static auto* spaces = new std::array<Workspace, 2>;
   constexpr int64_t points = M::n * M::n;
   const int64_t depth = image.depth, filters = gradient.depth, count = tiles.Count();
@@ -257,20 +277,20 @@ void KernelGradient(Crew& crew, const Volume<T>& image, const Volume<T>& gradien
     }
   });
   crew.ForEach(depth, [&](int64_t channel, int64_t) {
-    KernelFromPoints<typename M::Outputs>(totals, by_tiles, sums, depth, filters, channel, kernel);
+    KernelFromPoints<typename M::Outputs>(totals, by_tiles, sums, channel, kernel);
   });
 }
 
-std::mutex& OneAtATime() {
-  static auto* mutex = new std::mutex;  // each uses all cores, and the workspaces are shared
-  return *mutex;
-}
-
-// Calls a function with the matrices of tiles of m, and with a value of the images' type.
+// Calls a function for each group, with the matrices of tiles of m and a value of the images' type.
 template <template <int> typename M, typename Function>
-ffi::Error Run(int64_t m, ffi::DataType type, Function function) {
+ffi::Error Run(int64_t m, ffi::DataType type, int64_t groups, Function function) {
+  static auto* mutex = new std::mutex;  // each uses all cores, and the workspaces are shared
+  const std::lock_guard<std::mutex> lock(*mutex);
   const auto with = [&](auto matrices) {
-    type == ffi::DataType::BF16 ? function(matrices, Bfloat16()) : function(matrices, float());
+    for (int64_t group = 0; group < groups; group++) {
+      type == ffi::DataType::BF16 ? function(matrices, Bfloat16(), group)
+                                  : function(matrices, float(), group);
+    }
   };
   try {
     if (m == 2) with(M<2>());
@@ -292,28 +312,32 @@ using OfImage = Matrices<m, kSide>;
 template <int m>
 using OfKernel = Matrices<kSide, m>;
 
-ffi::Error Convolution(ffi::ThreadPool pool, int64_t m, Numbers padding, ffi::AnyBuffer image,
-                       ffi::AnyBuffer kernel, ffi::Result<ffi::AnyBuffer> output) {
-  const std::lock_guard<std::mutex> lock(OneAtATime());
+ffi::Error Convolution(ffi::ThreadPool pool, int64_t m, Numbers padding, int64_t groups,
+                       ffi::AnyBuffer image, ffi::AnyBuffer kernel,
+                       ffi::Result<ffi::AnyBuffer> output) {
   Crew crew(pool);
-  return Run<OfImage>(m, image.element_type(), [&](auto matrices, auto type) {
-    using T = decltype(type);
-    Convolve<decltype(matrices)>(crew, VolumeOf<T>(image),
-                                 static_cast<const T*>(kernel.untyped_data()), VolumeOf<T>(*output),
-                                 TilesOf(*output, m, padding));
-  });
+  return Run<OfImage>(
+      m, image.element_type(), groups, [&](auto matrices, auto type, int64_t group) {
+        using T = decltype(type);
+        Convolve<decltype(matrices)>(crew, VolumeOf<T>(image, group, groups),
+                                     KernelOf<T>(kernel, group, groups),
+                                     VolumeOf<T>(*output, group, groups),
+                                     TilesOf(*output, m, padding));
+      });
 }
 
-ffi::Error Gradient(ffi::ThreadPool pool, int64_t m, Numbers padding, ffi::AnyBuffer image,
-                    ffi::AnyBuffer gradient, ffi::Result<ffi::AnyBuffer> kernel) {
-  const std::lock_guard<std::mutex> lock(OneAtATime());
+ffi::Error Gradient(ffi::ThreadPool pool, int64_t m, Numbers padding, int64_t groups,
+                    ffi::AnyBuffer image, ffi::AnyBuffer gradient,
+                    ffi::Result<ffi::AnyBuffer> kernel) {
   Crew crew(pool);
-  return Run<OfKernel>(m, image.element_type(), [&](auto matrices, auto type) {
-    using T = decltype(type);
-    KernelGradient<decltype(matrices)>(crew, VolumeOf<T>(image), VolumeOf<T>(gradient),
-                                       static_cast<float*>(kernel->untyped_data()),
-                                       TilesOf(gradient, m, padding));
-  });
+  return Run<OfKernel>(
+      m, image.element_type(), groups, [&](auto matrices, auto type, int64_t group) {
+        using T = decltype(type);
+        KernelGradient<decltype(matrices)>(crew, VolumeOf<T>(image, group, groups),
+                                           VolumeOf<T>(gradient, group, groups),
+                                           KernelOf<float>(*kernel, group, groups),
+                                           TilesOf(gradient, m, padding));
+      });
 }
 
 auto Binding() {
@@ -321,6 +345,7 @@ auto Binding() {
       .Ctx<ffi::ThreadPool>()
       .Attr<int64_t>("m")
       .Attr<Numbers>("padding")
+      .Attr<int64_t>("groups")
       .Arg<ffi::AnyBuffer>()
       .Arg<ffi::AnyBuffer>()
       .Ret<ffi::AnyBuffer>();

@@ -198,7 +198,7 @@ _PLAIN = _OnCpu(_on_cpu, _gradients_on_cpu)
 
 def _by_onednn(image, kernel, *, strides, padding, groups):
     if native_winograd.pays(kernel, strides, groups):
-        return native_winograd.convolve(image, kernel, padding)
+        return native_winograd.convolve(image, kernel, padding, groups)
     if _winograd_beats_onednn(kernel, strides, groups, LEAST_PRODUCTS):
         return winograd.convolve(image, kernel, padding, groups)
     return onednn.convolve(image, kernel, strides, padding, groups)
@@ -208,8 +208,8 @@ def _gradients_by_onednn(image, kernel, gradient, *, strides, padding, groups):
     where = (strides, padding, groups)
     if native_winograd.pays(kernel, strides, groups):
         pads = full_padding(image.shape, gradient.shape, kernel.shape, strides, padding)
-        of_image = native_winograd.convolve(gradient, _turned(kernel, groups), pads)
-        of_kernel = native_winograd.kernel_gradient(image, gradient, padding)
+        of_image = native_winograd.convolve(gradient, _turned(kernel, groups), pads, groups)
+        of_kernel = native_winograd.kernel_gradient(image, gradient, padding, groups)
         return of_image, of_kernel.astype(kernel.dtype)
     if _winograd_beats_onednn(kernel, strides, groups, LEAST_PRODUCTS):
         of_image = _image_gradient(image.shape, kernel, gradient, *where)

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnn_jax.native import library
 from cnn_jax.ops import winograd
-from cnn_jax.ops.windows import Padding, Pair
+from cnn_jax.ops.windows import Padding, Pair, output_side
 
 SIDE = 3  # of the kernel
 # A tile with C channels and K filters transforms C + K values and computes C K products at each
@@ -24,10 +24,10 @@ def pays(kernel: jax.Array, strides: Pair, groups: int) -> bool:
     Raises:
       UserError: the library cannot be used on this machine.
     """
-    (*size, channels, filters), itemsize = kernel.shape, kernel.dtype.itemsize
-    if tuple(size) != (SIDE, SIDE) or strides != (1, 1) or groups != 1:
+    channels, filters = kernel.shape[2], kernel.shape[3] // groups
+    if kernel.shape[:2] != (SIDE, SIDE) or strides != (1, 1):
         return False
-    if channels * filters < LEAST_PRODUCTS[itemsize] * (channels + filters):
+    if channels * filters < LEAST_PRODUCTS[kernel.dtype.itemsize] * (channels + filters):
         return False
     known = library.load()
     return bool(known.CnnJaxHasAvx512()) and (
@@ -35,25 +35,23 @@ def pays(kernel: jax.Array, strides: Pair, groups: int) -> bool:
     )
 
 
-def convolve(image: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
-    """Convolves f[B,H,W,C], f[3,3,C,K] -> f[B,H',W',K] with stride 1 and sums in float32."""
-    height, width = (
-        side + sum(pads) - SIDE + 1 for side, pads in zip(image.shape[1:3], padding, strict=True)
-    )
-    shape = (len(image), height, width, kernel.shape[3])
-    m = winograd.tile((height, width), SIDE, image.dtype.itemsize)
-    result = jax.ShapeDtypeStruct(shape, image.dtype)
-    return _call(library.WINOGRAD, result, (image, kernel), m, padding)
+def convolve(image: jax.Array, kernel: jax.Array, padding: Padding, groups: int) -> jax.Array:
+    """Convolves f[B,H,W,C], f[3,3,C/G,K] -> f[B,H',W',K] with stride 1 and sums in float32."""
+    size = output_side(image, kernel.shape[:2], (1, 1), padding)
+    m = winograd.tile(size, SIDE, image.dtype.itemsize)
+    result = jax.ShapeDtypeStruct((len(image), *size, kernel.shape[3]), image.dtype)
+    return _call(library.WINOGRAD, result, (image, kernel), m, padding, groups)
 
 
-def kernel_gradient(image: jax.Array, gradient: jax.Array, padding: Padding) -> jax.Array:
-    """Returns the kernel's gradient f32[3,3,C,K] from the output's gradient f[B,H',W',K]."""
+def kernel_gradient(image: jax.Array, gradient: jax.Array, padding: Padding, groups: int):
+    """Returns the kernel's gradient f32[3,3,C/G,K] from the output's gradient f[B,H',W',K]."""
     m = winograd.tile(gradient.shape[1:3], SIDE, image.dtype.itemsize)
-    shape = (SIDE, SIDE, image.shape[3], gradient.shape[3])
+    shape = (SIDE, SIDE, image.shape[3] // groups, gradient.shape[3])
     result = jax.ShapeDtypeStruct(shape, jnp.float32)
-    return _call(library.WINOGRAD_GRADIENT, result, (image, gradient), m, padding)
+    return _call(library.WINOGRAD_GRADIENT, result, (image, gradient), m, padding, groups)
 
 
-def _call(name: str, result, operands, m: int, padding: Padding) -> jax.Array:
+def _call(name: str, result, operands, m: int, padding: Padding, groups: int) -> jax.Array:
     call = jax.ffi.ffi_call(name, result, vmap_method="sequential")
-    return call(*operands, m=np.int64(m), padding=np.array(padding, np.int64).ravel())
+    pads = np.array(padding, np.int64).ravel()
+    return call(*operands, m=np.int64(m), padding=pads, groups=np.int64(groups))

@@ -13,20 +13,21 @@ from cnn_jax import ops
 from cnn_jax.native import library
 
 ONE, SAME = (1, 1), ((1, 1), (1, 1))
-# Batch, image, filters, padding.
+# Batch, image, filters, groups, padding.
 CASES = {
-    "tiles of 4": (3, (8, 8, 32), 48, SAME),
-    "tiles of 3": (5, (6, 3, 24), 33, SAME),
-    "tiles of 2": (4, (2, 6, 32), 32, SAME),
-    "no padding": (2, (9, 7, 40), 24, ((0, 0), (0, 0))),
-    "padding on one side": (2, (7, 10, 64), 70, ((1, 0), (0, 2))),
-    "more padding than image": (2, (1, 3, 28), 28, ((0, 2), (1, 2))),
-    "one output": (3, (3, 3, 23), 37, ((0, 0), (0, 0))),
-    "an odd number of channels": (3, (5, 5, 25), 130, SAME),
-    "few tiles of many filters": (2, (4, 4, 64), 330, SAME),
-    "many tiles": (65, (9, 9, 30), 26, SAME),
-    "many blocks of tiles": (100, (17, 18, 128), 16, SAME),
-    "blocks of tiles and of filters": (12, (17, 18, 136), 130, SAME),
+    "tiles of 4": (3, (8, 8, 32), 48, 1, SAME),
+    "tiles of 3": (5, (6, 3, 24), 33, 1, SAME),
+    "tiles of 2": (4, (2, 6, 32), 32, 1, SAME),
+    "no padding": (2, (9, 7, 40), 24, 1, ((0, 0), (0, 0))),
+    "padding on one side": (2, (7, 10, 64), 70, 1, ((1, 0), (0, 2))),
+    "more padding than image": (2, (1, 3, 28), 28, 1, ((0, 2), (1, 2))),
+    "one output": (3, (3, 3, 23), 37, 1, ((0, 0), (0, 0))),
+    "an odd number of channels": (3, (5, 5, 25), 130, 1, SAME),
+    "few tiles of many filters": (2, (4, 4, 64), 330, 1, SAME),
+    "many tiles": (65, (9, 9, 30), 26, 1, SAME),
+    "many blocks of tiles": (100, (17, 18, 128), 16, 1, SAME),
+    "groups": (3, (7, 6, 92), 102, 2, ((2, 0), (1, 1))),
+    "blocks of tiles and of filters": (12, (17, 18, 136), 130, 1, SAME),
 }
 
 
@@ -42,8 +43,8 @@ def draw(*shape: int) -> np.ndarray:
 
 
 def operands(case: str, dtype=jnp.float32) -> tuple[jax.Array, jax.Array]:
-    batch, image, filters, _ = CASES[case]
-    arrays = draw(batch, *image), draw(3, 3, image[-1], filters)
+    batch, image, filters, groups, _ = CASES[case]
+    arrays = draw(batch, *image), draw(3, 3, image[-1] // groups, filters)
     return jnp.asarray(arrays[0], dtype), jnp.asarray(arrays[1], dtype)
 
 
@@ -65,15 +66,16 @@ def calls(name: str, *arguments) -> int:
 def test_values_and_gradients_are_the_definition(case, dtype, tolerance):
     if dtype == jnp.bfloat16 and not library.load().CnnJaxHasBfloat16():
         pytest.skip("this processor has no instructions for bfloat16")
-    (image, kernel), padding = operands(case, dtype), CASES[case][-1]
+    (image, kernel), (*_, groups, padding) = operands(case, dtype), CASES[case]
+    arguments = image, kernel, padding, ONE, groups
     with ops.form("onednn"):
         # The image's gradient is a convolution, too.
-        assert calls(library.WINOGRAD, image, kernel, padding) == 2
-        assert calls(library.WINOGRAD_GRADIENT, image, kernel, padding) == 1
-        got = values(image, kernel, padding)
-    out = reference_convolution.convolution(image, kernel, ONE, padding)
+        assert calls(library.WINOGRAD, *arguments) == 2
+        assert calls(library.WINOGRAD_GRADIENT, *arguments) == 1
+        got = values(*arguments)
+    out = reference_convolution.convolution(image, kernel, ONE, padding, groups)
     noise = np.asarray(jnp.asarray(draw(*out.shape), dtype))
-    gradients = reference_convolution.gradients(image, kernel, noise, ONE, padding)
+    gradients = reference_convolution.gradients(image, kernel, noise, ONE, padding, groups)
     for mine, true in zip(got, (out, *gradients), strict=True):
         assert mine.dtype == dtype and mine.shape == true.shape
         assert reference_convolution.error(mine, true) < tolerance
@@ -85,7 +87,7 @@ def test_values_and_gradients_are_the_definition(case, dtype, tolerance):
         (3, 16, 16, ONE, 1),  # too few products for each value
         (5, 64, 64, ONE, 1),
         (3, 64, 64, (2, 2), 1),
-        (3, 64, 64, ONE, 2),
+        (3, 64, 64, ONE, 8),
     ],
 )
 def test_other_convolutions_are_not_its(side, channels, filters, strides, groups):
