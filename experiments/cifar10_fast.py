@@ -10,6 +10,9 @@ The speedrun also differs in these points: SiLU instead of GELU; filters that de
 renormalised in some steps only; other Newton-Schulz coefficients; fewer images for whitening;
 contrast scaled about each channel's mean (here about grey); test-time augmentation of the least
 certain images only.
+
+With `--config.precision=bfloat16 --config.convolutions=onednn`, two cores with AVX-512 and its
+bfloat16 instructions need less than ten minutes (docs/performance.md).
 """
 
 from cnn_jax.augment import AlternatingFlip, Jitter, RandomCrop
