@@ -4,7 +4,7 @@ Lavin and Gray 2016 (arXiv:1509.09308). The output is divided into tiles of m x 
 which depends on n x n pixels of the image, n = m + r - 1 for an r x r kernel. Kernel and tiles are
 transformed to n^2 points, at which a convolution is one product: n^2 multiplications instead of
 m^2 r^2. The channels are contracted by n^2 matrix products. F(4,3) needs a quarter of the
-multiplications. In float32, its largest error over the shapes of common nets is 2.9e-5 standard
+multiplications. In float32, its largest error over the shapes of common nets is 3.2e-5 standard
 deviations of the result (benchmarks/winograd_error.py).
 """
 
