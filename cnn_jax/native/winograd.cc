@@ -1,7 +1,7 @@
 // Winograd's algorithm for convolutions of stride 1 (ops/winograd.py), as operations for XLA on a
 // CPU with AVX-512.
 //
-// Images are [B,H,W,C] and kernels [r,r,C,K] in row-major order, as in JAX. A few tiles at a time
+// Images are [B,H,W,C] and kernels [3,3,C/G,K] in row-major order, as in JAX. A few tiles at a time
 // are transformed, multiplied and transformed back, so that the values at the points stay in a
 // core's L2 cache: written to memory, they are twice to four times as large as the image.
 
@@ -23,11 +23,11 @@ namespace {
 namespace ffi = xla::ffi;
 using Numbers = ffi::Span<const int64_t>;
 
-constexpr int kSide = 3;                 // of a kernel
-constexpr int64_t kL2Bytes = 640 << 10;  // of a core's L2 cache, for one block of tiles
-constexpr int64_t kL3Bytes = 3 << 20;    // of its share of the L3 cache
+constexpr int kSide = 3;                   // of a kernel
+constexpr int64_t kL2Bytes = 640 << 10;    // of a core's L2 cache, for one block of tiles
+constexpr int64_t kL3Bytes = 3 << 20;      // of its share of the L3 cache
 constexpr int64_t kSumsBytes = 256 << 20;  // of all parts of a kernel's gradient
-constexpr int64_t kLine = 64;            // bytes of a line of a cache
+constexpr int64_t kLine = 64;              // bytes of a line of a cache
 
 int64_t Quotient(int64_t size, int64_t step) { return (size + step - 1) / step; }  // rounded up
 int64_t RoundUp(int64_t size, int64_t step) { return Quotient(size, step) * step; }

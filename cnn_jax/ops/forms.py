@@ -23,8 +23,8 @@ def onednn() -> bool:
 def form(name: Form) -> Iterator[None]:
     """A block that traces operations in this form.
 
-    "fast": this package's; "stock": JAX's and Flax's; "onednn": "fast", with the convolutions of
-    the library oneDNN on a CPU, which the extra `onednn` installs.
+    "fast": this package's; "stock": JAX's and Flax's; "onednn": "fast", with convolutions in C++ on
+    a CPU, by the library oneDNN, which the extra `onednn` installs, and by this package.
     """
     token = _FORM.set(name)
     try:

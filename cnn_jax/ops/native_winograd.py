@@ -19,20 +19,13 @@ LEAST_PRODUCTS = {4: 9, 2: 13}
 
 
 def pays(kernel: jax.Array, strides: Pair, groups: int) -> bool:
-    """Whether this machine has it for a kernel f[h,w,C/G,K], and it is faster than oneDNN.
-
-    Raises:
-      UserError: the library cannot be used on this machine.
-    """
+    """Whether this machine has it, and it is faster for a kernel f[h,w,C/G,K] that oneDNN takes."""
     channels, filters = kernel.shape[2], kernel.shape[3] // groups
     if kernel.shape[:2] != (SIDE, SIDE) or strides != (1, 1):
         return False
     if channels * filters < LEAST_PRODUCTS[kernel.dtype.itemsize] * (channels + filters):
         return False
-    known = library.load()
-    return bool(known.CnnJaxHasAvx512()) and (
-        kernel.dtype == jnp.float32 or bool(known.CnnJaxHasBfloat16())
-    )
+    return bool(library.load().CnnJaxHasAvx512())
 
 
 def convolve(image: jax.Array, kernel: jax.Array, padding: Padding, groups: int) -> jax.Array:
