@@ -36,29 +36,46 @@ def takes_kernel_gradient(shape: tuple[int, ...]) -> bool:
 def convolve(image, kernel, strides: Pair, padding: Padding, groups: int) -> jax.Array:
     """Returns f[B,H',W',K]."""
     side = output_side(image, kernel.shape[:2], strides, padding)
-    shape = (len(image), *side, kernel.shape[3])
-    result = jax.ShapeDtypeStruct(shape, image.dtype)
-    return _call(FORWARD, result, (image, kernel), strides, padding, groups)
+    result = jax.ShapeDtypeStruct((len(image), *side, kernel.shape[3]), image.dtype)
+    wide = _is_slow_in_half(FORWARD, kernel.shape, strides, groups)
+    return _call(FORWARD, result, (image, kernel), strides, padding, groups, wide)
 
 
 def image_gradient(shape, kernel, gradient, strides: Pair, padding: Padding, groups: int):
     """Returns f[B,H,W,C] of this shape from the gradient of the output, f[B,H',W',K]."""
     result = jax.ShapeDtypeStruct(shape, gradient.dtype)
-    return _call(IMAGE_GRADIENT, result, (kernel, gradient), strides, padding, groups)
+    wide = _is_slow_in_half(IMAGE_GRADIENT, kernel.shape, strides, groups)
+    return _call(IMAGE_GRADIENT, result, (kernel, gradient), strides, padding, groups, wide)
 
 
 def kernel_gradient(image, shape, gradient, strides: Pair, padding: Padding, groups: int):
     """Returns f32[h,w,C/G,K] of this shape from the image and the gradient of the output."""
     result = jax.ShapeDtypeStruct(shape, jnp.float32)
-    return _call(KERNEL_GRADIENT, result, (image, gradient), strides, padding, groups)
+    wide = _is_slow_in_half(KERNEL_GRADIENT, shape, strides, groups)
+    return _call(KERNEL_GRADIENT, result, (image, gradient), strides, padding, groups, wide)
 
 
-def _call(direction: int, result, operands, strides, padding, groups) -> jax.Array:
-    call = jax.ffi.ffi_call(library.CONVOLVE, result, vmap_method="sequential")
-    return call(
+def _is_slow_in_half(direction: int, kernel: tuple[int, ...], strides: Pair, groups: int) -> bool:
+    """Whether oneDNN has no vectorised form of a depthwise convolution for bfloat16.
+
+    In float32 these take a hundredth to a half of the time, conversions included.
+    """
+    depthwise = groups > 1 and kernel[2] == 1
+    strided_gradient = direction == IMAGE_GRADIENT and strides != (1, 1)
+    return depthwise and (strided_gradient or kernel[3] > groups)
+
+
+def _call(direction: int, result, operands, strides, padding, groups, wide: bool) -> jax.Array:
+    """Calls oneDNN; `wide`: in float32, whatever the dtypes of the operands and the result."""
+    computed = jax.ShapeDtypeStruct(result.shape, jnp.float32) if wide else result
+    if wide:
+        operands = [operand.astype(jnp.float32) for operand in operands]
+    call = jax.ffi.ffi_call(library.CONVOLVE, computed, vmap_method="sequential")
+    output = call(
         *operands,
         direction=np.int64(direction),
         strides=np.array(strides, np.int64),
         padding=np.array(padding, np.int64).ravel(),
         groups=np.int64(groups),
     )
+    return output.astype(result.dtype)
