@@ -16,11 +16,12 @@ from cnn_jax.errors import UserError
 from cnn_jax.storage import cache_folder
 
 # JAX's names of the operations.
-CONVOLVE, WINOGRAD, WINOGRAD_GRADIENT = (
-    f"cnn_jax_{name}" for name in ("convolve", "winograd", "winograd_gradient")
+CONVOLVE, WINOGRAD, WINOGRAD_GRADIENT, MOMENTS, NORM_GRADIENTS = (
+    f"cnn_jax_{name}"
+    for name in ("convolve", "winograd", "winograd_gradient", "moments", "norm_gradients")
 )
 FOLDER = Path(__file__).parent
-SOURCES = (FOLDER / "convolution.cc", FOLDER / "winograd.cc")
+SOURCES = sorted(FOLDER.glob("*.cc"))
 INCLUDED = sorted(FOLDER.glob("*.h"))
 # Packages of the extra `onednn`, each with a file that it holds.
 RUNTIME = ("onednn-cpu-gomp", "libdnnl.so.3")
@@ -44,6 +45,8 @@ def load() -> ctypes.CDLL:
         (CONVOLVE, library.CnnJaxConvolve),
         (WINOGRAD, library.CnnJaxWinograd),
         (WINOGRAD_GRADIENT, library.CnnJaxWinogradGradient),
+        (MOMENTS, library.CnnJaxMoments),
+        (NORM_GRADIENTS, library.CnnJaxNormGradients),
     ):
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(function), platform="cpu")
     return library

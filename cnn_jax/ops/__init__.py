@@ -1,7 +1,7 @@
 """Convolution, pooling, activation and normalisation, with gradients that are fast on CPUs.
 
-`form("onednn")` switches to the convolutions of the library oneDNN, and `stock()` to the operations
-of JAX and Flax, which also support forward-mode and higher derivatives:
+`form("onednn")` switches to convolutions and sums of BatchNorm in C++, and `stock()` to the
+operations of JAX and Flax, which also support forward-mode and higher derivatives:
 
     with ops.stock():
         jax.jvp(lambda p: loss(p), (params,), (tangent,))

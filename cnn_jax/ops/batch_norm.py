@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from cnn_jax.ops import forms, native_batch_norm
+
 
 class Moments(NamedTuple):
     """The mean and the biased variance, E[x^2] - E[x]^2, of each channel, f32[C]."""
@@ -45,9 +47,7 @@ def batch_norm(
 @jax.custom_vjp
 def moments(x: jax.Array) -> Moments:
     """The moments of f[...,C] over all other axes."""
-    axes, wide = _others(x), x.astype(jnp.float32)
-    mean = wide.mean(axes)
-    return Moments(mean, jnp.maximum(0.0, (wide * wide).mean(axes) - mean * mean))
+    return Moments(*_on_cpu(native_batch_norm.moments, _mean_and_variance, x))
 
 
 def _moments(x):
@@ -81,21 +81,45 @@ def _normalise_forward(x, scale, bias, mean, variance, epsilon):
 
 def _normalise_gradient(epsilon, residuals, of_y):
     x, scale, bias, mean, variance = residuals
-    wide, of_y = x.astype(jnp.float32), of_y.astype(jnp.float32)
     inverse = lax.rsqrt(variance + epsilon)
-    of_bias = of_y.sum(_others(x))
-    product = (of_y * wide).sum(_others(x)) - mean * of_bias
+    of_scale, of_bias = _on_cpu(
+        native_batch_norm.parameter_gradients, _parameter_gradients, of_y, x, mean, inverse
+    )
     slope = inverse * scale
     return (
-        (slope * of_y).astype(x.dtype),
-        (inverse * product).astype(scale.dtype),
+        (slope * of_y.astype(jnp.float32)).astype(x.dtype),
+        of_scale.astype(scale.dtype),
         of_bias.astype(bias.dtype),
         -slope * of_bias,
-        -0.5 * slope * inverse**2 * product,
+        -0.5 * slope * inverse * of_scale,
     )
 
 
 _normalise.defvjp(_normalise_forward, _normalise_gradient)
+
+
+def _on_cpu(native, plain, *arrays):
+    """Calls a function of `native_batch_norm` where it can be used, the plain one elsewhere."""
+    if forms.onednn() and jax.default_backend() == "cpu" and native_batch_norm.takes(arrays[0]):
+        return _by_platform(native, plain, *arrays)
+    return plain(*arrays)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))  # traced and lowered once for equal shapes
+def _by_platform(native, plain, *arrays):
+    return lax.platform_dependent(*arrays, cpu=native, default=plain)
+
+
+def _mean_and_variance(x):
+    axes, wide = _others(x), x.astype(jnp.float32)
+    mean = wide.mean(axes)
+    return [mean, jnp.maximum(0.0, (wide * wide).mean(axes) - mean * mean)]
+
+
+def _parameter_gradients(of_y, x, mean, inverse):
+    axes, of_y = _others(x), of_y.astype(jnp.float32)
+    of_bias = of_y.sum(axes)
+    return [inverse * ((of_y * x.astype(jnp.float32)).sum(axes) - mean * of_bias), of_bias]
 
 
 def _others(x: jax.Array) -> tuple[int, ...]:

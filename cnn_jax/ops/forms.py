@@ -15,7 +15,7 @@ def fast() -> bool:
 
 
 def onednn() -> bool:
-    """Whether convolutions that are traced now use oneDNN on a CPU."""
+    """Whether operations that are traced now use what is in C++ on a CPU."""
     return _FORM.get() == "onednn"
 
 
@@ -24,7 +24,8 @@ def form(name: Form) -> Iterator[None]:
     """A block that traces operations in this form.
 
     "fast": this package's; "stock": JAX's and Flax's; "onednn": "fast", with convolutions in C++ on
-    a CPU, by the library oneDNN, which the extra `onednn` installs, and by this package.
+    a CPU, by the library oneDNN, which the extra `onednn` installs, and by this package, and with
+    BatchNorm's sums in C++.
     """
     token = _FORM.set(name)
     try:
