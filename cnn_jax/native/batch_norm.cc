@@ -75,13 +75,13 @@ template <typename T>
 void AddUp(Crew& crew, Rows<T> a, Rows<T> b, int64_t rows, std::vector<double>& plain,
            std::vector<double>& products) {
   const int64_t depth = a.depth;
-  const int64_t rows_each = std::max<int64_t>(1, kPartBytes / int64_t(depth * sizeof(T)));
+  const int64_t rows_each = std::max<int64_t>(kBlockRows, kPartBytes / int64_t(depth * sizeof(T)));
   const int64_t parts = (rows + rows_each - 1) / rows_each;
-  std::vector<float> sums(parts * 2 * depth);
+  std::vector<float> sums(parts * 2 * depth);  // of each part: of a, then of a * b
   crew.ForEach(parts, [&](int64_t part, int64_t) {
-    float* its = sums.data() + part * 2 * depth;
+    float* part_sums = sums.data() + part * 2 * depth;
     const int64_t begin = part * rows_each, end = std::min(begin + rows_each, rows);
-    AddRows(a, b, begin, end, {its, its + depth});
+    AddRows(a, b, begin, end, {part_sums, part_sums + depth});
   });
   plain.assign(depth, 0);
   products.assign(depth, 0);
@@ -96,7 +96,7 @@ void AddUp(Crew& crew, Rows<T> a, Rows<T> b, int64_t rows, std::vector<double>& 
 using Vector = ffi::BufferR1<ffi::F32>;
 using Result = ffi::Result<Vector>;
 
-// Calls write(channel, its sum, its sum of products, number of rows) for each channel.
+// Calls write(channel, sum of a, sum of a * b, number of rows) for each channel.
 template <typename Function>
 ffi::Error Run(ffi::ThreadPool pool, ffi::AnyBuffer a, ffi::AnyBuffer b, Function write) {
   const int64_t depth = a.dimensions().back(), rows = a.element_count() / depth;
@@ -118,14 +118,14 @@ ffi::Error Run(ffi::ThreadPool pool, ffi::AnyBuffer a, ffi::AnyBuffer b, Functio
 
 ffi::Error Moments(ffi::ThreadPool pool, ffi::AnyBuffer x, Result mean, Result variance) {
   return Run(pool, x, x, [&](int64_t c, double sum, double squares, int64_t rows) {
-    const double its_mean = sum / rows, its_variance = squares / rows - its_mean * its_mean;
-    mean->typed_data()[c] = its_mean;
-    variance->typed_data()[c] = its_variance < 0 ? 0 : its_variance;  // NaN stays NaN
+    const double first = sum / rows, second = squares / rows - first * first;
+    mean->typed_data()[c] = first;
+    variance->typed_data()[c] = second < 0 ? 0 : second;  // NaN stays NaN
   });
 }
 
-ffi::Error ParameterGradients(ffi::ThreadPool pool, ffi::AnyBuffer of_y, ffi::AnyBuffer x,
-                              Vector mean, Vector inverse, Result of_scale, Result of_bias) {
+ffi::Error NormGradients(ffi::ThreadPool pool, ffi::AnyBuffer of_y, ffi::AnyBuffer x, Vector mean,
+                         Vector inverse, Result of_scale, Result of_bias) {
   return Run(pool, of_y, x, [&](int64_t c, double sum, double products, int64_t) {
     of_scale->typed_data()[c] = inverse.typed_data()[c] * (products - mean.typed_data()[c] * sum);
     of_bias->typed_data()[c] = sum;
@@ -140,7 +140,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(CnnJaxMoments, Moments,
                                   .Arg<ffi::AnyBuffer>()
                                   .Ret<Vector>()
                                   .Ret<Vector>());
-XLA_FFI_DEFINE_HANDLER_SYMBOL(CnnJaxNormGradients, ParameterGradients,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(CnnJaxNormGradients, NormGradients,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::AnyBuffer>()

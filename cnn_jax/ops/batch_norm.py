@@ -1,6 +1,7 @@
 """BatchNorm over a batch, with its gradient in closed form."""
 
 import functools
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -41,21 +42,33 @@ def batch_norm(
       The result, f[...,C] of the dtype of x; the mean and the variance of x, f32[C].
     """
     known = known or moments(x)
-    return _normalise(x, scale, bias, *known, epsilon), *known
+    return _normalise(x, scale, bias, *known, epsilon, _sums_of(x)), *known
 
 
-@jax.custom_vjp
 def moments(x: jax.Array) -> Moments:
     """The moments of f[...,C] over all other axes."""
-    return Moments(*_on_cpu(native_batch_norm.moments, _mean_and_variance, x))
+    return _moments(x, _sums_of(x))
 
 
-def _moments(x):
-    found = moments(x)
+class _Sums(NamedTuple):
+    """The functions that compute sums over all axes but the channels'."""
+
+    moments: Callable[..., Sequence[jax.Array]]
+    norm_gradients: Callable[..., Sequence[jax.Array]]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _moments(x, sums: _Sums):
+    return Moments(*sums.moments(x))
+
+
+def _moments_forward(x, sums):
+    found = _moments(x, sums)
     return found, (x, found.mean)
 
 
-def _moments_gradient(residuals, gradients):
+def _moments_gradient(sums, residuals, gradients):
+    del sums
     x, mean = residuals
     of_mean, of_variance = gradients
     count = x.size // x.shape[-1]
@@ -65,26 +78,25 @@ def _moments_gradient(residuals, gradients):
     return (of_x.astype(x.dtype),)
 
 
-moments.defvjp(_moments, _moments_gradient)
+_moments.defvjp(_moments_forward, _moments_gradient)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
-def _normalise(x, scale, bias, mean, variance, epsilon):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6))
+def _normalise(x, scale, bias, mean, variance, epsilon, sums: _Sums):
+    del sums  # for the gradient
     y = (x.astype(jnp.float32) - mean) * (lax.rsqrt(variance + epsilon) * scale) + bias
     return y.astype(x.dtype)
 
 
-def _normalise_forward(x, scale, bias, mean, variance, epsilon):
+def _normalise_forward(x, scale, bias, mean, variance, epsilon, sums):
     residuals = (x, scale, bias, mean, variance)
-    return _normalise(*residuals, epsilon), residuals
+    return _normalise(*residuals, epsilon, sums), residuals
 
 
-def _normalise_gradient(epsilon, residuals, of_y):
+def _normalise_gradient(epsilon, sums, residuals, of_y):
     x, scale, bias, mean, variance = residuals
     inverse = lax.rsqrt(variance + epsilon)
-    of_scale, of_bias = _on_cpu(
-        native_batch_norm.parameter_gradients, _parameter_gradients, of_y, x, mean, inverse
-    )
+    of_scale, of_bias = sums.norm_gradients(of_y, x, mean, inverse)
     slope = inverse * scale
     return (
         (slope * of_y.astype(jnp.float32)).astype(x.dtype),
@@ -98,25 +110,13 @@ def _normalise_gradient(epsilon, residuals, of_y):
 _normalise.defvjp(_normalise_forward, _normalise_gradient)
 
 
-def _on_cpu(native, plain, *arrays):
-    """Calls a function of `native_batch_norm` where it can be used, the plain one elsewhere."""
-    if forms.onednn() and jax.default_backend() == "cpu" and native_batch_norm.takes(arrays[0]):
-        return _by_platform(native, plain, *arrays)
-    return plain(*arrays)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))  # traced and lowered once for equal shapes
-def _by_platform(native, plain, *arrays):
-    return lax.platform_dependent(*arrays, cpu=native, default=plain)
-
-
 def _mean_and_variance(x):
     axes, wide = _others(x), x.astype(jnp.float32)
     mean = wide.mean(axes)
     return [mean, jnp.maximum(0.0, (wide * wide).mean(axes) - mean * mean)]
 
 
-def _parameter_gradients(of_y, x, mean, inverse):
+def _norm_gradients(of_y, x, mean, inverse):
     axes, of_y = _others(x), of_y.astype(jnp.float32)
     of_bias = of_y.sum(axes)
     return [inverse * ((of_y * x.astype(jnp.float32)).sum(axes) - mean * of_bias), of_bias]
@@ -125,3 +125,25 @@ def _parameter_gradients(of_y, x, mean, inverse):
 def _others(x: jax.Array) -> tuple[int, ...]:
     """All axes but the channels'."""
     return tuple(range(x.ndim - 1))
+
+
+@jax.jit  # traced and lowered once for equal shapes, as the next one
+def _moments_in_cpp(x):
+    return lax.platform_dependent(x, cpu=native_batch_norm.moments, default=_mean_and_variance)
+
+
+@jax.jit
+def _norm_gradients_in_cpp(*arrays):
+    return lax.platform_dependent(
+        *arrays, cpu=native_batch_norm.norm_gradients, default=_norm_gradients
+    )
+
+
+_PLAIN = _Sums(_mean_and_variance, _norm_gradients)
+_IN_CPP = _Sums(_moments_in_cpp, _norm_gradients_in_cpp)
+
+
+def _sums_of(x: jax.Array) -> _Sums:
+    """The functions for this volume in the form that is traced now."""
+    in_cpp = forms.onednn() and jax.default_backend() == "cpu" and native_batch_norm.takes(x)
+    return _IN_CPP if in_cpp else _PLAIN

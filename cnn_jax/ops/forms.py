@@ -15,7 +15,7 @@ def fast() -> bool:
 
 
 def onednn() -> bool:
-    """Whether operations that are traced now use what is in C++ on a CPU."""
+    """Whether operations that are traced now use C++ on a CPU."""
     return _FORM.get() == "onednn"
 
 

@@ -26,7 +26,7 @@ def moments(x: jax.Array) -> Sequence[jax.Array]:
     return _call(library.MOMENTS, x)
 
 
-def parameter_gradients(of_y, x, mean, inverse) -> Sequence[jax.Array]:
+def norm_gradients(of_y, x, mean, inverse) -> Sequence[jax.Array]:
     """Returns the gradients of scale and bias, each f32[C].
 
     Args:
@@ -39,7 +39,7 @@ def parameter_gradients(of_y, x, mean, inverse) -> Sequence[jax.Array]:
 
 
 def _call(name: str, *arrays: jax.Array) -> Sequence[jax.Array]:
-    # Numbers of rows and divisions by them are left to C++: XLA compiles one kernel for all that
-    # is done with the results of one shape, unless a constant differs.
+    # Divisions by the number of rows are left to C++: XLA compiles one kernel for equal operations
+    # on results of one shape, but one for each constant in them.
     results = [jax.ShapeDtypeStruct(arrays[0].shape[-1:], jnp.float32)] * 2
     return jax.ffi.ffi_call(name, results, vmap_method="sequential")(*arrays)
