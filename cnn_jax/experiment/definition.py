@@ -70,8 +70,9 @@ class Experiment(Checked):
       precision: Precision of the net's computations; parameters, data statistics and scores are
         always float32.
       convolutions: How a CPU convolves. "fast": by this package in JAX; "onednn": by the library
-        oneDNN and by this package in C++, BatchNorm's sums too, which is faster, and needs the
-        extra `onednn` and a C++ compiler; "stock": by JAX, as GPUs and TPUs always do.
+        oneDNN and by this package in C++, and on one device with AVX-512 BatchNorm's sums as well;
+        this is faster, and needs the extra `onednn` and a C++ compiler; "stock": by JAX, as GPUs
+        and TPUs always do.
       remat: Rematerialisation: whether the backward pass recomputes the activations inside each
         block of the net, such as a residual block, instead of keeping them. A larger batch fits, at
         the cost of up to one more forward pass. Results are the same up to rounding. A net without

@@ -1,4 +1,4 @@
 """Compiled operations for XLA on a CPU, which the extra `onednn` makes available.
 
-`library.load` compiles `convolution.cc` on this machine, at its first use.
+`library.load` compiles them on this machine, at their first use.
 """

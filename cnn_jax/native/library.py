@@ -53,7 +53,7 @@ def load() -> ctypes.CDLL:
 
 
 def compiled() -> ctypes.CDLL:
-    """Loads the library, compiled in 10 seconds if the user's cache does not have it yet.
+    """Loads the library, compiled in 15 seconds if the user's cache does not have it yet.
 
     Raises:
       UserError: oneDNN or a C++ compiler is missing, or it does not compile.

@@ -58,7 +58,7 @@ def kernel_gradient(image, shape, gradient, strides: Pair, padding: Padding, gro
 def _is_slow_in_half(direction: int, kernel: tuple[int, ...], strides: Pair, groups: int) -> bool:
     """Whether oneDNN has no vectorised form of a depthwise convolution for bfloat16.
 
-    In float32 these take a hundredth to a half of the time, conversions included.
+    Float32 is then faster, conversions included (docs/performance.md, "Convolutions by oneDNN").
     """
     depthwise = groups > 1 and kernel[2] == 1
     strided_gradient = direction == IMAGE_GRADIENT and strides != (1, 1)
