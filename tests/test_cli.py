@@ -159,6 +159,7 @@ def test_dry_run_says_what_a_run_takes_and_leaves_nothing(capsys, tmp_path, monk
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_leaves_the_files_it_promises_and_evaluates_to_the_same(tmp_path, capsys):
     folder = tmp_path / "run"
     assert call(*TINY, f"--workdir={folder}") == 0
@@ -191,6 +192,7 @@ def test_a_run_leaves_the_files_it_promises_and_evaluates_to_the_same(tmp_path, 
     assert "true class" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_sweep_trains_every_combination_and_chooses_on_validation(tmp_path, capsys):
     arguments = (*TINY, "--config.epochs=1", "--mode=sweep", f"--workdir={tmp_path}")
     sweep = "--sweep=optimizer.peak_lr=0.01,0.1; model=ConvNet(widths=(4, 8), hidden=8),MLP((8,))"
@@ -255,6 +257,7 @@ experiment = Experiment(
 '''
 
 
+@pytest.mark.slow
 def test_own_recipe_and_model_train_and_evaluate_from_outside_the_repository(tmp_path):
     recipe = tmp_path / "mine.py"
     recipe.write_text(OWN_RECIPE)

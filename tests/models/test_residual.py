@@ -187,6 +187,7 @@ def test_the_volumes_of_a_dense_net_by_hand():
     assert made["Dense_0"] == (13, 5)
 
 
+@pytest.mark.slow
 def test_moments_computed_once_train_a_dense_net_as_its_own_norms_do():
     model, x = models.DenseNet(blocks=(3, 1), growth=4, num_classes=5), volumes(4, 6, 6, 3)
     variables = filled(model, x, train=False)

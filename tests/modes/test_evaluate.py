@@ -104,6 +104,7 @@ def test_the_views_that_are_asked_for(folder, capsys):
     assert "tta" in error and "mirror_translate" in error
 
 
+@pytest.mark.slow
 def test_robustness_goes_into_the_same_json_and_two_more_pictures(folder, capsys):
     written = call(folder, "--robustness", "--examples=6")
     said = capsys.readouterr().out

@@ -79,6 +79,7 @@ def test_picture_files_have_no_true_class(plain, tmp_path, monkeypatch, capsys):
     assert f"seven.png: {said}" in lines and f"a name tha...g.png: {said}" in lines
 
 
+@pytest.mark.slow
 def test_views_averages_half_precision_and_stock_convolutions(tmp_path):
     folder = trained(
         tmp_path / "run", "--config.tta=mirror", "--config.ema=0.9",

@@ -15,6 +15,8 @@ from cnn_jax.native import library
 @pytest.fixture
 def empty_cache(monkeypatch, tmp_path):
     onednn_library.needed()
+    quick = tuple(flag.replace("-O3", "-O0") for flag in library.FLAGS)
+    monkeypatch.setattr(library, "FLAGS", quick)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
 

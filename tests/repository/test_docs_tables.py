@@ -62,6 +62,7 @@ def test_links_and_pictures_are_there(page):
         assert (page.parent / target).exists(), target
 
 
+@pytest.mark.slow
 def test_the_lesson_s_programs_run_and_print_what_the_page_says(capsys):
     lesson = (docs_tables.ROOT / "docs" / "lesson.md").read_text()
     programs = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", lesson, re.DOTALL)

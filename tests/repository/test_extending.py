@@ -39,6 +39,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_page_s_commands_train_and_evaluate_its_recipe(folder):
     (block,) = re.findall(r"^```bash\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     commands = [shlex.split(line) for line in block.splitlines()]

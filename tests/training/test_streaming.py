@@ -89,6 +89,7 @@ def test_comes_to_the_bits_of_training_in_memory(number, fields, folder, tmp_pat
     assert '"input_wait"' not in (tmp_path / "False" / "metrics.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_resumes_in_mid_epoch_with_another_number_of_processes(folder, tmp_path):
     one = experiment(folder, streamed=True)
     often = {"save_every_steps": 1, "log_every_steps": 1}
