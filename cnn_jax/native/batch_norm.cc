@@ -1,5 +1,5 @@
-// BatchNorm's sums over all rows of volumes (ops/batch_norm.py), as operations for XLA on a CPU with
-// AVX-512. Each reads its volumes once, and XLA once for each sum.
+// BatchNorm's sums over all rows of volumes (ops/batch_norm.py), as operations for XLA on a CPU
+// with AVX-512. Each reads its volumes once, and XLA once for each sum.
 
 #include <algorithm>
 #include <cstdint>
@@ -70,43 +70,39 @@ void AddRows(Rows<T> a, Rows<T> b, int64_t begin, int64_t end, Sums sums) {
   }
 }
 
-// Sets both sums of each channel, in double precision.
-template <typename T>
-void AddUp(Crew& crew, Rows<T> a, Rows<T> b, int64_t rows, std::vector<double>& plain,
-           std::vector<double>& products) {
+// Calls write(channel, sum of a, sum of a * b, number of rows) for each channel.
+template <typename T, typename Function>
+void AddUp(Crew& crew, Rows<T> a, Rows<T> b, int64_t rows, Function write) {
   const int64_t depth = a.depth;
   const int64_t rows_each = std::max<int64_t>(kBlockRows, kPartBytes / int64_t(depth * sizeof(T)));
-  const int64_t parts = (rows + rows_each - 1) / rows_each;
+  const int64_t parts = Quotient(rows, rows_each);
   std::vector<float> sums(parts * 2 * depth);  // of each part: of a, then of a * b
   crew.ForEach(parts, [&](int64_t part, int64_t) {
     float* part_sums = sums.data() + part * 2 * depth;
     const int64_t begin = part * rows_each, end = std::min(begin + rows_each, rows);
     AddRows(a, b, begin, end, {part_sums, part_sums + depth});
   });
-  plain.assign(depth, 0);
-  products.assign(depth, 0);
-  for (int64_t part = 0; part < parts; part++) {
-    for (int64_t c = 0; c < depth; c++) {
-      plain[c] += sums[part * 2 * depth + c];
-      products[c] += sums[(part * 2 + 1) * depth + c];
+  for (int64_t c = 0; c < depth; c++) {
+    double plain = 0, products = 0;
+    for (int64_t part = 0; part < parts; part++) {
+      plain += sums[part * 2 * depth + c];
+      products += sums[(part * 2 + 1) * depth + c];
     }
+    write(c, plain, products, rows);
   }
 }
 
 using Vector = ffi::BufferR1<ffi::F32>;
 using Result = ffi::Result<Vector>;
 
-// Calls write(channel, sum of a, sum of a * b, number of rows) for each channel.
 template <typename Function>
 ffi::Error Run(ffi::ThreadPool pool, ffi::AnyBuffer a, ffi::AnyBuffer b, Function write) {
   const int64_t depth = a.dimensions().back(), rows = a.element_count() / depth;
   const auto with = [&](auto type) {
     using T = decltype(type);
     Crew crew(pool);
-    std::vector<double> plain, products;
     AddUp<T>(crew, {static_cast<T*>(a.untyped_data()), depth},
-             {static_cast<T*>(b.untyped_data()), depth}, rows, plain, products);
-    for (int64_t c = 0; c < depth; c++) write(c, plain[c], products[c], rows);
+             {static_cast<T*>(b.untyped_data()), depth}, rows, write);
   };
   try {
     a.element_type() == ffi::DataType::BF16 ? with(Bfloat16()) : with(float());

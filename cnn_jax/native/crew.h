@@ -1,4 +1,4 @@
-// The threads of XLA, for the work of one operation.
+// The threads of XLA, for the work of one operation, and how it is divided.
 
 #pragma once
 
@@ -10,6 +10,10 @@
 #include <thread>
 
 #include "xla/ffi/api/ffi.h"
+
+// Both rounded up.
+inline int64_t Quotient(int64_t size, int64_t step) { return (size + step - 1) / step; }
+inline int64_t RoundUp(int64_t size, int64_t step) { return Quotient(size, step) * step; }
 
 // Runs work(i, slot) for all i < count on XLA's threads, this one included; slot < threads().
 // No thread waits for one that has not begun, so that it also ends if all others are busy.

@@ -29,9 +29,6 @@ constexpr int64_t kL3Bytes = 3 << 20;      // of its share of the L3 cache
 constexpr int64_t kSumsBytes = 256 << 20;  // of all parts of a kernel's gradient
 constexpr int64_t kLine = 64;              // bytes of a line of a cache
 
-int64_t Quotient(int64_t size, int64_t step) { return (size + step - 1) / step; }  // rounded up
-int64_t RoundUp(int64_t size, int64_t step) { return Quotient(size, step) * step; }
-
 // An odd number of cache lines: powers of two from each other, all points would have the same
 // places in the cache, which has only a few for each.
 int64_t OddLines(int64_t bytes) { return (RoundUp(bytes, kLine) / kLine | 1) * kLine; }

@@ -145,5 +145,4 @@ _IN_CPP = _Sums(_moments_in_cpp, _norm_gradients_in_cpp)
 
 def _sums_of(x: jax.Array) -> _Sums:
     """The functions for this volume in the form that is traced now."""
-    in_cpp = forms.onednn() and jax.default_backend() == "cpu" and native_batch_norm.takes(x)
-    return _IN_CPP if in_cpp else _PLAIN
+    return _IN_CPP if forms.in_cpp() and native_batch_norm.takes(x) else _PLAIN

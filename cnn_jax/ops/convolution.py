@@ -69,8 +69,7 @@ def conv_general_dilated(
             groups = options.get("feature_group_count", 1)
             (top, bottom), (left, right) = pads
             padding = (int(top), int(bottom)), (int(left), int(right))
-            by_onednn = forms.onednn() and jax.default_backend() == "cpu"
-            if by_onednn and onednn.takes(image.dtype, size, padding):
+            if forms.in_cpp() and onednn.takes(image.dtype, size, padding):
                 return _convolve(image, kernel, strides, padding, groups, _BY_ONEDNN)
             return _convolve(image, kernel, strides, padding, groups, _PLAIN)
     return lax.conv_general_dilated(image, kernel, window_strides, padding, **options)

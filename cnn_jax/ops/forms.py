@@ -5,6 +5,8 @@ import contextvars
 from collections.abc import Iterator
 from typing import Literal
 
+import jax
+
 Form = Literal["fast", "stock", "onednn"]
 _FORM: contextvars.ContextVar[Form] = contextvars.ContextVar("form", default="fast")
 
@@ -14,9 +16,9 @@ def fast() -> bool:
     return _FORM.get() != "stock"
 
 
-def onednn() -> bool:
-    """Whether operations that are traced now use C++ on a CPU."""
-    return _FORM.get() == "onednn"
+def in_cpp() -> bool:
+    """Whether operations that are traced now use C++ where they can: on a CPU, in form "onednn"."""
+    return _FORM.get() == "onednn" and jax.default_backend() == "cpu"
 
 
 @contextlib.contextmanager

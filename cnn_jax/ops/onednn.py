@@ -37,22 +37,19 @@ def convolve(image, kernel, strides: Pair, padding: Padding, groups: int) -> jax
     """Returns f[B,H',W',K]."""
     side = output_side(image, kernel.shape[:2], strides, padding)
     result = jax.ShapeDtypeStruct((len(image), *side, kernel.shape[3]), image.dtype)
-    wide = _is_slow_in_half(FORWARD, kernel.shape, strides, groups)
-    return _call(FORWARD, result, (image, kernel), strides, padding, groups, wide)
+    return _call(FORWARD, kernel.shape, result, (image, kernel), strides, padding, groups)
 
 
 def image_gradient(shape, kernel, gradient, strides: Pair, padding: Padding, groups: int):
     """Returns f[B,H,W,C] of this shape from the gradient of the output, f[B,H',W',K]."""
     result = jax.ShapeDtypeStruct(shape, gradient.dtype)
-    wide = _is_slow_in_half(IMAGE_GRADIENT, kernel.shape, strides, groups)
-    return _call(IMAGE_GRADIENT, result, (kernel, gradient), strides, padding, groups, wide)
+    return _call(IMAGE_GRADIENT, kernel.shape, result, (kernel, gradient), strides, padding, groups)
 
 
 def kernel_gradient(image, shape, gradient, strides: Pair, padding: Padding, groups: int):
     """Returns f32[h,w,C/G,K] of this shape from the image and the gradient of the output."""
     result = jax.ShapeDtypeStruct(shape, jnp.float32)
-    wide = _is_slow_in_half(KERNEL_GRADIENT, shape, strides, groups)
-    return _call(KERNEL_GRADIENT, result, (image, gradient), strides, padding, groups, wide)
+    return _call(KERNEL_GRADIENT, shape, result, (image, gradient), strides, padding, groups)
 
 
 def _is_slow_in_half(direction: int, kernel: tuple[int, ...], strides: Pair, groups: int) -> bool:
@@ -65,10 +62,11 @@ def _is_slow_in_half(direction: int, kernel: tuple[int, ...], strides: Pair, gro
     return depthwise and (strided_gradient or kernel[3] > groups)
 
 
-def _call(direction: int, result, operands, strides, padding, groups, wide: bool) -> jax.Array:
-    """Calls oneDNN; `wide`: in float32, whatever the dtypes of the operands and the result."""
-    computed = jax.ShapeDtypeStruct(result.shape, jnp.float32) if wide else result
-    if wide:
+def _call(direction: int, kernel, result, operands, strides, padding, groups) -> jax.Array:
+    """Calls oneDNN for a convolution with a kernel of this shape."""
+    computed = result
+    if _is_slow_in_half(direction, kernel, strides, groups):
+        computed = jax.ShapeDtypeStruct(result.shape, jnp.float32)
         operands = [operand.astype(jnp.float32) for operand in operands]
     call = jax.ffi.ffi_call(library.CONVOLVE, computed, vmap_method="sequential")
     output = call(
